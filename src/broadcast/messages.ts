@@ -1,0 +1,44 @@
+import { CloudEvent } from "cloudevents";
+import type { JournalEntry, View } from "../contract/view.ts";
+
+/** What a watcher is sent: CloudEvents in the JSON format, about one instance. */
+export interface Subject {
+  workflow: string;
+  id: string;
+}
+
+export function viewMessage(view: View): string {
+  const id = `${view.epoch}-${view.seq}-view`;
+  return message(view, id, "durachart.view", view.updatedAt, view);
+}
+
+export function transitionMessage(subject: Subject, entry: JournalEntry): string {
+  return message(subject, `${entry.epoch}-${entry.seq}`, "durachart.transition", entry.at, entry);
+}
+
+/** Asks a watcher how far it has read; the answer is `confirm <seq>`. */
+export function confirmMessage(subject: Subject, epoch: number, seq: number, at: number): string {
+  const time = new Date(at).toISOString();
+  return message(subject, `${epoch}-${seq}-confirm`, "durachart.confirm", time, { seq });
+}
+
+function message(
+  { workflow, id: about }: Subject,
+  id: string,
+  type: string,
+  time: string,
+  data: unknown,
+) {
+  const subject = `${workflow}/${about}`;
+  const datacontenttype = "application/json";
+  const event = new CloudEvent({
+    id,
+    source: `/${subject}`,
+    type,
+    subject,
+    time,
+    datacontenttype,
+    data,
+  });
+  return JSON.stringify(event);
+}

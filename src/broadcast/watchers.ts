@@ -1,0 +1,120 @@
+import type { JournalEntry, View } from "../contract/view.ts";
+import { confirmMessage, transitionMessage, viewMessage, type Subject } from "./messages.ts";
+
+/** The subprotocol of the CloudEvents WebSocket binding, JSON format. */
+export const SUBPROTOCOL = "cloudevents.json";
+
+/** After so many unconfirmed bytes a watcher is asked how far it has read … */
+const ASK_AFTER_BYTES = 128 * 1024;
+/** … after so many it is sent nothing more until it answers … */
+const MAX_UNREAD_BYTES = 1024 * 1024;
+/** … and when it has owed that answer for so long, in milliseconds, it is closed. */
+const MAX_SILENCE = 10_000;
+
+/** RFC 6455 leaves 4000–4999 to applications. */
+const TOO_SLOW = 4008;
+const NOT_UNDERSTOOD = 4400;
+
+/** Entries read from the journal at a time while a watcher catches up. */
+const PAGE = 200;
+
+/** The journal that is watched. */
+export interface Source {
+  subject: Subject;
+  epoch: number;
+  /** The newest seq. */
+  head: number;
+  read(after: number, limit: number): JournalEntry[];
+}
+
+/** Kept with the socket over hibernation. */
+interface Attachment {
+  /** The last seq sent. */
+  position: number;
+  /** Bytes sent since the watcher last confirmed. */
+  unread: number;
+  asked: boolean;
+  /** Since when it is sent nothing; milliseconds since the epoch. */
+  fullSince: number | null;
+}
+
+/**
+ * The watchers of one instance, on hibernatable WebSockets: they cost nothing while nothing happens.
+ * The platform doesn't tell how much a socket has yet to send, so a watcher confirms what it has
+ * read; one that doesn't is left behind, then closed, and nobody waits for it.
+ */
+export class Watchers {
+  readonly #context: DurableObjectState;
+
+  constructor(context: DurableObjectState) {
+    this.#context = context;
+    // Answered by the platform: a ping wakes nobody.
+    context.setWebSocketAutoResponse(new WebSocketRequestResponsePair("ping", "pong"));
+  }
+
+  /** Takes a watcher in: the view first, then what came after `after`, then all that happens. */
+  accept(source: Source, view: View, after: number | null): Response {
+    const { 0: client, 1: server } = new WebSocketPair();
+    this.#context.acceptWebSocket(server);
+    const first = viewMessage(view);
+    server.send(first);
+    const position = after ?? view.seq;
+    this.#pump(server, source, { position, unread: first.length, asked: false, fullSince: null });
+    return new Response(null, {
+      status: 101,
+      webSocket: client,
+      headers: { "Sec-WebSocket-Protocol": SUBPROTOCOL },
+    });
+  }
+
+  get any(): boolean {
+    return this.#context.getWebSockets().length > 0;
+  }
+
+  /** Brings every watcher up to the head. */
+  broadcast(source: Source): void {
+    for (const socket of this.#context.getWebSockets()) {
+      const attachment = socket.deserializeAttachment() as Attachment;
+      const { fullSince } = attachment;
+      if (fullSince !== null && Date.now() - fullSince > MAX_SILENCE) {
+        socket.close(TOO_SLOW, "Too slow: over 1 MiB is unconfirmed. Reconnect with after=");
+        continue;
+      }
+      this.#pump(socket, source, attachment);
+    }
+  }
+
+  /** A watcher's message: only `confirm <seq>` is understood. */
+  received(socket: WebSocket, message: string | ArrayBuffer, source: Source): void {
+    if (typeof message !== "string" || !/^confirm \d{1,15}$/.test(message)) {
+      socket.close(NOT_UNDERSTOOD, 'Send "ping" or "confirm <seq>"; events go by HTTP');
+      return;
+    }
+    const { position } = socket.deserializeAttachment() as Attachment;
+    this.#pump(socket, source, { position, unread: 0, asked: false, fullSince: null });
+  }
+
+  #pump(socket: WebSocket, source: Source, attachment: Attachment): void {
+    if (socket.readyState !== WebSocket.OPEN) return;
+    const next = { ...attachment };
+    while (next.position < source.head && next.unread < MAX_UNREAD_BYTES) {
+      const page = source.read(next.position, PAGE);
+      if (page.length === 0) break;
+      for (const entry of page) {
+        if (next.unread >= MAX_UNREAD_BYTES) break;
+        const message = transitionMessage(source.subject, entry);
+        socket.send(message);
+        next.position = entry.seq;
+        // UTF-16 units stand for bytes: near enough for a limit, and free.
+        next.unread += message.length;
+      }
+    }
+    const now = Date.now();
+    if (next.unread > ASK_AFTER_BYTES && !next.asked) {
+      socket.send(confirmMessage(source.subject, source.epoch, next.position, now));
+      next.asked = true;
+    }
+    if (next.position < source.head) next.fullSince ??= now;
+    socket.serializeAttachment(next);
+  }
+}

@@ -1,0 +1,72 @@
+/** An RFC 9457 problem document. `type` is stable; `docs/http.md` lists them all. */
+export interface Problem {
+  type: string;
+  title: string;
+  status: number;
+  detail: string;
+  [extension: string]: unknown;
+}
+
+const problems = {
+  "not-found": [404, "Not found"],
+  "method-not-allowed": [405, "Method not allowed"],
+  unauthenticated: [401, "Credentials are missing or wrong"],
+  forbidden: [403, "Not allowed for you"],
+  "not-json": [400, "Not JSON"],
+  "bad-id": [400, "Not an id"],
+  "idempotency-key-required": [400, "An id or an Idempotency-Key is required"],
+  "bad-idempotency-key": [400, "Not an Idempotency-Key"],
+  "bad-parameter": [400, "A query parameter is wrong"],
+  "bad-cloudevent": [400, "Not a valid CloudEvent"],
+  "upgrade-required": [426, "This is a WebSocket"],
+  "unsupported-media-type": [415, "Unsupported media type"],
+  "body-too-large": [413, "The body is too large"],
+  "invalid-body": [422, "The body is not what is expected"],
+  "unknown-event": [422, "The chart knows no such event"],
+  "event-not-allowed": [409, "The event is not allowed now"],
+  "id-in-use": [409, "The id is in use"],
+  "key-reused": [409, "The key was used for something else"],
+  unsupported: [422, "The chart asks for what can't run durably"],
+  "step-failed": [422, "The chart failed on this event"],
+  "state-too-large": [422, "The state would become too large"],
+  quarantined: [409, "The stored state doesn't fit this deployment"],
+  overloaded: [503, "Overloaded"],
+  "not-configured": [503, "The service is not configured"],
+  internal: [500, "Internal error"],
+} as const satisfies Record<string, readonly [number, string]>;
+
+export type ProblemName = keyof typeof problems;
+
+/** @param detail what happened, where, and what to do about it */
+export function problem(
+  name: ProblemName,
+  detail: string,
+  extensions: Record<string, unknown> = {},
+): Problem {
+  const [status, title] = problems[name];
+  return { type: `urn:durachart:problem:${name}`, title, status, detail, ...extensions };
+}
+
+export function isProblem(value: Problem, name: ProblemName): boolean {
+  return value.type === `urn:durachart:problem:${name}`;
+}
+
+/** Carries a problem up to whoever answers. */
+export class ProblemError extends Error {
+  override name = "ProblemError";
+  readonly problem: Problem;
+
+  constructor(document: Problem) {
+    super(document.detail);
+    this.problem = document;
+  }
+}
+
+/** A problem to throw. */
+export function refusal(
+  name: ProblemName,
+  detail: string,
+  extensions?: Record<string, unknown>,
+): ProblemError {
+  return new ProblemError(problem(name, detail, extensions));
+}

@@ -1,0 +1,10 @@
+const FIRST = 1_000;
+const LONGEST = 3_600_000;
+
+/**
+ * Milliseconds to wait before the try after `attempt`: exponential with full jitter, from 1 s up to
+ * an hour, so that many instances that failed together don't come back together.
+ */
+export function backoff(attempt: number, random: () => number = Math.random): number {
+  return Math.ceil(random() * Math.min(LONGEST, FIRST * 2 ** (attempt - 1)));
+}

@@ -1,0 +1,54 @@
+import { entrypointClass } from "./ingress/entrypoint.ts";
+import { Instances } from "./ingress/instances.ts";
+import { consume } from "./ingress/queue.ts";
+import { createRouter, type IngressEnv } from "./ingress/router.ts";
+import { instanceClass } from "./instance/instance.ts";
+import { registerWorkflows } from "./kernel/registration.ts";
+import type { Workflows } from "./kernel/workflow.ts";
+
+export { TerminalError } from "./egress/terminal-error.ts";
+export { Unsupported } from "./kernel/errors.ts";
+export { signedContent } from "./ingress/webhook.ts";
+export type { Caller } from "./contract/caller.ts";
+export type { Problem } from "./contract/problem.ts";
+export type { EventReply, JournalEntry, View } from "./contract/view.ts";
+export type { BindingProps } from "./ingress/entrypoint.ts";
+export type {
+  EffectContext,
+  EffectsOf,
+  EventDefinitions,
+  EventsOf,
+  WorkflowDefinition,
+  Workflows,
+} from "./kernel/workflow.ts";
+
+export interface DurachartEnv extends IngressEnv {
+  /** Takes what the queue consumer can't deliver; without it the queue's own retries decide. */
+  DEAD_LETTERS?: Queue;
+}
+
+/**
+ * A Worker that runs statecharts durably.
+ *
+ * @example
+ * const app = durachart({ workflows });
+ * export default app;
+ * export const { Instance, WorkflowsEntrypoint } = app;
+ *
+ * @returns the Worker's handlers; `Instance`, the Durable Object class to bind as INSTANCES; and
+ *   `WorkflowsEntrypoint`, with `start`, `send` and `get` for callers by service binding
+ * @throws Unsupported where a chart can't run durably, naming the state and the remedy
+ */
+export function durachart<const Definitions extends Workflows>(options: {
+  workflows: Definitions;
+}) {
+  const workflows = registerWorkflows(options.workflows);
+  const router = createRouter(workflows);
+  return {
+    fetch: (request: Request, env: DurachartEnv): Promise<Response> => router.fetch(request, env),
+    queue: (batch: MessageBatch, env: DurachartEnv): Promise<void> =>
+      consume(batch, workflows, new Instances(env.INSTANCES), env.DEAD_LETTERS),
+    Instance: instanceClass(workflows),
+    WorkflowsEntrypoint: entrypointClass<Definitions>(workflows),
+  };
+}

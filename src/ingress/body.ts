@@ -1,0 +1,86 @@
+import { ProblemError, refusal } from "../contract/problem.ts";
+
+/** An event, and so a body, is at most so large everywhere: queues take 128 KB a message. */
+export const MAX_BODY_BYTES = 64 * 1024;
+const MAX_DEPTH = 32;
+
+/** Keys that reach an object's prototype when somebody merges them carelessly. */
+const POISONOUS = new Set(["__proto__", "constructor", "prototype"]);
+
+/** @throws ProblemError body-too-large, unsupported-media-type */
+export async function readText(request: Request): Promise<string> {
+  if (request.headers.has("content-encoding")) {
+    throw refusal("unsupported-media-type", "Send the body without a Content-Encoding.");
+  }
+  const tooLarge = () =>
+    refusal("body-too-large", `The body may have at most ${MAX_BODY_BYTES} bytes.`);
+  const announced = request.headers.get("content-length");
+  if (announced !== null) {
+    // The HTTP layer holds the body to what was announced.
+    if (Number(announced) > MAX_BODY_BYTES) throw tooLarge();
+    return request.text();
+  }
+  const decoder = new TextDecoder();
+  let text = "";
+  let bytes = 0;
+  for await (const chunk of request.body ?? []) {
+    bytes += chunk.byteLength;
+    if (bytes > MAX_BODY_BYTES) throw tooLarge();
+    text += decoder.decode(chunk, { stream: true });
+  }
+  return text + decoder.decode();
+}
+
+/** @throws ProblemError not-json, invalid-body naming the place */
+export function parseJson(text: string): unknown {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw refusal("not-json", `The body is not JSON: ${(error as Error).message}`);
+  }
+  checkShape(value);
+  return value;
+}
+
+/** @throws ProblemError invalid-body where it is too deep or names a prototype */
+export function checkShape(root: unknown): void {
+  const pending: { value: unknown; path: string; depth: number }[] = [
+    { value: root, path: "", depth: 0 },
+  ];
+  for (let place = pending.pop(); place !== undefined; place = pending.pop()) {
+    const { value, path, depth } = place;
+    if (typeof value !== "object" || value === null) continue;
+    if (depth >= MAX_DEPTH) {
+      // The whole path of a bomb would be one itself.
+      const field = path.slice(0, 60);
+      throw refusal("invalid-body", `"${field}…" is nested deeper than ${MAX_DEPTH}.`, {
+        field,
+      });
+    }
+    for (const key of Object.keys(value)) {
+      const member = path === "" ? key : `${path}.${key}`;
+      if (POISONOUS.has(key)) {
+        throw refusal("invalid-body", `The field "${member}" is not allowed.`, {
+          field: member,
+        });
+      }
+      const inner = (value as Record<string, unknown>)[key];
+      if (typeof inner === "object") pending.push({ value: inner, path: member, depth: depth + 1 });
+    }
+  }
+}
+
+/** The media type without parameters, in lower case. */
+export function mediaType(headers: Headers): string {
+  return (headers.get("content-type") ?? "").split(";", 1)[0]!.trim().toLowerCase();
+}
+
+/** @throws ProblemError unsupported-media-type, not-json, invalid-body */
+export function parseBody(headers: Headers, text: string): unknown {
+  const type = mediaType(headers);
+  if (type !== "application/json" && !type.endsWith("+json")) {
+    throw refusal("unsupported-media-type", `Content-Type is "${type}"; send application/json.`);
+  }
+  return parseJson(text);
+}

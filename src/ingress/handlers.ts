@@ -1,0 +1,126 @@
+import * as v from "valibot";
+import type { Caller } from "../contract/caller.ts";
+import { refusal } from "../contract/problem.ts";
+import type { SendRequest } from "../contract/requests.ts";
+import type { RegisteredWorkflow } from "../kernel/registration.ts";
+import { SUBPROTOCOL } from "../instance/instance.ts";
+import { parseBody, readText } from "./body.ts";
+import { isCloudEvent, readCloudEvent } from "./cloudevent.ts";
+import { deliverCloudEvent } from "./deliver.ts";
+import { dedupeByCloudEvent, dedupeByKey, idempotencyKey } from "./idempotency.ts";
+import { addressOf, type Instances } from "./instances.ts";
+import { valueOf } from "./respond.ts";
+import { startRequest } from "./start-body.ts";
+import { validate, validateEvent } from "./validate.ts";
+import { authenticateWebhook, type WebhookSettings } from "./webhook.ts";
+
+/** A request at the door of a workflow: authenticated, its path taken apart. */
+export interface Visit {
+  request: Request;
+  caller: Caller;
+  workflow: RegisteredWorkflow;
+  id: string;
+  query: URLSearchParams;
+  instances: Instances;
+}
+
+const MAX_HISTORY = 1_000;
+const DEFAULT_HISTORY = 100;
+
+const eventBody = v.strictObject({ type: v.unknown(), data: v.optional(v.unknown()) });
+
+/** `POST /{workflow}` */
+export async function start({ request, caller, workflow, instances }: Visit): Promise<Response> {
+  const text = await readText(request);
+  const body = text === "" ? {} : parseBody(request.headers, text);
+  const wanted = startRequest(workflow, caller, body, idempotencyKey(request.headers));
+  const { created, view } = valueOf(await instances.start(wanted));
+  const headers = { Location: `/${workflow.key}/${view.id}` };
+  return Response.json(view, { status: created ? 201 : 200, headers });
+}
+
+/** `GET /{workflow}/{id}` */
+export async function view({ caller, workflow, id, instances }: Visit): Promise<Response> {
+  const address = addressOf(caller, workflow.key, id);
+  return Response.json(valueOf(await instances.get({ address, caller })));
+}
+
+/** `POST /{workflow}/{id}/events`: `{type, data}`, or a CloudEvent in binary or structured mode. */
+export async function send(visit: Visit): Promise<Response> {
+  const { caller, workflow, id, instances } = visit;
+  const address = addressOf(caller, workflow.key, id);
+  const { event, dedupe } = await readEvent(visit);
+  const wanted = { address, caller, event, ...(dedupe === undefined ? {} : { dedupe }) };
+  return Response.json(valueOf(await instances.send(wanted)));
+}
+
+async function readEvent(visit: Visit): Promise<Pick<SendRequest, "event" | "dedupe">> {
+  const { request, caller, workflow, id } = visit;
+  const { headers } = request;
+  const key = idempotencyKey(headers);
+  const text = await readText(request);
+  if (isCloudEvent(headers)) {
+    const received = readCloudEvent(headers, text);
+    const about = `${workflow.key}/${id}`;
+    if (received.subject !== undefined && received.subject !== about) {
+      const detail = `The event's subject is "${received.subject}", the address is "${about}".`;
+      throw refusal("bad-cloudevent", detail, { field: "subject" });
+    }
+    const event = validateEvent(workflow, received.type, received.data);
+    return { event, dedupe: dedupeByCloudEvent(caller, received, event) };
+  }
+  const { type, data } = validate(eventBody, parseBody(headers, text), "");
+  const event = validateEvent(workflow, type, data);
+  return key === undefined ? { event } : { event, dedupe: dedupeByKey(caller, key, event) };
+}
+
+/** `GET /{workflow}/{id}/history` */
+export async function history(visit: Visit): Promise<Response> {
+  const { caller, workflow, id, query, instances } = visit;
+  const address = addressOf(caller, workflow.key, id);
+  const after = wholeNumber(query, "after", 0, Number.MAX_SAFE_INTEGER) ?? 0;
+  const limit = wholeNumber(query, "limit", 1, MAX_HISTORY) ?? DEFAULT_HISTORY;
+  const { entries, more } = valueOf(await instances.history({ address, caller, after, limit }));
+  const next = `/${workflow.key}/${id}/history?after=${entries.at(-1)?.seq}&limit=${limit}`;
+  return Response.json({ entries }, more ? { headers: { Link: `<${next}>; rel="next"` } } : {});
+}
+
+/** `GET /{workflow}/{id}/stream`: a WebSocket of CloudEvents. */
+export async function stream(visit: Visit): Promise<Response> {
+  const { request, caller, workflow, id, query, instances } = visit;
+  const address = addressOf(caller, workflow.key, id);
+  const after = wholeNumber(query, "after", 0, Number.MAX_SAFE_INTEGER);
+  if (request.headers.get("upgrade")?.toLowerCase() !== "websocket") {
+    throw refusal("upgrade-required", `Open this address as a WebSocket, protocol ${SUBPROTOCOL}.`);
+  }
+  const offered = request.headers.get("sec-websocket-protocol");
+  if (offered !== null && !offered.split(",").some((name) => name.trim() === SUBPROTOCOL)) {
+    throw refusal("bad-parameter", `The only subprotocol is ${SUBPROTOCOL}; offer it, or none.`);
+  }
+  const response = await instances.stream({ address, caller, after });
+  if (response.webSocket === null || offered !== null) return response;
+  // A client that offered no subprotocol must not be answered one (RFC 6455, 4.1).
+  return new Response(null, { status: 101, webSocket: response.webSocket });
+}
+
+/** `POST /events`: a signed CloudEvent, whose subject names the instance. */
+export async function webhook(
+  request: Request,
+  workflows: ReadonlyMap<string, RegisteredWorkflow>,
+  instances: Instances,
+  settings: WebhookSettings,
+): Promise<Response> {
+  const text = await readText(request);
+  const caller = authenticateWebhook(request.headers, text, settings);
+  const received = readCloudEvent(request.headers, text);
+  return Response.json(valueOf(await deliverCloudEvent(workflows, instances, caller, received)));
+}
+
+function wholeNumber(query: URLSearchParams, name: string, least: number, most: number) {
+  const text = query.get(name);
+  if (text === null) return null;
+  const value = Number(text);
+  if (/^\d+$/.test(text) && value >= least && value <= most) return value;
+  const detail = `${name} must be a whole number of at least ${least}, at most ${most}.`;
+  throw refusal("bad-parameter", detail, { field: name });
+}

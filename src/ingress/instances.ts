@@ -1,0 +1,100 @@
+import { isInstanceId, objectName, type Address } from "../contract/address.ts";
+import type { Caller } from "../contract/caller.ts";
+import { problem, ProblemError, refusal } from "../contract/problem.ts";
+import type {
+  GetReply,
+  HistoryReply,
+  HistoryRequest,
+  InstanceRequest,
+  Reply,
+  SendReply,
+  SendRequest,
+  StartReply,
+  StartRequest,
+} from "../contract/requests.ts";
+import { STREAM_PATH, type InstanceClass } from "../instance/instance.ts";
+
+type Namespace = DurableObjectNamespace<InstanceType<InstanceClass>>;
+
+/** What the platform says of a failed call (Durable Objects, "Error handling"). */
+interface PlatformError {
+  retryable?: boolean;
+  overloaded?: boolean;
+}
+
+const MAX_CALLS = 3;
+
+/** Finds instances by their callers' credentials, and calls them. */
+export class Instances {
+  readonly #namespace: Namespace;
+
+  constructor(namespace: DurableObjectNamespace) {
+    this.#namespace = namespace as Namespace;
+  }
+
+  start(request: StartRequest): Promise<StartReply> {
+    return this.#call(request, true, (stub) => stub.start(request) as Promise<StartReply>);
+  }
+
+  /** Without a dedupe key a call that broke off is not repeated: it may have been applied. */
+  send(request: SendRequest): Promise<SendReply> {
+    const isRepeatable = request.dedupe !== undefined;
+    return this.#call(request, isRepeatable, (stub) => stub.send(request) as Promise<SendReply>);
+  }
+
+  get(request: InstanceRequest): Promise<GetReply> {
+    return this.#call(request, true, (stub) => stub.get(request) as Promise<GetReply>);
+  }
+
+  history(request: HistoryRequest): Promise<HistoryReply> {
+    return this.#call(request, true, (stub) => stub.history(request) as Promise<HistoryReply>);
+  }
+
+  stream(request: InstanceRequest & { after: number | null }): Promise<Response> {
+    return this.#stub(request).fetch(`https://instance${STREAM_PATH}`, {
+      headers: { Upgrade: "websocket", "Durachart-Request": JSON.stringify(request) },
+    });
+  }
+
+  async #call<Value>(
+    request: InstanceRequest,
+    isRepeatable: boolean,
+    call: (stub: DurableObjectStub<InstanceType<InstanceClass>>) => Promise<Reply<Value>>,
+  ): Promise<Reply<Value>> {
+    for (let calls = 1; ; calls++) {
+      try {
+        // A stub that has failed stays broken: each call gets a new one.
+        return await call(this.#stub(request));
+      } catch (error) {
+        const { retryable, overloaded } = error as PlatformError;
+        if (retryable && !overloaded && isRepeatable && calls < MAX_CALLS) continue;
+        if (!retryable && !overloaded) throw error;
+        const { workflow, id } = request.address;
+        const hint = isRepeatable
+          ? "Try again."
+          : "The event may have been applied: look before you send it again, or use an Idempotency-Key.";
+        const detail = `${workflow}/${id} could not be reached just now. ${hint}`;
+        return { ok: false, problem: problem("overloaded", detail) };
+      }
+    }
+  }
+
+  #stub({ address, caller }: InstanceRequest): DurableObjectStub<InstanceType<InstanceClass>> {
+    const { jurisdiction } = caller;
+    const namespace =
+      jurisdiction === undefined ? this.#namespace : this.#namespace.jurisdiction(jurisdiction);
+    return namespace.getByName(objectName(address));
+  }
+}
+
+/** @throws ProblemError bad-id */
+export function addressOf(caller: Caller, workflow: string, id: string): Address {
+  if (!isInstanceId(id)) {
+    throw refusal(
+      "bad-id",
+      "An id has 1 to 200 characters of A–Z a–z 0–9 . _ ~ - and is not . or ..",
+      { field: "id" },
+    );
+  }
+  return { tenant: caller.tenant, workflow, id };
+}

@@ -1,0 +1,67 @@
+import { Router, type IRequest } from "itty-router";
+import { problem, refusal } from "../contract/problem.ts";
+import type { RegisteredWorkflow } from "../kernel/registration.ts";
+import { history, send, start, stream, view, webhook, type Visit } from "./handlers.ts";
+import { Instances } from "./instances.ts";
+import { errorResponse, problemResponse } from "./respond.ts";
+import { authenticate, type TokenSettings } from "./token.ts";
+import type { WebhookSettings } from "./webhook.ts";
+
+export interface IngressEnv extends TokenSettings, WebhookSettings {
+  INSTANCES: DurableObjectNamespace;
+}
+
+type Workflows = ReadonlyMap<string, RegisteredWorkflow>;
+
+/** HTTP in. Every route but `/healthz` asks for credentials before it does anything else. */
+export function createRouter(workflows: Workflows) {
+  const router = Router<IRequest, [IngressEnv]>({ catch: errorResponse });
+
+  const visit =
+    (handle: (visit: Visit) => Promise<Response>) =>
+    async (request: IRequest, env: IngressEnv): Promise<Response> => {
+      const caller = await authenticate(request as unknown as Request, env);
+      const { workflow: key = "", id = "" } = request.params as Record<string, string>;
+      const workflow = workflows.get(key);
+      if (workflow === undefined) throw refusal("not-found", `There is no workflow "${key}".`);
+      return handle({
+        request: request as unknown as Request,
+        caller,
+        workflow,
+        id,
+        query: new URL(request.url).searchParams,
+        instances: new Instances(env.INSTANCES),
+      });
+    };
+
+  const only = (...methods: string[]) => {
+    const allow = methods.join(", ");
+    return async (request: IRequest, env: IngressEnv): Promise<Response> => {
+      await authenticate(request as unknown as Request, env);
+      const detail = `${request.method} is not for this address; it takes ${allow}.`;
+      return problemResponse(problem("method-not-allowed", detail), { Allow: allow });
+    };
+  };
+
+  return router
+    .get("/healthz", () => Response.json({ status: "ok" }))
+    .all("/healthz", only("GET"))
+    .post("/events", (request: IRequest, env: IngressEnv) =>
+      webhook(request as unknown as Request, workflows, new Instances(env.INSTANCES), env),
+    )
+    .all("/events", only("POST"))
+    .post("/:workflow", visit(start))
+    .all("/:workflow", only("POST"))
+    .get("/:workflow/:id", visit(view))
+    .all("/:workflow/:id", only("GET"))
+    .post("/:workflow/:id/events", visit(send))
+    .all("/:workflow/:id/events", only("POST"))
+    .get("/:workflow/:id/history", visit(history))
+    .all("/:workflow/:id/history", only("GET"))
+    .get("/:workflow/:id/stream", visit(stream))
+    .all("/:workflow/:id/stream", only("GET"))
+    .all("*", async (request: IRequest, env: IngressEnv) => {
+      await authenticate(request as unknown as Request, env);
+      throw refusal("not-found", `There is nothing at ${new URL(request.url).pathname}.`);
+    });
+}

@@ -1,0 +1,71 @@
+import type { StandardSchemaV1 } from "@standard-schema/spec";
+import { ProblemError, refusal } from "../contract/problem.ts";
+import type { IncomingEvent } from "../contract/requests.ts";
+import { descriptorCovers } from "../kernel/allowed.ts";
+import type { RegisteredWorkflow } from "../kernel/registration.ts";
+
+/**
+ * The event as the machine may see it: of a type the chart knows, its data as the schema says.
+ *
+ * @throws ProblemError unknown-event, invalid-body naming the field
+ */
+export function validateEvent(
+  workflow: RegisteredWorkflow,
+  type: unknown,
+  data: unknown,
+): IncomingEvent {
+  if (typeof type !== "string" || type === "" || type === "*" || type.startsWith("xstate.")) {
+    throw refusal(
+      "unknown-event",
+      `The event's type must be a non-empty string, not "*" and not of the machine's own "xstate." kind.`,
+      { field: "type" },
+    );
+  }
+  if (workflow.events === undefined) {
+    if (!workflow.descriptors.some((descriptor) => descriptorCovers(descriptor, type))) {
+      throw unknownEvent(workflow, type, workflow.descriptors);
+    }
+    return data === undefined ? { type } : { type, data };
+  }
+  const definition = Object.hasOwn(workflow.events, type) ? workflow.events[type] : undefined;
+  if (definition === undefined) {
+    throw unknownEvent(workflow, type, Object.keys(workflow.events));
+  }
+  const valid = validate(definition.schema, data, "data");
+  return valid === undefined ? { type } : { type, data: valid };
+}
+
+function unknownEvent(workflow: RegisteredWorkflow, type: string, known: string[]): ProblemError {
+  return refusal(
+    "unknown-event",
+    `"${type.slice(0, 100)}" is no event of ${workflow.key}. Known: ${known.join(", ")}.`,
+    { field: "type" },
+  );
+}
+
+/** @throws ProblemError invalid-body naming the field */
+export function validate<Schema extends StandardSchemaV1>(
+  schema: Schema,
+  value: unknown,
+  root: string,
+): StandardSchemaV1.InferOutput<Schema> {
+  const result = schema["~standard"].validate(value);
+  if (result instanceof Promise) {
+    throw new TypeError(`The schema of ${root} is asynchronous; a step can't wait for it.`);
+  }
+  if (result.issues === undefined) return result.value;
+  const errors = result.issues.map((issue) => ({
+    field: fieldOf(root, issue.path ?? []),
+    message: issue.message,
+  }));
+  const detail = errors.map(({ field, message }) => `${field || "body"}: ${message}`).join("; ");
+  throw refusal("invalid-body", detail, { field: errors[0]!.field, errors });
+}
+
+function fieldOf(
+  root: string,
+  path: readonly (PropertyKey | StandardSchemaV1.PathSegment)[],
+): string {
+  const keys = path.map((segment) => String(typeof segment === "object" ? segment.key : segment));
+  return [root, ...keys].filter((part) => part !== "").join(".");
+}

@@ -1,0 +1,197 @@
+import { DurableObject } from "cloudflare:workers";
+import { SUBPROTOCOL, Watchers, type Source } from "../broadcast/watchers.ts";
+import { objectName } from "../contract/address.ts";
+import type { Caller } from "../contract/caller.ts";
+import { problem, ProblemError, type Problem } from "../contract/problem.ts";
+import type {
+  GetReply,
+  HistoryReply,
+  HistoryRequest,
+  InstanceRequest,
+  Reply,
+  SendReply,
+  SendRequest,
+  StartReply,
+  StartRequest,
+} from "../contract/requests.ts";
+import { Runner } from "../egress/runner.ts";
+import { Quarantined, StepFailed, Unsupported } from "../kernel/errors.ts";
+import type { RegisteredWorkflow } from "../kernel/registration.ts";
+import { AlarmClock } from "./alarm-clock.ts";
+import { nextDue, type Live } from "./live.ts";
+import { notFound, Processor } from "./processor.ts";
+import { Store, type JournalRow } from "./store.ts";
+import { journalEntry, viewOf } from "./view.ts";
+
+/** If the alarm handler is killed half-way, the alarm it set first rings after so long. */
+const DEAD_MAN = 30_000;
+
+/** When the handler itself fails (a quarantined state, say), it is tried again after so long. */
+const AFTER_FAILURE = 600_000;
+
+/** Requests to the object itself: what RPC can't carry. */
+export const STREAM_PATH = "/stream";
+
+export type InstanceClass = ReturnType<typeof instanceClass>;
+
+/** One instance: one SQLite Durable Object. Its public methods are all that can be called. */
+export function instanceClass(workflows: ReadonlyMap<string, RegisteredWorkflow>) {
+  return class Instance extends DurableObject {
+    readonly #store: Store;
+    readonly #alarm: AlarmClock;
+    readonly #processor: Processor;
+    readonly #runner: Runner;
+    readonly #watchers: Watchers;
+
+    constructor(context: DurableObjectState, env: unknown) {
+      super(context, env as never);
+      this.#store = new Store(context.storage.sql);
+      this.#alarm = new AlarmClock(context);
+      this.#watchers = new Watchers(context);
+      this.#processor = new Processor(
+        context.storage,
+        this.#store,
+        this.#alarm,
+        workflows,
+        (live, entries, started) => {
+          if (entries.length > 0 && this.#watchers.any) {
+            this.#watchers.broadcast(this.#source(live, entries));
+          }
+          this.#runner.abortUnwanted(live);
+          this.#runner.start(live, started);
+        },
+      );
+      this.#runner = new Runner(context, env, this.#processor);
+      if (this.#store.exists()) {
+        void context.blockConcurrencyWhile(() => this.#repairAlarm());
+      }
+    }
+
+    start(request: StartRequest): StartReply {
+      return this.#answer(request, (caller) => {
+        const { created, live } = this.#processor.start(request, Date.now());
+        return { created, view: viewOf(live, caller) };
+      });
+    }
+
+    send(request: SendRequest): SendReply {
+      return this.#answer(request, (caller) => {
+        const { live, outcome, first } = this.#processor.send(request, Date.now());
+        return { ...viewOf(live, caller), outcome, ...(first === undefined ? {} : { first }) };
+      });
+    }
+
+    get(request: InstanceRequest): GetReply {
+      return this.#answer(request, (caller) => viewOf(this.#current(request), caller));
+    }
+
+    history(request: HistoryRequest): HistoryReply {
+      return this.#answer(request, () => {
+        const live = this.#current(request);
+        const rows = this.#store.journal(request.after, request.limit + 1);
+        const entries = rows.slice(0, request.limit).map((row) => journalEntry(live, row));
+        return { entries, more: rows.length > request.limit };
+      });
+    }
+
+    /** A watcher's WebSocket. The Worker has authenticated it and says for whom in a header. */
+    override fetch(request: Request): Response {
+      const ask = JSON.parse(request.headers.get("Durachart-Request") ?? "null") as
+        (InstanceRequest & { after: number | null }) | null;
+      if (ask === null || new URL(request.url).pathname !== STREAM_PATH) {
+        return new Response(null, { status: 404 });
+      }
+      const reply = this.#answer(ask, (caller) => {
+        const live = this.#current(ask);
+        return { live, view: viewOf(live, caller) };
+      });
+      if (!reply.ok) return Response.json(reply.problem, { status: reply.problem.status });
+      const { live, view } = reply.value;
+      return this.#watchers.accept(this.#source(live), view, ask.after);
+    }
+
+    override webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): void {
+      const live = this.#processor.current();
+      if (live !== undefined) this.#watchers.received(socket, message, this.#source(live));
+    }
+
+    override webSocketClose(socket: WebSocket, code: number): void {
+      // 1005 and 1006 mean "no code"; they must not be sent.
+      socket.close(code === 1005 || code === 1006 ? 1000 : code);
+    }
+
+    override alarm(): void {
+      const now = Date.now();
+      this.#alarm.set(now + DEAD_MAN);
+      try {
+        this.#processor.fireTimers(now);
+        this.#runner.runDue(now);
+        const live = this.#processor.current();
+        this.#alarm.set(live === undefined ? Infinity : nextDue(live));
+      } catch (error) {
+        // The platform drops an alarm whose handler has thrown seven times: keep it, further apart.
+        console.error(`The alarm of ${this.ctx.id.name} failed`, error);
+        this.#alarm.set(now + AFTER_FAILURE);
+      }
+    }
+
+    #current({ address, caller: _ }: InstanceRequest): Live {
+      this.#processor.fireTimers(Date.now());
+      const live = this.#processor.current();
+      if (live === undefined) throw notFound(address.workflow, address.id);
+      return live;
+    }
+
+    #source(live: Live, fresh: readonly JournalRow[] = []): Source {
+      const { workflow, id, epoch } = live.identity;
+      return {
+        subject: { workflow, id },
+        epoch,
+        head: live.seq,
+        read: (after, limit) => {
+          // Who is up to date needs only what was just written.
+          const rows = fresh[0]?.seq === after + 1 ? fresh : this.#store.journal(after, limit);
+          return rows.map((row) => journalEntry(live, row));
+        },
+      };
+    }
+
+    /** An instance with work pending and no alarm would sleep for ever. */
+    async #repairAlarm(): Promise<void> {
+      await this.#alarm.read();
+      try {
+        const live = this.#processor.current();
+        if (live !== undefined) this.#alarm.noLaterThan(nextDue(live));
+      } catch (error) {
+        // A constructor that throws makes the object unusable; the next call will say the same.
+        console.error(error);
+      }
+    }
+
+    #answer<Value>(request: InstanceRequest, act: (caller: Caller) => Value): Reply<Value> {
+      try {
+        this.#checkAddress(request);
+        return { ok: true, value: act(request.caller) };
+      } catch (error) {
+        return { ok: false, problem: toProblem(error) };
+      }
+    }
+
+    /** The door found this object by its name; the object makes sure that it is the one meant. */
+    #checkAddress({ address, caller }: InstanceRequest): void {
+      const isMine = this.ctx.id.name === objectName(address) && caller.tenant === address.tenant;
+      if (!isMine) throw notFound(address.workflow, address.id);
+    }
+  };
+}
+
+export { SUBPROTOCOL };
+
+function toProblem(error: unknown): Problem {
+  if (error instanceof ProblemError) return error.problem;
+  if (error instanceof Unsupported) return problem("unsupported", error.message);
+  if (error instanceof StepFailed) return problem("step-failed", error.message);
+  if (error instanceof Quarantined) return problem("quarantined", error.message);
+  console.error(error);
+  return problem("internal", "Something went wrong inside. Try again; the log has the details.");
+}

@@ -1,0 +1,49 @@
+import type { Changes } from "../contract/view.ts";
+import type { StoredState } from "./step.ts";
+
+/**
+ * A context as JSON text, key by key: what is needed to store it, and to see what a step changed
+ * even where the chart has altered a value in place.
+ */
+export type ContextTexts = ReadonlyMap<string, string>;
+
+export function contextTexts(context: Record<string, unknown>): ContextTexts {
+  const texts = new Map<string, string>();
+  for (const key of Object.keys(context)) {
+    const text = JSON.stringify(context[key]) as string | undefined;
+    if (text !== undefined) texts.set(key, text);
+  }
+  return texts;
+}
+
+/** The context as one JSON text. */
+export function joinContext(texts: ContextTexts): string {
+  let joined = "";
+  for (const [key, text] of texts) joined += `${joined && ","}${JSON.stringify(key)}:${text}`;
+  return `{${joined}}`;
+}
+
+/** A `Changes` document as JSON text. Unlike a JSON merge patch it can tell null from absent. */
+export function changesText(
+  before: { status: StoredState["status"]; texts: ContextTexts } | undefined,
+  after: { status: StoredState["status"]; texts: ContextTexts },
+): string {
+  const set = new Map([...after.texts].filter(([key, text]) => before?.texts.get(key) !== text));
+  const unset = [...(before?.texts.keys() ?? [])].filter((key) => !after.texts.has(key));
+  const parts: string[] = [];
+  if (before?.status !== after.status) parts.push(`"status":${JSON.stringify(after.status)}`);
+  if (set.size > 0 || unset.length > 0) {
+    parts.push(`"context":{"set":${joinContext(set)},"unset":${JSON.stringify(unset)}}`);
+  }
+  return `{${parts.join(",")}}`;
+}
+
+/** The state of a context after `changes`. */
+export function applyChanges(
+  context: Record<string, unknown>,
+  changes: Changes,
+): Record<string, unknown> {
+  const next = { ...context, ...changes.context?.set };
+  for (const key of changes.context?.unset ?? []) delete next[key];
+  return next;
+}

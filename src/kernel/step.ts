@@ -1,0 +1,243 @@
+import type { AnyMachineSnapshot, AnyStateMachine } from "xstate";
+import type { Effect, MachineEvent } from "./effects.ts";
+import { StepFailed, Unsupported, type ErrorData } from "./errors.ts";
+import { findUnserialisable } from "./json.ts";
+import {
+  childKey,
+  childRows,
+  initialStep,
+  restore as restoreSnapshot,
+  selects,
+  transitionStep,
+  type ChildRow,
+  type RawStep,
+  type ResolvedAction,
+  type StoredMachine,
+} from "./xstate.ts";
+
+/** Microsteps one event may take before it counts as an endless loop. */
+const MAX_MICROSTEPS = 1_000;
+
+/** An instance's machine between two events: XState's snapshot, and the next key to hand out. */
+export interface MachineState {
+  readonly snapshot: AnyMachineSnapshot;
+  readonly nextKey: number;
+}
+
+export interface Step {
+  state: MachineState;
+  effects: Effect[];
+}
+
+/** The stored form of a `MachineState`: plain JSON. */
+export interface StoredState extends StoredMachine {
+  nextKey: number;
+}
+
+/**
+ * Enters the machine's initial state.
+ *
+ * @throws Unsupported where the chart asks for what can't run durably
+ * @throws StepFailed where a function of the chart throws
+ */
+export function begin(machine: AnyStateMachine, input: unknown): Step {
+  boundMicrosteps(machine);
+  return run(machine, "xstate.init", { snapshot: undefined, nextKey: 1 }, (nextKey) => {
+    const raw = initialStep(machine, input, nextKey);
+    // XState swallows what is thrown in the initial step and answers with a failed snapshot.
+    if (raw.snapshot.status === "error") throw raw.snapshot.error;
+    return raw;
+  });
+}
+
+/**
+ * Takes one event: one macrostep, nothing started, nothing sent.
+ *
+ * @throws Unsupported, StepFailed as `begin` does; `state` stays as it was
+ */
+export function step(machine: AnyStateMachine, state: MachineState, event: MachineEvent): Step {
+  return run(machine, event.type, state, (nextKey) =>
+    transitionStep(machine, state.snapshot, event, nextKey),
+  );
+}
+
+/** Whether the state has a transition for the event. */
+export function takes(machine: AnyStateMachine, state: MachineState, event: MachineEvent): boolean {
+  if (state.snapshot.status !== "active") return false;
+  try {
+    return selects(machine, state.snapshot, event);
+  } catch (error) {
+    throw new StepFailed(machine.id, describe(state.snapshot), event.type, error);
+  }
+}
+
+/** How an actor's run ended. */
+export type Settlement = { output: unknown } | { error: ErrorData };
+
+/**
+ * The event by which an actor's result reaches the machine, or null when nobody waits for that run
+ * any more: its state was left, or another run has taken its place.
+ */
+export function settlementEvent(
+  state: MachineState,
+  actor: { key: number; id: string },
+  result: Settlement,
+): MachineEvent | null {
+  const child = state.snapshot.children[actor.id];
+  if (child === undefined || childKey(child) !== actor.key) return null;
+  return "error" in result
+    ? { type: `xstate.error.actor.${actor.id}`, error: result.error, actorId: actor.id }
+    : { type: `xstate.done.actor.${actor.id}`, output: result.output, actorId: actor.id };
+}
+
+/** @throws Unsupported where the context holds what JSON would change */
+export function store(machine: AnyStateMachine, state: MachineState): StoredState {
+  const { value, status, context, output, error, historyValue } = state.snapshot;
+  for (const [name, part] of Object.entries({ context, output: output as unknown })) {
+    if (part === undefined) continue;
+    const found = findUnserialisable(part, name);
+    if (found === null) continue;
+    throw new Unsupported(
+      { machine: machine.id, state: describe(state.snapshot) },
+      `${found} can't be stored as JSON`,
+      "Keep plain objects, lists, finite numbers, strings, booleans and null in the context.",
+    );
+  }
+  const remembered = Object.entries(historyValue as Record<string, { id: string }[]>);
+  return {
+    value,
+    status,
+    context: context as Record<string, unknown>,
+    ...(output === undefined ? {} : { output: output as unknown }),
+    ...(error === undefined ? {} : { error }),
+    ...(remembered.length === 0
+      ? {}
+      : {
+          historyValue: Object.fromEntries(
+            remembered.map(([id, nodes]) => [id, nodes.map((node) => ({ id: node.id }))]),
+          ),
+        }),
+    children: childRows(state.snapshot),
+    nextKey: state.nextKey,
+  };
+}
+
+/**
+ * Reads a stored state back, without starting anything.
+ *
+ * @param stored parsed afresh: it becomes part of the result
+ * @throws Quarantined where it doesn't fit the machine
+ */
+export function restore(machine: AnyStateMachine, stored: StoredState): MachineState {
+  boundMicrosteps(machine);
+  const { nextKey, ...rest } = stored;
+  return { snapshot: restoreSnapshot(machine, rest), nextKey };
+}
+
+/** The state value as one line, for messages. */
+export function describe(snapshot: AnyMachineSnapshot): string {
+  return JSON.stringify(snapshot.value);
+}
+
+function boundMicrosteps(machine: AnyStateMachine): void {
+  const options = machine.options as { maxIterations?: number };
+  if (options.maxIterations === undefined || options.maxIterations > MAX_MICROSTEPS) {
+    options.maxIterations = MAX_MICROSTEPS;
+  }
+}
+
+function run(
+  machine: AnyStateMachine,
+  eventType: string,
+  from: { snapshot: AnyMachineSnapshot | undefined; nextKey: number },
+  next: (nextKey: number) => RawStep,
+): Step {
+  let raw: RawStep;
+  try {
+    raw = next(from.nextKey);
+  } catch (error) {
+    if (error instanceof Unsupported) throw error;
+    const state = from.snapshot === undefined ? "(not begun)" : describe(from.snapshot);
+    throw new StepFailed(machine.id, state, eventType, error);
+  }
+  const keys = { next: raw.nextKey };
+  const place = { machine: machine.id, state: describe(raw.snapshot) };
+  const effects = raw.actions.flatMap((action) => toEffects(action, keys, place));
+  const before = from.snapshot === undefined ? {} : childRows(from.snapshot);
+  effects.push(...startedInAssigns(raw.snapshot, before, effects));
+  return {
+    state: { snapshot: raw.snapshot, nextKey: keys.next },
+    effects: withoutStillborn(effects),
+  };
+}
+
+function toEffects(
+  action: ResolvedAction,
+  keys: { next: number },
+  place: { machine: string; state: string },
+): Effect[] {
+  const params = (action.params ?? {}) as Record<string, unknown>;
+  switch (action.type) {
+    case "xstate.raise": {
+      // Without a delay the macrostep has consumed it already.
+      if (typeof params["delay"] !== "number") return [];
+      const event = params["event"] as MachineEvent;
+      const id = typeof params["id"] === "string" ? params["id"] : `raise.${keys.next++}`;
+      return [{ type: "timer.set", id, delay: params["delay"], event }];
+    }
+    case "xstate.cancel":
+      return [{ type: "timer.cancel", id: String(params["sendId"]) }];
+    case "xstate.spawnChild": {
+      const { actorRef, src, input } = params;
+      if (actorRef === undefined || typeof src !== "string") {
+        throw new Unsupported(
+          place,
+          `the actor ${JSON.stringify(src)} is unknown or has no name`,
+          "Give its logic a name under setup({ actors }).",
+        );
+      }
+      const { id } = actorRef as { id: string };
+      return [{ type: "actor.start", key: childKey(actorRef as object), id, src, input }];
+    }
+    case "xstate.stopChild":
+      return action.params ? [{ type: "actor.stop", key: childKey(action.params) }] : [];
+    case "xstate.emit":
+      return [{ type: "emit", key: keys.next++, event: params["event"] as MachineEvent }];
+    case "xstate.log":
+      return [{ type: "log", message: String(params["value"]) }];
+    case "xstate.sendTo":
+      throw new Unsupported(
+        place,
+        "sendTo is not supported yet",
+        "Use raise for events to the machine itself.",
+      );
+    default:
+      return [{ type: "command", key: keys.next++, name: action.type, params: action.params }];
+  }
+}
+
+/** `spawn` inside an assign announces nothing: only the child's presence tells. */
+function startedInAssigns(
+  snapshot: AnyMachineSnapshot,
+  before: Record<string, ChildRow>,
+  effects: readonly Effect[],
+): Effect[] {
+  const announced = new Set(effects.flatMap((e) => (e.type === "actor.start" ? [e.key] : [])));
+  return Object.entries(childRows(snapshot)).flatMap(([id, { key, src }]) => {
+    if (announced.has(key) || before[id]?.key === key) return [];
+    const options = (snapshot.children[id] as unknown as { options?: { input?: unknown } }).options;
+    return [{ type: "actor.start" as const, key, id, src, input: options?.input }];
+  });
+}
+
+/** An actor started and stopped within one step must never run. */
+function withoutStillborn(effects: Effect[]): Effect[] {
+  const started = new Set(effects.flatMap((e) => (e.type === "actor.start" ? [e.key] : [])));
+  const stillborn = new Set(
+    effects.flatMap((e) => (e.type === "actor.stop" && started.has(e.key) ? [e.key] : [])),
+  );
+  if (stillborn.size === 0) return effects;
+  return effects.filter(
+    (e) => (e.type !== "actor.start" && e.type !== "actor.stop") || !stillborn.has(e.key),
+  );
+}

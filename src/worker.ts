@@ -1,0 +1,7 @@
+import { workflows } from "../machines/index.ts";
+import { durachart } from "./index.ts";
+
+const app = durachart({ workflows });
+
+export default app;
+export const { Instance, WorkflowsEntrypoint } = app;

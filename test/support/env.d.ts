@@ -1,0 +1,21 @@
+declare namespace Cloudflare {
+  interface Env {
+    INSTANCES: DurableObjectNamespace<
+      InstanceType<ReturnType<typeof import("../../src/instance/instance.ts").instanceClass>>
+    >;
+    KITCHEN_QUEUE: Queue;
+    DELIVERY_QUEUE: Queue;
+    ORDERLOG_QUEUE: Queue;
+    DEAD_LETTERS: Queue;
+    TOKEN_KEYS: string;
+    TOKEN_ISSUER: string;
+    TOKEN_AUDIENCE: string;
+    WEBHOOK_SENDERS: string;
+    TEST_SIGNING_KEY: string;
+    TEST_WEBHOOK_SECRET: string;
+  }
+  interface GlobalProps {
+    mainModule: typeof import("./worker.ts");
+    durableNamespaces: "Instance";
+  }
+}

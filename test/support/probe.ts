@@ -1,0 +1,97 @@
+import { assign, emit, fromPromise, raise, setup } from "xstate";
+import type { EffectContext, WorkflowDefinition } from "../../src/kernel/workflow.ts";
+
+/** What the probe's effects do, set by the tests: they share the Worker's isolate. */
+export const world = {
+  /** What an actor's run answers; a throw is its failure. */
+  actor: (_context: EffectContext<unknown> & { input: unknown }): Promise<unknown> =>
+    Promise.resolve("done"),
+  action: (_params: unknown, _context: EffectContext<unknown>): Promise<void> => Promise.resolve(),
+  emitted: (_event: unknown, _context: EffectContext<unknown>): Promise<void> => Promise.resolve(),
+  guard: (): boolean => true,
+};
+
+interface ProbeContext {
+  count: number;
+  result: unknown;
+  big: string;
+}
+
+/** A chart with one of everything the engine has to survive. */
+export const probeMachine = setup({
+  types: {} as {
+    context: ProbeContext;
+    events:
+      | { type: "COUNT" | "WORK" | "REST" | "NAP" | "TELL" | "THROW_IN_ASSIGN" | "NOT_JSON" | "END" }
+      | { type: "GUARDED" | "LOOP" | "LATER" }
+      | { type: "GROW"; data: { bytes: number } };
+    emitted: { type: "probe.told"; count: number };
+  },
+  actors: { work: fromPromise<unknown, { count: number }>(() => Promise.resolve()) },
+  guards: { askTheWorld: () => world.guard() },
+  delays: { nap: 60_000, shortNap: 50 },
+  actions: {
+    count: assign({ count: ({ context }) => context.count + 1 }),
+    keep: assign({ result: ({ event }) => ("output" in event ? event.output : null) }),
+    keepError: assign({ result: ({ event }) => ("error" in event ? event.error : null) }),
+    explode: assign(() => {
+      throw new Error("the assign exploded");
+    }),
+    spoil: assign({ result: () => new Date(0) }),
+    grow: assign({ big: ({ event }) => ("data" in event ? "x".repeat(event.data.bytes) : "") }),
+    tellTheWorld: (_, _params: { count: number }) => {},
+    announce: emit(({ context }) => ({ type: "probe.told" as const, count: context.count })),
+    remindMe: raise({ type: "LATER" }, { delay: 60_000, id: "reminder" }),
+  },
+}).createMachine({
+  id: "probe",
+  context: { count: 0, result: null, big: "" },
+  initial: "idle",
+  on: {
+    COUNT: { actions: "count" },
+    THROW_IN_ASSIGN: { actions: ["count", "explode"] },
+    NOT_JSON: { actions: "spoil" },
+    GROW: { actions: "grow" },
+    GUARDED: { guard: "askTheWorld", actions: "count" },
+    LATER: { actions: "count" },
+    TELL: {
+      actions: [
+        "count",
+        { type: "tellTheWorld", params: ({ context }) => ({ count: context.count }) },
+        "announce",
+        "remindMe",
+      ],
+    },
+    END: ".ended",
+  },
+  states: {
+    idle: { on: { WORK: "working", NAP: "napping", LOOP: "looping" } },
+    working: {
+      invoke: {
+        id: "work",
+        src: "work",
+        input: ({ context }) => ({ count: context.count }),
+        onDone: { target: "idle", actions: "keep" },
+        onError: { target: "failed", actions: "keepError" },
+      },
+      on: { REST: "idle" },
+    },
+    failed: { on: { WORK: "working" } },
+    napping: {
+      on: { REST: "idle" },
+      after: { nap: [{ guard: "askTheWorld", target: "idle", actions: "count" }] },
+    },
+    looping: { always: "loopingBack" },
+    loopingBack: { always: "looping" },
+    ended: { type: "final" },
+  },
+});
+
+export const probe: WorkflowDefinition = {
+  machine: probeMachine,
+  effects: {
+    actors: { work: { attempts: 3, run: (context) => world.actor(context) } },
+    actions: { tellTheWorld: (params, context) => world.action(params, context) },
+    emitted: (event, context) => world.emitted(event, context),
+  },
+};

@@ -1,0 +1,16 @@
+import { orderEffects } from "../../machines/order/effects.ts";
+import { orderEvents, orderInput } from "../../machines/order/events.ts";
+import { orderMachine } from "../../machines/order/machine.ts";
+import { durachart } from "../../src/index.ts";
+import { probe } from "./probe.ts";
+
+/** The Worker under test in workerd: the shop's order, and a chart with one of everything. */
+const app = durachart({
+  workflows: {
+    orders: { machine: orderMachine, events: orderEvents, input: orderInput, effects: orderEffects },
+    probes: probe,
+  },
+});
+
+export default app;
+export const { Instance, WorkflowsEntrypoint } = app;

@@ -1,0 +1,55 @@
+import { generateKeyPairSync, randomBytes } from "node:crypto";
+import { cloudflareTest } from "@cloudflare/vitest-plugin";
+import { defineConfig } from "vitest/config";
+
+// Every run has keys of its own; the tests sign with the private half.
+const { publicKey, privateKey } = generateKeyPairSync("ed25519");
+const kid = "test";
+const webhookSecret = `whsec_${randomBytes(24).toString("base64")}`;
+
+const bindings = {
+  TOKEN_KEYS: JSON.stringify({
+    keys: [{ ...publicKey.export({ format: "jwk" }), kid, alg: "EdDSA", use: "sig" }],
+  }),
+  TOKEN_ISSUER: "https://issuer.test",
+  TOKEN_AUDIENCE: "durachart",
+  WEBHOOK_SENDERS: JSON.stringify([
+    { name: "broker", tenant: "tropical", roles: ["service"], secrets: [webhookSecret] },
+  ]),
+  TEST_SIGNING_KEY: JSON.stringify({ ...privateKey.export({ format: "jwk" }), kid }),
+  TEST_WEBHOOK_SECRET: webhookSecret,
+};
+
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          name: "node",
+          include: ["test/{kernel,machines,repository,ingress-pure}/**/*.test.ts"],
+        },
+      },
+      {
+        test: {
+          name: "flow",
+          include: ["test/flow/**/*.test.ts"],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        plugins: [
+          cloudflareTest({
+            main: "./test/support/worker.ts",
+            wrangler: { configPath: "./wrangler.toml" },
+            miniflare: { bindings },
+          }),
+        ],
+        test: {
+          name: "workerd",
+          include: ["test/{instance,ingress,broadcast,egress}/**/*.test.ts"],
+        },
+      },
+    ],
+  },
+});
