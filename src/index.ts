@@ -1,3 +1,4 @@
+import { deliverCloudEvent } from "./ingress/deliver.ts";
 import { entrypointClass } from "./ingress/entrypoint.ts";
 import { Instances } from "./ingress/instances.ts";
 import { consume } from "./ingress/queue.ts";
@@ -47,7 +48,11 @@ export function durachart<const Definitions extends Workflows>(options: {
   return {
     fetch: (request: Request, env: DurachartEnv): Promise<Response> => router.fetch(request, env),
     queue: (batch: MessageBatch, env: DurachartEnv): Promise<void> =>
-      consume(batch, workflows, new Instances(env.INSTANCES), env.DEAD_LETTERS),
+      consume(batch, env.DEAD_LETTERS, async (caller, event) => {
+        const instances = new Instances(env.INSTANCES);
+        const reply = await deliverCloudEvent(workflows, instances, caller, event);
+        return reply.ok ? null : reply.problem;
+      }),
     Instance: instanceClass(workflows),
     WorkflowsEntrypoint: entrypointClass<Definitions>(workflows),
   };

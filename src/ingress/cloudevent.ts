@@ -8,6 +8,8 @@ export interface ReceivedEvent {
   source: string;
   type: string;
   subject?: string;
+  /** RFC 3339 */
+  time?: string;
   data?: unknown;
 }
 
@@ -75,12 +77,13 @@ function toReceived(parse: () => ReturnType<typeof HTTP.toEvent>): ReceivedEvent
     throw refusal("bad-cloudevent", `Not a valid CloudEvent: ${(error as Error).message}`);
   }
   if (Array.isArray(parsed)) throw refusal("bad-cloudevent", "Send one event a request.");
-  const { id, source, type, subject, data } = parsed;
+  const { id, source, type, subject, time, data } = parsed;
   return {
     id,
     source,
     type,
     ...(subject === undefined ? {} : { subject }),
+    ...(time === undefined ? {} : { time }),
     ...(data === undefined || data === null ? {} : { data }),
   };
 }

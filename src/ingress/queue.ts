@@ -1,11 +1,9 @@
 import * as v from "valibot";
 import type { Caller } from "../contract/caller.ts";
 import { problem, ProblemError, type Problem } from "../contract/problem.ts";
-import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import { checkShape } from "./body.ts";
-import { checkCloudEvent } from "./cloudevent.ts";
-import { deliverCloudEvent } from "./deliver.ts";
-import type { Instances } from "./instances.ts";
+import { checkCloudEvent, type ReceivedEvent } from "./cloudevent.ts";
+import { validate } from "./validate.ts";
 
 /** What can't be delivered ends here, with its reason. */
 export interface DeadLetter {
@@ -32,60 +30,60 @@ function retryDelay(attempts: number): number {
   return Math.min(300, 5 * 2 ** (attempts - 1));
 }
 
+/** What becomes of one message: null when it is done, or the problem it met. */
+export type Deliver = (caller: Caller, event: ReceivedEvent) => Promise<Problem | null>;
+
 /**
- * Takes a batch of envelopes. Messages about one instance keep their order, others go side by side;
- * each is acknowledged by itself, only after its instance has committed.
+ * Takes a batch of envelopes. Messages about one subject keep their order, others go side by side;
+ * each is acknowledged by itself, only after it is safe where it was going.
+ *
+ * @param deadLetters takes what can never be delivered; without it the queue's own retries decide
  */
 export async function consume(
   batch: MessageBatch,
-  workflows: ReadonlyMap<string, RegisteredWorkflow>,
-  instances: Instances,
   deadLetters: Queue | undefined,
+  deliver: Deliver,
 ): Promise<void> {
   const bySubject = Map.groupBy(batch.messages, ({ body }) => subjectOf(body));
   await Promise.all(
     [...bySubject.values()].map(async (messages) => {
       for (const message of messages) {
-        const found = await take(message.body, workflows, instances);
-        if (found === null) {
+        const met = await take(message.body, deliver);
+        if (met === null) {
           message.ack();
-        } else if (PASSING.has(found.status) || deadLetters === undefined) {
+        } else if (PASSING.has(met.status) || deadLetters === undefined) {
           message.retry({ delaySeconds: retryDelay(message.attempts) });
         } else {
-          await bury(message, batch.queue, found, deadLetters);
+          await bury(message, batch.queue, met, deadLetters);
         }
       }
     }),
   );
 }
 
-async function take(
-  body: unknown,
-  workflows: ReadonlyMap<string, RegisteredWorkflow>,
-  instances: Instances,
-): Promise<Problem | null> {
+async function take(body: unknown, deliver: Deliver): Promise<Problem | null> {
   try {
-    const parsed = v.safeParse(envelope, body);
-    if (!parsed.success) {
-      const fields = parsed.issues.map((issue) => v.getDotPath(issue) ?? "body").join(", ");
-      return problem("invalid-body", `Not an envelope: ${fields}.`);
-    }
-    checkShape(body);
-    const { tenant, jurisdiction, event } = parsed.output;
-    const received = checkCloudEvent(event);
-    const caller: Caller = {
-      tenant,
-      subject: `queue:${received.source}`,
-      roles: ["service"],
-      ...(jurisdiction === undefined ? {} : { jurisdiction }),
-    };
-    const reply = await deliverCloudEvent(workflows, instances, caller, received);
-    return reply.ok ? null : reply.problem;
+    const { caller, event } = openEnvelope(body);
+    return await deliver(caller, event);
   } catch (error) {
     if (error instanceof ProblemError) return error.problem;
     console.error(error);
     return problem("internal", error instanceof Error ? error.message : String(error));
   }
+}
+
+/** @throws ProblemError invalid-body, bad-cloudevent */
+export function openEnvelope(body: unknown): { caller: Caller; event: ReceivedEvent } {
+  const { tenant, jurisdiction, event } = validate(envelope, body, "");
+  checkShape(body);
+  const received = checkCloudEvent(event);
+  const caller: Caller = {
+    tenant,
+    subject: `queue:${received.source}`,
+    roles: ["service"],
+    ...(jurisdiction === undefined ? {} : { jurisdiction }),
+  };
+  return { caller, event: received };
 }
 
 async function bury(message: Message, queue: string, reason: Problem, deadLetters: Queue) {

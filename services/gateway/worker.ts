@@ -1,0 +1,27 @@
+interface Env {
+  ORCHESTRATOR: Fetcher;
+  KITCHEN: Fetcher;
+  DELIVERY: Fetcher;
+  ORDERLOG: Fetcher;
+}
+
+/** First path segments that belong to a neighbour; all else is the orchestrator's. */
+const neighbours = {
+  kitchen: "KITCHEN",
+  delivery: "DELIVERY",
+  orderlog: "ORDERLOG",
+} as const satisfies Record<string, keyof Env>;
+
+/**
+ * One address for the whole shop. It forwards by service binding and holds no logic: each Worker
+ * behind it asks for credentials itself.
+ */
+export default {
+  fetch(request: Request, env: Env): Promise<Response> {
+    const url = new URL(request.url);
+    const [, first = "", ...rest] = url.pathname.split("/");
+    if (!Object.hasOwn(neighbours, first)) return env.ORCHESTRATOR.fetch(request);
+    url.pathname = `/${rest.join("/")}`;
+    return env[neighbours[first as keyof typeof neighbours]].fetch(new Request(url, request));
+  },
+};

@@ -1,0 +1,126 @@
+import { Router, type IRequest } from "itty-router";
+import * as v from "valibot";
+import type { Caller } from "../../src/contract/caller.ts";
+import { ProblemError, refusal } from "../../src/contract/problem.ts";
+import { openEnvelope, type DeadLetter } from "../../src/ingress/queue.ts";
+import { errorResponse } from "../../src/ingress/respond.ts";
+import { authenticate, type TokenSettings } from "../../src/ingress/token.ts";
+import { validate } from "../../src/ingress/validate.ts";
+import { append, fileLetters, readLetters, readLog, type Letter, type LogEntry } from "./log.ts";
+
+interface Env extends TokenSettings {
+  LOG: D1Database;
+  DEAD_LETTERS: Queue;
+}
+
+const whole = (least: number, most: number, otherwise: string) =>
+  v.optional(
+    v.pipe(
+      v.string(),
+      v.digits(),
+      v.transform(Number),
+      v.number(),
+      v.minValue(least),
+      v.maxValue(most),
+    ),
+    otherwise,
+  );
+const query = v.strictObject({
+  order: v.optional(v.pipe(v.string(), v.minLength(1))),
+  after: whole(0, Number.MAX_SAFE_INTEGER, "0"),
+  limit: whole(1, 1_000, "100"),
+});
+
+const router = Router<IRequest, [Env]>({ catch: errorResponse });
+
+const guarded =
+  (handle: (request: IRequest, caller: Caller, env: Env) => Promise<Response>) =>
+  async (request: IRequest, env: Env): Promise<Response> => {
+    const caller = await authenticate(request as unknown as Request, env);
+    if (!caller.roles.some((role) => role === "service" || role === "operator")) {
+      throw refusal("forbidden", "The order log is for services and operators.");
+    }
+    return handle(request, caller, env);
+  };
+
+const parameters = (request: IRequest) =>
+  validate(query, Object.fromEntries(new URL(request.url).searchParams), "");
+
+router
+  .get("/healthz", () => Response.json({ status: "ok" }))
+  .get(
+    "/log",
+    guarded(async (request, { tenant }, env) => {
+      const { order = null, after, limit } = parameters(request);
+      const entries = await readLog(env.LOG, { tenant, subject: order, after, limit });
+      return Response.json({ entries });
+    }),
+  )
+  .get(
+    "/dead-letters",
+    guarded(async (request, { tenant }, env) => {
+      const { after, limit } = parameters(request);
+      return Response.json({ letters: await readLetters(env.LOG, { tenant, after, limit }) });
+    }),
+  )
+  .all(
+    "*",
+    guarded(async (request) => {
+      throw refusal("not-found", `There is nothing at ${request.method} ${request.url}.`);
+    }),
+  );
+
+export default {
+  fetch: (request: Request, env: Env): Promise<Response> => router.fetch(request, env),
+
+  async queue(batch: MessageBatch, env: Env): Promise<void> {
+    if (batch.queue.endsWith("-dead")) await file(batch, env);
+    else await log(batch, env);
+  },
+};
+
+/** Writes a batch with one statement; what can't be read goes to the dead letters by itself. */
+async function log(batch: MessageBatch, env: Env): Promise<void> {
+  const readable: { message: Message; entry: LogEntry }[] = [];
+  for (const message of batch.messages) {
+    try {
+      const { caller, event } = openEnvelope(message.body);
+      const time = event.time ?? message.timestamp.toISOString();
+      const entry = { ...event, tenant: caller.tenant, time };
+      readable.push({ message, entry });
+    } catch (error) {
+      if (!(error instanceof ProblemError)) throw error;
+      const { queue } = batch;
+      const { attempts, body } = message;
+      const letter: DeadLetter = { queue, reason: error.problem, attempts, body };
+      await env.DEAD_LETTERS.send(letter, { contentType: "json" });
+      message.ack();
+    }
+  }
+  await append(
+    env.LOG,
+    readable.map(({ entry }) => entry),
+  );
+  for (const { message } of readable) message.ack();
+}
+
+async function file(batch: MessageBatch, env: Env): Promise<void> {
+  const letters = batch.messages.map((message) => toLetter(batch.queue, message));
+  await fileLetters(env.LOG, letters, Date.now());
+  batch.ackAll();
+}
+
+/** Either a letter of ours, with its reason, or what the platform moved here after the last retry. */
+function toLetter(queue: string, message: Message): Letter {
+  const letter = message.body as Partial<DeadLetter> | null;
+  const isOurs = typeof letter === "object" && letter !== null && letter.reason !== undefined;
+  const body = isOurs ? letter.body : message.body;
+  const { tenant } = (body ?? {}) as { tenant?: unknown };
+  return {
+    message: `${queue} ${message.id}`,
+    tenant: typeof tenant === "string" ? tenant : null,
+    queue: isOurs && letter.queue !== undefined ? letter.queue : queue.replace(/-dead$/, ""),
+    reason: isOurs ? JSON.stringify(letter.reason) : "The queue's retries are exhausted.",
+    body: JSON.stringify(body ?? null),
+  };
+}

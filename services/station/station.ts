@@ -1,0 +1,245 @@
+import { DurableObject } from "cloudflare:workers";
+import { backoff } from "../../src/egress/backoff.ts";
+import { publish } from "../../src/egress/publish.ts";
+
+/** What a station is told and what it reports, as CloudEvent types. */
+export interface StationVocabulary {
+  name: string;
+  takes: string;
+  cancels: string;
+  /** Reported when work on a job begins; absent where nobody needs to know. */
+  begins?: string;
+  finishes: string;
+  fails: string;
+}
+
+export interface StationEnv {
+  EVENTS_QUEUE: Queue;
+}
+
+/** A job as the shop sees it. Times are ISO 8601. */
+export interface Job {
+  order: string;
+  state: "pending" | "begun";
+  ticket: unknown;
+  receivedAt: string;
+}
+
+/** What was taken off the queue. */
+export interface Delivery {
+  /** source and id: what a repeat is known by. */
+  key: string;
+  type: string;
+  /** `{workflow}/{id}` */
+  order: string;
+  data: unknown;
+}
+
+/** A report that was made: which order it is about, and the event it was sent as. */
+export interface Report {
+  order: string;
+  type: string;
+}
+
+export type StationMove = "begin" | "finish" | "fail";
+
+/** Deliveries and answers are remembered for longer than any queue keeps a message (14 days at most). */
+const REMEMBERED = 15 * 86_400_000;
+
+const SCHEMA = `
+  CREATE TABLE IF NOT EXISTS inbox (
+    id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, at INTEGER NOT NULL, answer TEXT);
+  CREATE TABLE IF NOT EXISTS jobs (
+    position INTEGER PRIMARY KEY, "order" TEXT NOT NULL UNIQUE, state TEXT NOT NULL,
+    ticket TEXT NOT NULL, at INTEGER NOT NULL);
+  CREATE TABLE IF NOT EXISTS cancelled ("order" TEXT PRIMARY KEY, at INTEGER NOT NULL);
+  CREATE TABLE IF NOT EXISTS outbox (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, type TEXT NOT NULL, "order" TEXT NOT NULL,
+    data TEXT NOT NULL, at INTEGER NOT NULL, attempts INTEGER NOT NULL);
+`;
+
+interface OutboxRow extends Record<string, SqlStorageValue> {
+  id: number;
+  type: string;
+  order: string;
+  data: string;
+  at: number;
+  attempts: number;
+}
+
+/**
+ * A place of the shop where jobs wait their turn: one Durable Object a tenant, its name the tenant's
+ * and jurisdiction's. Jobs come in through an inbox and reports leave through an outbox, each in the
+ * same transaction as what they are about.
+ */
+export function stationClass(vocabulary: StationVocabulary) {
+  return class Station extends DurableObject<StationEnv> {
+    readonly #sql: SqlStorage;
+    #isFlushing = false;
+
+    constructor(context: DurableObjectState, env: StationEnv) {
+      super(context, env);
+      this.#sql = context.storage.sql;
+      this.#sql.exec(SCHEMA);
+    }
+
+    /** Takes a delivery in, once. */
+    receive({ key, type, order, data }: Delivery): void {
+      const now = Date.now();
+      this.ctx.storage.transactionSync(() => {
+        if (!this.#remember(key, now)) return;
+        if (type === vocabulary.takes) this.#take(order, data, now);
+        if (type === vocabulary.cancels) this.#cancel(order, now);
+      });
+    }
+
+    pending(): Job[] {
+      const rows = this.#sql.exec<{ order: string; state: string; ticket: string; at: number }>(
+        `SELECT "order", state, ticket, at FROM jobs ORDER BY position`,
+      );
+      return rows.toArray().map(({ order, state, ticket, at }) => ({
+        order,
+        state: state as Job["state"],
+        ticket: JSON.parse(ticket) as unknown,
+        receivedAt: new Date(at).toISOString(),
+      }));
+    }
+
+    /**
+     * Begins, finishes or fails the next job, and reports it. A repeat with the same key gets the
+     * first answer; null when there is nothing to do.
+     */
+    move(move: StationMove, data: unknown, key?: string): Report | null {
+      const now = Date.now();
+      const report = this.ctx.storage.transactionSync(() => {
+        if (key !== undefined && !this.#remember(key, now)) return this.#answerTo(key);
+        const moved = this.#moveNext(move, data, now);
+        if (key !== undefined) {
+          const answer = JSON.stringify(moved);
+          this.#sql.exec("UPDATE inbox SET answer = ? WHERE key = ?", answer, key);
+        }
+        return moved;
+      });
+      this.ctx.waitUntil(this.#flush());
+      return report;
+    }
+
+    override async alarm(): Promise<void> {
+      await this.#flush();
+    }
+
+    #take(order: string, ticket: unknown, now: number): void {
+      // Queues keep no order: the cancellation may have come first.
+      const cancelled = this.#sql.exec(`SELECT 1 FROM cancelled WHERE "order" = ?`, order);
+      if (cancelled.toArray().length > 0) return;
+      this.#sql.exec(
+        `INSERT INTO jobs ("order", state, ticket, at) VALUES (?, 'pending', ?, ?)
+           ON CONFLICT ("order") DO UPDATE SET ticket = excluded.ticket`,
+        order,
+        JSON.stringify(ticket),
+        now,
+      );
+    }
+
+    #cancel(order: string, now: number): void {
+      this.#sql.exec(`DELETE FROM jobs WHERE "order" = ?`, order);
+      this.#sql.exec("INSERT OR IGNORE INTO cancelled VALUES (?, ?)", order, now);
+    }
+
+    #moveNext(move: StationMove, data: unknown, now: number): Report | null {
+      const wanted = move === "begin" ? "WHERE state = 'pending'" : "";
+      const found = this.#sql.exec<{ position: number; order: string }>(
+        `SELECT position, "order" FROM jobs ${wanted} ORDER BY state, position LIMIT 1`,
+      );
+      const job = found.toArray()[0];
+      if (job === undefined) return null;
+      if (move === "begin") {
+        this.#sql.exec("UPDATE jobs SET state = 'begun' WHERE position = ?", job.position);
+      } else {
+        this.#sql.exec("DELETE FROM jobs WHERE position = ?", job.position);
+      }
+      const types = {
+        begin: vocabulary.begins,
+        finish: vocabulary.finishes,
+        fail: vocabulary.fails,
+      };
+      const type = types[move];
+      if (type === undefined) return { order: job.order, type: move };
+      this.#sql.exec(
+        `INSERT INTO outbox (type, "order", data, at, attempts) VALUES (?, ?, ?, ?, 0)`,
+        type,
+        job.order,
+        JSON.stringify(data),
+        now,
+      );
+      // Should the process die before the flush below, this sends it.
+      this.ctx.waitUntil(this.ctx.storage.setAlarm(now + 5_000));
+      return { order: job.order, type };
+    }
+
+    /** Sends what is in the outbox, oldest first; what fails is tried again by the alarm. */
+    async #flush(): Promise<void> {
+      if (this.#isFlushing) return;
+      this.#isFlushing = true;
+      try {
+        await this.ctx.storage.sync();
+        for (let row = this.#oldest(); row !== undefined; row = this.#oldest()) {
+          if (!(await this.#deliver(row))) return;
+        }
+        await this.ctx.storage.deleteAlarm();
+      } finally {
+        this.#isFlushing = false;
+      }
+    }
+
+    #oldest(): OutboxRow | undefined {
+      return this.#sql.exec<OutboxRow>("SELECT * FROM outbox ORDER BY id LIMIT 1").toArray()[0];
+    }
+
+    async #deliver({ id, type, order, data, at, attempts }: OutboxRow): Promise<boolean> {
+      const [tenant = "", jurisdiction] = (this.ctx.id.name ?? "").split("/");
+      const [workflow = "", instance = ""] = order.split("/");
+      try {
+        await publish(this.env.EVENTS_QUEUE, {
+          source: `/${vocabulary.name}`,
+          id: `${tenant}-${id}`,
+          type,
+          data: JSON.parse(data) as unknown,
+          time: at,
+          about: { tenant, workflow, id: instance },
+          jurisdiction: (jurisdiction || undefined) as DurableObjectJurisdiction | undefined,
+        });
+        this.#sql.exec("DELETE FROM outbox WHERE id = ?", id);
+        return true;
+      } catch (error) {
+        console.error(`${vocabulary.name} could not report ${type} of ${order}`, error);
+        this.#sql.exec("UPDATE outbox SET attempts = attempts + 1 WHERE id = ?", id);
+        await this.ctx.storage.setAlarm(Date.now() + backoff(attempts + 1));
+        return false;
+      }
+    }
+
+    /** Whether a key is new; forgets a few of the oldest on the way. */
+    #remember(key: string, now: number): boolean {
+      const old = now - REMEMBERED;
+      this.#sql.exec(
+        "DELETE FROM inbox WHERE id IN (SELECT id FROM inbox ORDER BY id LIMIT 2) AND at < ?",
+        old,
+      );
+      this.#sql.exec(`DELETE FROM cancelled WHERE rowid IN
+        (SELECT rowid FROM cancelled ORDER BY rowid LIMIT 2) AND at < ${old}`);
+      const known = this.#sql.exec("SELECT 1 FROM inbox WHERE key = ?", key).toArray().length > 0;
+      if (!known) this.#sql.exec("INSERT INTO inbox (key, at) VALUES (?, ?)", key, now);
+      return !known;
+    }
+
+    #answerTo(key: string): Report | null {
+      const row = this.#sql
+        .exec<{ answer: string | null }>("SELECT answer FROM inbox WHERE key = ?", key)
+        .one();
+      return JSON.parse(row.answer ?? "null") as Report | null;
+    }
+  };
+}
+
+export type StationClass = ReturnType<typeof stationClass>;

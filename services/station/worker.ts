@@ -1,0 +1,118 @@
+import { Router, type IRequest } from "itty-router";
+import * as v from "valibot";
+import type { Caller } from "../../src/contract/caller.ts";
+import { problem, refusal, type Problem } from "../../src/contract/problem.ts";
+import { parseBody, readText } from "../../src/ingress/body.ts";
+import { idempotencyKey } from "../../src/ingress/idempotency.ts";
+import { consume } from "../../src/ingress/queue.ts";
+import { errorResponse, problemResponse } from "../../src/ingress/respond.ts";
+import { authenticate, type TokenSettings } from "../../src/ingress/token.ts";
+import { validate } from "../../src/ingress/validate.ts";
+import type { ReceivedEvent } from "../../src/ingress/cloudevent.ts";
+import {
+  stationClass,
+  type StationClass,
+  type StationEnv,
+  type StationMove,
+  type StationVocabulary,
+} from "./station.ts";
+
+interface Env extends StationEnv, TokenSettings {
+  STATIONS: DurableObjectNamespace;
+  DEAD_LETTERS: Queue;
+}
+
+const failure = v.strictObject({
+  reason: v.pipe(v.string(), v.minLength(1), v.maxLength(500)),
+});
+const nothing = v.optional(v.strictObject({}), {});
+
+/**
+ * The Worker of a station: a queue brings it jobs, `GET /pending` lists them, and
+ * `POST /begin-next`, `/finish-next` and `/fail-next` move the next one on.
+ */
+export function stationWorker(vocabulary: StationVocabulary) {
+  const router = Router<IRequest, [Env]>({ catch: errorResponse });
+
+  const guarded =
+    (handle: (request: Request, caller: Caller, env: Env) => Promise<Response>) =>
+    async (incoming: IRequest, env: Env): Promise<Response> => {
+      const request = incoming as unknown as Request;
+      const caller = await authenticate(request, env);
+      if (!caller.roles.some((role) => role === "service" || role === "operator")) {
+        throw refusal("forbidden", `The ${vocabulary.name} is for services and operators.`);
+      }
+      return handle(request, caller, env);
+    };
+
+  const move = (kind: StationMove, schema: typeof failure | typeof nothing) =>
+    guarded(async (request, caller, env) => {
+      const text = await readText(request);
+      const body = text === "" ? undefined : parseBody(request.headers, text);
+      const data = validate(schema, body, "");
+      const header = idempotencyKey(request.headers);
+      const key = header === undefined ? undefined : `http:${caller.subject}:${header}`;
+      const moved = await stationOf(env, caller).move(kind, data, key);
+      if (moved !== null) return Response.json(moved);
+      throw refusal("not-found", `Nothing is waiting in the ${vocabulary.name}.`);
+    });
+
+  const only = (method: string) =>
+    guarded(async (request) => {
+      const detail = `${request.method} is not for this address; it takes ${method}.`;
+      return problemResponse(problem("method-not-allowed", detail), { Allow: method });
+    });
+
+  router
+    .get("/healthz", () => Response.json({ status: "ok" }))
+    .get(
+      "/pending",
+      guarded(async (_request, caller, env) =>
+        Response.json({ pending: await stationOf(env, caller).pending() }),
+      ),
+    )
+    .all("/pending", only("GET"))
+    .post("/finish-next", move("finish", nothing))
+    .all("/finish-next", only("POST"))
+    .post("/fail-next", move("fail", failure))
+    .all("/fail-next", only("POST"));
+  if (vocabulary.begins !== undefined) {
+    router.post("/begin-next", move("begin", nothing)).all("/begin-next", only("POST"));
+  }
+  router.all(
+    "*",
+    guarded(async (request) => {
+      throw refusal("not-found", `There is nothing at ${new URL(request.url).pathname}.`);
+    }),
+  );
+
+  return {
+    fetch: (request: Request, env: Env): Promise<Response> => router.fetch(request, env),
+    queue: (batch: MessageBatch, env: Env): Promise<void> =>
+      consume(batch, env.DEAD_LETTERS, (caller, event) => receive(vocabulary, env, caller, event)),
+    Station: stationClass(vocabulary),
+  };
+}
+
+function stationOf(env: Env, { tenant, jurisdiction }: Caller) {
+  const namespace = env.STATIONS as DurableObjectNamespace<InstanceType<StationClass>>;
+  const within = jurisdiction === undefined ? namespace : namespace.jurisdiction(jurisdiction);
+  return within.getByName(jurisdiction === undefined ? tenant : `${tenant}/${jurisdiction}`);
+}
+
+async function receive(
+  { name, takes, cancels }: StationVocabulary,
+  env: Env,
+  caller: Caller,
+  { source, id, type, subject, data }: ReceivedEvent,
+): Promise<Problem | null> {
+  if (type !== takes && type !== cancels) {
+    return problem("unknown-event", `The ${name} takes ${takes} and ${cancels}, not "${type}".`);
+  }
+  if (subject === undefined || !/^[^/]+\/[^/]+$/.test(subject)) {
+    return problem("bad-cloudevent", "subject must be {workflow}/{id}.", { field: "subject" });
+  }
+  const key = `event:${source} ${id}`;
+  await stationOf(env, caller).receive({ key, type, order: subject, data: data ?? null });
+  return null;
+}

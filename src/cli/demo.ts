@@ -1,0 +1,205 @@
+import colors from "picocolors";
+import type { StateValue } from "xstate";
+import type { JournalEntry, View } from "../contract/view.ts";
+import { startEphemeralFleet } from "./fleet.ts";
+import { makeSecrets, mintToken, tenant, type Secrets } from "./secrets.ts";
+import { watch, type Watch } from "./watch.ts";
+
+/** How long anything in the demo may take before something must be wrong, in milliseconds. */
+const PATIENCE = 20_000;
+
+/** `npm run demo`: two real orders through real Workers, and nothing left behind. */
+async function main(): Promise<void> {
+  const began = performance.now();
+  console.log(colors.bold("\nDurachart: two pizza orders, each a durable statechart\n"));
+  const secrets = makeSecrets();
+  const fleet = await startEphemeralFleet(secrets);
+  const ready = Math.round(performance.now() - began);
+  console.log(
+    colors.dim(
+      `  Gateway, orchestrator, kitchen, delivery and order log run at ${fleet.url} (${ready} ms)\n`,
+    ),
+  );
+  try {
+    const shop = await Shop.open(fleet.url, secrets);
+    await theHappyOrder(shop);
+    await theOrderWhoseKitchenFails(shop);
+    await shop.showLog();
+  } finally {
+    await fleet.close();
+  }
+  const seconds = ((performance.now() - began) / 1_000).toFixed(1);
+  console.log(colors.green(`\nBoth orders ended as they should, in ${seconds} s.`));
+  console.log(`Next: ${colors.bold("npm run dev")} keeps the shop open and shows how to order.\n`);
+}
+
+async function theHappyOrder(shop: Shop): Promise<void> {
+  console.log(colors.bold(`Order 1: two pizzas, one thought better of, baked and delivered`));
+  const id = "demo-1";
+  await shop.post("customer", "/orders", {
+    id,
+    input: { customer: "Carla", deliverTo: "Palm Street 7" },
+    event: { type: "ADD_PIZZA", data: { id: "p1", pizza: "mango-tango" } },
+  });
+  const order = await shop.watch(id);
+  await shop.send(id, "ADD_PIZZA", { id: "p2", pizza: "banana-curry" });
+  await shop.send(id, "REMOVE_PIZZA", { id: "p2" });
+  await shop.send(id, "CONFIRM_PIZZA");
+  await within(order.until(reaches("waitingForPizzaToBeBaked")), "the kitchen to take the order");
+  await shop.station("kitchen", "begin-next");
+  await within(order.until(reaches("pizzaInOven")), "the oven");
+  await shop.station("kitchen", "finish-next");
+  await within(order.until(reaches("waitingForPizzaToBeDelivered")), "a courier");
+  await shop.station("delivery", "finish-next");
+  await within(order.until(reaches("delivered")), "the delivery");
+  order.close();
+}
+
+async function theOrderWhoseKitchenFails(shop: Shop): Promise<void> {
+  console.log(colors.bold(`\nOrder 2: the kitchen fails, the customer cancels`));
+  const id = "demo-2";
+  await shop.post("customer", "/orders", {
+    id,
+    event: { type: "ADD_PIZZA", data: { id: "p1", pizza: "papaya-picante" } },
+  });
+  const order = await shop.watch(id);
+  await shop.send(id, "CONFIRM_PIZZA");
+  await within(order.until(reaches("waitingForPizzaToBeBaked")), "the kitchen to take the order");
+  await shop.station("kitchen", "fail-next", { reason: "the oven is cold" });
+  await within(order.until(reaches("errorInKitchen")), "the kitchen to fail");
+  await shop.send(id, "CANCEL_ORDER", { reason: "then I'll cook myself" });
+  await within(order.until(reaches("cancelled")), "the cancellation");
+  order.close();
+}
+
+/** The shop from outside: HTTP and a WebSocket, as a customer and as its staff. */
+class Shop {
+  readonly #url: string;
+  readonly #tokens: { customer: string; staff: string };
+
+  constructor(url: string, tokens: { customer: string; staff: string }) {
+    this.#url = url;
+    this.#tokens = tokens;
+  }
+
+  static async open(url: string, secrets: Secrets): Promise<Shop> {
+    const customer = { subject: "carla", roles: ["customer"] };
+    const staff = { subject: "staff", roles: ["service", "operator"] };
+    return new Shop(url, {
+      customer: await mintToken(secrets, customer, "10m"),
+      staff: await mintToken(secrets, staff, "10m"),
+    });
+  }
+
+  watch(id: string): Promise<Watch> {
+    const url = new URL(`/orders/${id}/stream?after=0`, this.#url).href;
+    return watch(url, this.#tokens.customer, { entry: printEntry });
+  }
+
+  send(id: string, type: string, data?: unknown): Promise<View> {
+    return this.post("customer", `/orders/${id}/events`, { type, data }) as Promise<View>;
+  }
+
+  /** What the station was told comes by a queue: it may take a moment until there is a job. */
+  async station(name: "kitchen" | "delivery", call: string, body?: unknown): Promise<void> {
+    const until = performance.now() + PATIENCE;
+    const headers = { "Idempotency-Key": crypto.randomUUID() };
+    for (;;) {
+      const response = await this.#fetch("staff", `/${name}/${call}`, body, headers);
+      if (response.ok) {
+        await response.body?.cancel();
+        return;
+      }
+      const problem = await response.text();
+      if (response.status !== 404 || performance.now() > until) throw new Error(problem);
+      headers["Idempotency-Key"] = crypto.randomUUID();
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
+
+  async post(who: "customer" | "staff", path: string, body: unknown): Promise<unknown> {
+    const response = await this.#fetch(who, path, body);
+    if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`);
+    return response.json();
+  }
+
+  async showLog(): Promise<void> {
+    const address = new URL("/orderlog/log", this.#url).href;
+    const headers = { Authorization: `Bearer ${this.#tokens.staff}` };
+    const types = ["order.delivered", "order.cancelled"];
+    const until = performance.now() + PATIENCE;
+    for (;;) {
+      const response = await fetch(address, { headers });
+      const { entries } = (await response.json()) as {
+        entries: { type: string; subject: string }[];
+      };
+      if (types.every((type) => entries.some((entry) => entry.type === type))) {
+        console.log(colors.bold(`\nThe order log, read back from D1 for tenant ${tenant}`));
+        for (const { type, subject } of entries) {
+          console.log(`  ${colors.dim(subject.padEnd(16))} ${type}`);
+        }
+        return;
+      }
+      if (performance.now() > until) throw new Error("The order log never got the orders' ends");
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
+
+  #fetch(who: "customer" | "staff", path: string, body?: unknown, headers = {}): Promise<Response> {
+    return fetch(new URL(path, this.#url).href, {
+      method: "POST",
+      headers: {
+        Authorization: `Bearer ${this.#tokens[who]}`,
+        "Content-Type": "application/json",
+        ...headers,
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+  }
+}
+
+function reaches(state: string) {
+  return (entry: JournalEntry): boolean => innermost(entry.state) === state;
+}
+
+function innermost(state: StateValue): string {
+  if (typeof state === "string") return state;
+  const [inner] = Object.values(state);
+  return inner === undefined ? "" : innermost(inner);
+}
+
+function printEntry({ seq, event, by, state, changes, outcome }: JournalEntry): void {
+  const name = event.type.replace(/^xstate\.(done|error)\.actor\./, (_, end) => `${end}: `);
+  const label = outcome === "applied" ? name : `${name} (${outcome})`;
+  const path = typeof state === "string" ? state : `${Object.keys(state)[0]}.${innermost(state)}`;
+  const { total, items } = (changes.context?.set ?? {}) as {
+    total?: { amount: number; currency: string };
+    items?: unknown[];
+  };
+  const money =
+    total && items
+      ? colors.dim(
+          `, ${items.length} in the box: ${(total.amount / 100).toFixed(2)} ${total.currency}`,
+        )
+      : "";
+  console.log(
+    `  ${colors.dim(String(seq).padStart(2))} ${colors.cyan(label.padEnd(28))} ${colors.yellow(path.padEnd(42))} ${colors.dim(`by ${by}`)}${money}`,
+  );
+}
+
+async function within<Value>(promise: Promise<Value>, what: string): Promise<Value> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(
+      () => reject(new Error(`Waited ${PATIENCE / 1_000} s in vain for ${what}`)),
+      PATIENCE,
+    );
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+await main();

@@ -1,0 +1,108 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import colors from "picocolors";
+import { configPaths, quietly, root } from "./fleet.ts";
+import { localSecrets, mintToken, writeDevVars } from "./secrets.ts";
+
+const port = process.env["PORT"] ?? "8787";
+const state = join(root, ".wrangler", "state");
+const wrangler = join(root, "node_modules", "wrangler", "wrangler-dist", "cli.js");
+
+/** `npm run dev`: the whole shop on this machine, its data kept in `.wrangler/state`. */
+async function main(): Promise<void> {
+  const secrets = localSecrets(root);
+  writeDevVars(root, configPaths, secrets);
+  await run([
+    ...["d1", "migrations", "apply", "LOG", "--local"],
+    ...["-c", "services/orderlog/wrangler.toml", "--persist-to", state],
+  ]);
+  const server = start([
+    "dev",
+    ...configPaths.flatMap((path) => ["-c", path]),
+    ...["--local", "--port", port, "--inspector-port", "0", "--persist-to", state],
+    ...["--show-interactive-dev-session=false", "--log-level", "warn"],
+  ]);
+  server.on("message", (message) => {
+    if (!String(message).includes("DEV_SERVER_READY")) return;
+    void greet(secrets).catch(fail);
+  });
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.on(signal, () => stop(server.pid));
+  }
+  const [code] = (await once(server, "exit")) as [number | null];
+  process.exitCode = code ?? 0;
+}
+
+async function greet(secrets: ReturnType<typeof localSecrets>): Promise<void> {
+  const customer = await mintToken(secrets, { subject: "carla", roles: ["customer"] }, "12h");
+  const staff = await mintToken(
+    secrets,
+    { subject: "staff", roles: ["service", "operator"] },
+    "12h",
+  );
+  const url = `http://localhost:${port}`;
+  const json = `-H 'Content-Type: application/json'`;
+  const auth = (name: string) => `-H "Authorization: Bearer $${name}"`;
+  console.log(`
+${colors.green(colors.bold(`The shop is open at ${url}`))}  (Ctrl-C closes it; its data stays in .wrangler/state)
+
+${colors.dim("# Tokens of the local issuer, good for twelve hours")}
+export CUSTOMER='${customer}'
+export STAFF='${staff}'
+
+${colors.dim("# Order: the first pizza starts it, the second call confirms it")}
+curl ${url}/orders ${auth("CUSTOMER")} ${json} \\
+  -d '{"id":"my-order","event":{"type":"ADD_PIZZA","data":{"id":"p1","pizza":"mango-tango"}}}'
+curl ${url}/orders/my-order/events ${auth("CUSTOMER")} ${json} -d '{"type":"CONFIRM_PIZZA"}'
+
+${colors.dim("# Look at it, and at what has happened")}
+curl ${url}/orders/my-order ${auth("CUSTOMER")}
+curl ${url}/orders/my-order/history ${auth("CUSTOMER")}
+
+${colors.dim("# Be the kitchen and the courier")}
+curl ${url}/kitchen/pending ${auth("STAFF")}
+curl -X POST ${url}/kitchen/finish-next ${auth("STAFF")}
+curl -X POST ${url}/delivery/finish-next ${auth("STAFF")}
+curl ${url}/orderlog/log ${auth("STAFF")}
+`);
+}
+
+function start(parameters: string[]) {
+  return spawn(process.execPath, [wrangler, ...parameters], {
+    cwd: root,
+    env: { ...process.env, ...quietly },
+    stdio: ["ignore", "inherit", "inherit", "ipc"],
+    // A group of its own: stopping wrangler alone would leave the runtime holding the port.
+    detached: true,
+  });
+}
+
+async function run(parameters: string[]): Promise<void> {
+  const child = spawn(process.execPath, [wrangler, ...parameters], {
+    cwd: root,
+    env: { ...process.env, ...quietly, CI: "true" },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let output = "";
+  child.stdout.on("data", (chunk) => (output += String(chunk)));
+  child.stderr.on("data", (chunk) => (output += String(chunk)));
+  const [code] = (await once(child, "exit")) as [number | null];
+  if (code !== 0) throw new Error(`wrangler ${parameters.join(" ")} failed:\n${output}`);
+}
+
+function stop(group: number | undefined): void {
+  if (group === undefined) return;
+  try {
+    process.kill(-group, "SIGTERM");
+  } catch {
+    // It has stopped by itself.
+  }
+}
+
+function fail(error: unknown): void {
+  console.error(error);
+  process.exitCode = 1;
+}
+
+await main();
