@@ -36,7 +36,7 @@ const router = Router<IRequest, [Env]>({ catch: errorResponse });
 const guarded =
   (handle: (request: IRequest, caller: Caller, env: Env) => Promise<Response>) =>
   async (request: IRequest, env: Env): Promise<Response> => {
-    const caller = await authenticate(request as unknown as Request, env);
+    const caller = await authenticate(request, env);
     if (!caller.roles.some((role) => role === "service" || role === "operator")) {
       throw refusal("forbidden", "The order log is for services and operators.");
     }

@@ -241,5 +241,3 @@ export function stationClass(vocabulary: StationVocabulary) {
     }
   };
 }
-
-export type StationClass = ReturnType<typeof stationClass>;

@@ -11,7 +11,9 @@ import { validate } from "../../src/ingress/validate.ts";
 import type { ReceivedEvent } from "../../src/ingress/cloudevent.ts";
 import {
   stationClass,
-  type StationClass,
+  type Delivery,
+  type Job,
+  type Report,
   type StationEnv,
   type StationMove,
   type StationVocabulary,
@@ -94,10 +96,18 @@ export function stationWorker(vocabulary: StationVocabulary) {
   };
 }
 
-function stationOf(env: Env, { tenant, jurisdiction }: Caller) {
-  const namespace = env.STATIONS as DurableObjectNamespace<InstanceType<StationClass>>;
-  const within = jurisdiction === undefined ? namespace : namespace.jurisdiction(jurisdiction);
-  return within.getByName(jurisdiction === undefined ? tenant : `${tenant}/${jurisdiction}`);
+/** A station as its Worker calls it; the platform's own types don't carry `unknown` through RPC. */
+interface StationCalls {
+  receive(delivery: Delivery): Promise<void>;
+  pending(): Promise<Job[]>;
+  move(kind: StationMove, data: unknown, key: string | undefined): Promise<Report | null>;
+}
+
+function stationOf(env: Env, { tenant, jurisdiction }: Caller): StationCalls {
+  const within =
+    jurisdiction === undefined ? env.STATIONS : env.STATIONS.jurisdiction(jurisdiction);
+  const name = jurisdiction === undefined ? tenant : `${tenant}/${jurisdiction}`;
+  return within.getByName(name) as unknown as StationCalls;
 }
 
 async function receive(

@@ -24,7 +24,7 @@ async function main(): Promise<void> {
     ...["--show-interactive-dev-session=false", "--log-level", "warn"],
   ]);
   server.on("message", (message) => {
-    if (!String(message).includes("DEV_SERVER_READY")) return;
+    if (!JSON.stringify(message).includes("DEV_SERVER_READY")) return;
     void greet(secrets).catch(fail);
   });
   for (const signal of ["SIGINT", "SIGTERM"] as const) {

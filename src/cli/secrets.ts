@@ -25,7 +25,7 @@ export function makeSecrets(): Secrets {
   const keys = [{ ...publicKey.export({ format: "jwk" }), kid, alg: "EdDSA", use: "sig" }];
   const senders = [{ name: "local", tenant, roles: ["service"], secrets: [webhookSecret] }];
   return {
-    signingKey: { ...privateKey.export({ format: "jwk" }), kid } as JWK,
+    signingKey: { ...privateKey.export({ format: "jwk" }), kid },
     webhookSecret,
     variables: {
       TOKEN_KEYS: JSON.stringify({ keys }),

@@ -47,10 +47,6 @@ export function problem(
   return { type: `urn:durachart:problem:${name}`, title, status, detail, ...extensions };
 }
 
-export function isProblem(value: Problem, name: ProblemName): boolean {
-  return value.type === `urn:durachart:problem:${name}`;
-}
-
 /** Carries a problem up to whoever answers. */
 export class ProblemError extends Error {
   override name = "ProblemError";

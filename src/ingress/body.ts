@@ -1,4 +1,4 @@
-import { ProblemError, refusal } from "../contract/problem.ts";
+import { refusal } from "../contract/problem.ts";
 
 /** An event, and so a body, is at most so large everywhere: queues take 128 KB a message. */
 export const MAX_BODY_BYTES = 64 * 1024;

@@ -1,5 +1,5 @@
 import { HTTP } from "cloudevents";
-import { ProblemError, refusal } from "../contract/problem.ts";
+import { refusal } from "../contract/problem.ts";
 import { mediaType, parseJson } from "./body.ts";
 
 /** What we need of a CloudEvent, checked against the specification. */

@@ -5,7 +5,6 @@ import type { GetReply, Reply, SendReply, StartReply } from "../contract/request
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import type { EventDefinitions, EventsOf, Workflows } from "../kernel/workflow.ts";
 import { checkShape } from "./body.ts";
-import { fingerprint } from "./fingerprint.ts";
 import { dedupeByKey } from "./idempotency.ts";
 import { addressOf, Instances } from "./instances.ts";
 import type { IngressEnv } from "./router.ts";

@@ -1,5 +1,5 @@
 import type { Caller } from "../contract/caller.ts";
-import { ProblemError, refusal } from "../contract/problem.ts";
+import { refusal } from "../contract/problem.ts";
 import type { IncomingEvent, SendRequest } from "../contract/requests.ts";
 import { fingerprint } from "./fingerprint.ts";
 

@@ -1,6 +1,6 @@
 import { isInstanceId, objectName, type Address } from "../contract/address.ts";
 import type { Caller } from "../contract/caller.ts";
-import { problem, ProblemError, refusal } from "../contract/problem.ts";
+import { problem, refusal } from "../contract/problem.ts";
 import type {
   GetReply,
   HistoryReply,

@@ -1,4 +1,4 @@
-import { problem, ProblemError, type Problem, refusal } from "../contract/problem.ts";
+import { problem, ProblemError, type Problem } from "../contract/problem.ts";
 import type { Reply } from "../contract/requests.ts";
 
 export function problemResponse(document: Problem, headers: Record<string, string> = {}): Response {

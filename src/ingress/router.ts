@@ -20,12 +20,12 @@ export function createRouter(workflows: Workflows) {
   const visit =
     (handle: (visit: Visit) => Promise<Response>) =>
     async (request: IRequest, env: IngressEnv): Promise<Response> => {
-      const caller = await authenticate(request as unknown as Request, env);
+      const caller = await authenticate(request, env);
       const { workflow: key = "", id = "" } = request.params as Record<string, string>;
       const workflow = workflows.get(key);
       if (workflow === undefined) throw refusal("not-found", `There is no workflow "${key}".`);
       return handle({
-        request: request as unknown as Request,
+        request: request,
         caller,
         workflow,
         id,
@@ -37,7 +37,7 @@ export function createRouter(workflows: Workflows) {
   const only = (...methods: string[]) => {
     const allow = methods.join(", ");
     return async (request: IRequest, env: IngressEnv): Promise<Response> => {
-      await authenticate(request as unknown as Request, env);
+      await authenticate(request, env);
       const detail = `${request.method} is not for this address; it takes ${allow}.`;
       return problemResponse(problem("method-not-allowed", detail), { Allow: allow });
     };
@@ -61,7 +61,7 @@ export function createRouter(workflows: Workflows) {
     .get("/:workflow/:id/stream", visit(stream))
     .all("/:workflow/:id/stream", only("GET"))
     .all("*", async (request: IRequest, env: IngressEnv) => {
-      await authenticate(request as unknown as Request, env);
+      await authenticate(request, env);
       throw refusal("not-found", `There is nothing at ${new URL(request.url).pathname}.`);
     });
 }

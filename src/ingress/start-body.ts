@@ -1,6 +1,6 @@
 import * as v from "valibot";
 import type { Caller } from "../contract/caller.ts";
-import { ProblemError, refusal } from "../contract/problem.ts";
+import { refusal } from "../contract/problem.ts";
 import type { StartRequest } from "../contract/requests.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import { fingerprint } from "./fingerprint.ts";

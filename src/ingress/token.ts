@@ -1,7 +1,7 @@
 import { createLocalJWKSet, jwtVerify, type JSONWebKeySet, type JWTPayload } from "jose";
 import * as v from "valibot";
 import type { Caller } from "../contract/caller.ts";
-import { ProblemError, refusal } from "../contract/problem.ts";
+import { refusal } from "../contract/problem.ts";
 
 /** Without these nobody gets in. */
 export interface TokenSettings {

@@ -1,5 +1,6 @@
 import type { StandardSchemaV1 } from "@standard-schema/spec";
-import { ProblemError, refusal } from "../contract/problem.ts";
+import type { ProblemError } from "../contract/problem.ts";
+import { refusal } from "../contract/problem.ts";
 import type { IncomingEvent } from "../contract/requests.ts";
 import { descriptorCovers } from "../kernel/allowed.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";

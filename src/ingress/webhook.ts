@@ -1,7 +1,7 @@
 import { Webhook } from "standardwebhooks";
 import * as v from "valibot";
 import type { Caller } from "../contract/caller.ts";
-import { ProblemError, refusal } from "../contract/problem.ts";
+import { refusal } from "../contract/problem.ts";
 
 export interface WebhookSettings {
   /** Who may post to /events: a JSON list of senders, a secret of the deployment. */

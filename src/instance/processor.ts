@@ -1,5 +1,6 @@
 import { isOperator, type Caller } from "../contract/caller.ts";
-import { ProblemError, refusal } from "../contract/problem.ts";
+import type { ProblemError } from "../contract/problem.ts";
+import { refusal } from "../contract/problem.ts";
 import type { IncomingEvent, SendRequest, StartRequest } from "../contract/requests.ts";
 import type { Outcome } from "../contract/view.ts";
 import { timerDue, type Timer } from "../kernel/effects.ts";

@@ -16,7 +16,7 @@ export function viewOf(live: Live, caller: Caller): View {
     state: snapshot.value,
     ...(message === undefined ? {} : { message }),
     context: snapshot.context as Record<string, unknown>,
-    tags: [...(snapshot.tags as Set<string>)],
+    tags: [...snapshot.tags],
     epoch: identity.epoch,
     seq: live.seq,
     allowed: allowedFor(live, caller),

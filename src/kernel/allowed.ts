@@ -9,7 +9,7 @@ export interface PossibleEvent {
 export function possibleEvents(snapshot: AnyMachineSnapshot): PossibleEvent[] {
   if (snapshot.status !== "active") return [];
   const found = new Map<string, PossibleEvent>();
-  const inDocumentOrder = [...snapshot._nodes].sort((a, b) => a.order - b.order);
+  const inDocumentOrder = snapshot._nodes.toSorted((a, b) => a.order - b.order);
   for (const node of inDocumentOrder) {
     for (const [type, transitions] of node.transitions) {
       if (isInternalEventType(type)) continue;
@@ -27,7 +27,7 @@ export function possibleEvents(snapshot: AnyMachineSnapshot): PossibleEvent[] {
 }
 
 /** The machine's own bookkeeping; such a type must never come from outside. */
-export function isInternalEventType(type: string): boolean {
+function isInternalEventType(type: string): boolean {
   return type === "" || type.startsWith("xstate.");
 }
 

@@ -44,7 +44,7 @@ export function registerWorkflows(workflows: Workflows): ReadonlyMap<string, Reg
   return new Map(
     Object.entries(workflows).map(([key, entry]) => {
       const definition = "machine" in entry ? entry : { machine: entry };
-      return [key, registerWorkflow(key, definition as WorkflowDefinition)];
+      return [key, registerWorkflow(key, definition)];
     }),
   );
 }

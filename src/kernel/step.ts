@@ -140,7 +140,7 @@ export function describe(snapshot: AnyMachineSnapshot): string {
 }
 
 function boundMicrosteps(machine: AnyStateMachine): void {
-  const options = machine.options as { maxIterations?: number };
+  const options = machine.options;
   if (options.maxIterations === undefined || options.maxIterations > MAX_MICROSTEPS) {
     options.maxIterations = MAX_MICROSTEPS;
   }

@@ -120,7 +120,7 @@ export function selects(
   snapshot: AnyMachineSnapshot,
   event: EventObject,
 ): boolean {
-  return machine.getTransitionData(snapshot, event as never).length > 0;
+  return machine.getTransitionData(snapshot, event).length > 0;
 }
 
 /** Reads a stored state back without starting anything. `stored` must be parsed afresh: it is taken over. */

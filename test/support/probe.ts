@@ -22,7 +22,9 @@ export const probeMachine = setup({
   types: {} as {
     context: ProbeContext;
     events:
-      | { type: "COUNT" | "WORK" | "REST" | "NAP" | "TELL" | "THROW_IN_ASSIGN" | "NOT_JSON" | "END" }
+      | {
+          type: "COUNT" | "WORK" | "REST" | "NAP" | "TELL" | "THROW_IN_ASSIGN" | "NOT_JSON" | "END";
+        }
       | { type: "GUARDED" | "LOOP" | "LATER" }
       | { type: "GROW"; data: { bytes: number } };
     emitted: { type: "probe.told"; count: number };

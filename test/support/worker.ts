@@ -7,7 +7,12 @@ import { probe } from "./probe.ts";
 /** The Worker under test in workerd: the shop's order, and a chart with one of everything. */
 const app = durachart({
   workflows: {
-    orders: { machine: orderMachine, events: orderEvents, input: orderInput, effects: orderEffects },
+    orders: {
+      machine: orderMachine,
+      events: orderEvents,
+      input: orderInput,
+      effects: orderEffects,
+    },
     probes: probe,
   },
 });
