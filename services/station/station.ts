@@ -1,5 +1,5 @@
 import { DurableObject } from "cloudflare:workers";
-import { backoff } from "../../src/egress/backoff.ts";
+import { backoff } from "../../src/egress/timing.ts";
 import { publish } from "../../src/egress/publish.ts";
 
 /** What a station is told and what it reports, as CloudEvent types. */

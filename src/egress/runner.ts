@@ -1,13 +1,12 @@
 import { objectName, subjectOf } from "../contract/address.ts";
 import type { Live } from "../instance/live.ts";
-import { LEASE } from "../instance/recorder.ts";
 import type { EffectRow } from "../instance/store.ts";
 import type { MachineEvent } from "../kernel/effects.ts";
 import { toErrorData, Unsupported } from "../kernel/errors.ts";
 import type { Settlement } from "../kernel/step.ts";
 import type { EffectContext } from "../kernel/workflow.ts";
 import { findActorLogic, promiseCreator } from "../kernel/xstate.ts";
-import { backoff } from "./backoff.ts";
+import { backoff, LEASE } from "./timing.ts";
 import { publish } from "./publish.ts";
 import { isTerminal, TerminalError } from "./terminal-error.ts";
 

@@ -1,13 +1,11 @@
 import { refusal } from "../contract/problem.ts";
 import type { Outcome } from "../contract/view.ts";
+import { LEASE } from "../egress/timing.ts";
 import { changesText, contextTexts } from "../kernel/changes.ts";
 import { nextTimers, type Effect, type Timer } from "../kernel/effects.ts";
 import { store as storedForm, type Step } from "../kernel/step.ts";
 import { bodyText, type Live } from "./live.ts";
 import type { EffectRow, JournalRow, Store } from "./store.ts";
-
-/** How long a run may go unrenewed before another takes it over, in milliseconds. */
-export const LEASE = 30_000;
 
 /** What a snapshot may weigh. The local runtime enforces no limit, production refuses 2 MB a row. */
 const MAX_STATE_BYTES = 1_000_000;

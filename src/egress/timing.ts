@@ -1,3 +1,6 @@
+/** How long a run may go unrenewed before another takes it over, in milliseconds. */
+export const LEASE = 30_000;
+
 const FIRST = 1_000;
 const LONGEST = 3_600_000;
 
