@@ -77,6 +77,7 @@ export class Runner {
     try {
       // Nothing leaves before what asked for it is on disk.
       await this.#context.storage.sync();
+      controller.signal.throwIfAborted();
       outcome = { output: await this.#perform(live, row, controller) };
     } catch (thrown) {
       outcome = { thrown };

@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { applyChanges, changesText, contextTexts, joinContext } from "../../src/kernel/changes.ts";
 import { findUnserialisable } from "../../src/kernel/json.ts";

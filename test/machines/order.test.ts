@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { orderMachine } from "../../machines/order/machine.ts";
 import { orderEvents } from "../../machines/order/events.ts";

@@ -2,6 +2,7 @@ import { importJWK, SignJWT, type JWK } from "jose";
 import { env, exports } from "cloudflare:workers";
 import type { Caller } from "../../src/contract/caller.ts";
 import { objectName } from "../../src/contract/address.ts";
+import type { EventReply, JournalEntry, View } from "../../src/index.ts";
 
 const operator: Caller = { tenant: "tropical", subject: "olga", roles: ["operator"] };
 export const customer: Caller = { tenant: "tropical", subject: "carla", roles: ["customer"] };
@@ -81,4 +82,35 @@ export async function eventually<Value>(
     }
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
+}
+
+/** Starts an instance and gives its id. */
+export async function start(workflow: string, event?: object): Promise<string> {
+  const id = freshId();
+  const { status, body } = await call("POST", `/${workflow}`, { body: { id, event } });
+  if (status !== 201) throw new Error(JSON.stringify(body));
+  return id;
+}
+
+export function send(
+  workflow: string,
+  id: string,
+  event: { type: string; data?: unknown },
+  options: { as?: Caller; key?: string } = {},
+): Promise<Answer<EventReply & { type: string; detail: string }>> {
+  const headers: Record<string, string> =
+    options.key === undefined ? {} : { "Idempotency-Key": options.key };
+  const as = options.as ?? operator;
+  return call("POST", `/${workflow}/${id}/events`, { body: event, headers, as });
+}
+
+export async function view(workflow: string, id: string): Promise<View> {
+  const { body } = await call<View>("GET", `/${workflow}/${id}`);
+  return body;
+}
+
+export async function history(workflow: string, id: string): Promise<JournalEntry[]> {
+  const path = `/${workflow}/${id}/history?limit=1000`;
+  const { body } = await call<{ entries: JournalEntry[] }>("GET", path);
+  return body.entries;
 }

@@ -1,0 +1,156 @@
+import { evictDurableObject } from "cloudflare:test";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { call, eventually, freshId, history, send, start, stubOf } from "../support/client.ts";
+import { TestSocket } from "../support/socket.ts";
+
+const addPizza = (id: string) => ({ type: "ADD_PIZZA", data: { id, pizza: "mango-tango" } });
+const sees = (socket: TestSocket, count: number) =>
+  eventually(
+    () => Promise.resolve(socket.seqs),
+    (seqs) => seqs.length >= count,
+  );
+const range = (from: number, to: number) =>
+  Array.from({ length: to - from + 1 }, (_, index) => from + index);
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+describe("a watcher", () => {
+  it("gets the view first, then every transition, as CloudEvents", async () => {
+    const id = await start("orders", addPizza("p1"));
+    const socket = await TestSocket.open(`/orders/${id}/stream`);
+    await send("orders", id, addPizza("p2"));
+    await send("orders", id, { type: "CONFIRM_PIZZA" });
+    await sees(socket, 3);
+    expect(socket.protocol).toBe("cloudevents.json");
+    expect(socket.messages[0]).toMatchObject({
+      specversion: "1.0",
+      type: "durachart.view",
+      source: `/orders/${id}`,
+      subject: `orders/${id}`,
+      data: { id, seq: 2 },
+    });
+    expect(socket.seqs.slice(0, 3)).toEqual([3, 4, 5]);
+    expect(socket.entries).toEqual((await history("orders", id)).slice(2));
+    socket.close();
+  });
+
+  it("that comes back gets what it missed, without a gap or a double", async () => {
+    const id = await start("probes");
+    const first = await TestSocket.open(`/probes/${id}/stream`);
+    for (let count = 0; count < 3; count++) await send("probes", id, { type: "COUNT" });
+    await sees(first, 3);
+    first.close();
+    for (let count = 0; count < 5; count++) await send("probes", id, { type: "COUNT" });
+    const last = first.seqs.at(-1)!;
+    const [second] = await Promise.all([
+      TestSocket.open(`/probes/${id}/stream?after=${last}`),
+      ...range(1, 5).map(() => send("probes", id, { type: "COUNT" })),
+    ]);
+    await send("probes", id, { type: "COUNT" });
+    await sees(second, 11);
+    expect([...first.seqs, ...second.seqs]).toEqual(range(2, 15));
+    second.close();
+  });
+
+  it("goes on over an eviction", async () => {
+    const id = await start("probes");
+    const socket = await TestSocket.open(`/probes/${id}/stream`);
+    await send("probes", id, { type: "COUNT" });
+    await evictDurableObject(stubOf("probes", id));
+    await send("probes", id, { type: "COUNT" });
+    await sees(socket, 2);
+    expect(socket.seqs).toEqual([2, 3]);
+    socket.close();
+  });
+
+  it("is answered its ping by the platform", async () => {
+    const id = await start("probes");
+    const socket = await TestSocket.open(`/probes/${id}/stream`);
+    socket.send("ping");
+    await eventually(
+      () => Promise.resolve(socket.raw),
+      (raw) => raw.includes("pong"),
+    );
+    socket.close();
+  });
+
+  it("that offers no subprotocol gets none; another one is refused", async () => {
+    const id = await start("probes");
+    const socket = await TestSocket.open(`/probes/${id}/stream`, { protocol: null });
+    expect(socket.protocol).toBeNull();
+    socket.close();
+    const other = TestSocket.open(`/probes/${id}/stream`, { protocol: "soap" });
+    await expect(other).rejects.toThrow(/400.*subprotocol/s);
+  });
+
+  it("must ask for a WebSocket, of an instance that exists, after a number", async () => {
+    const id = await start("probes");
+    expect((await call("GET", `/probes/${id}/stream`)).status).toBe(426);
+    await expect(TestSocket.open(`/probes/${freshId()}/stream`)).rejects.toThrow(/404/);
+    await expect(TestSocket.open(`/probes/${id}/stream?after=-1`)).rejects.toThrow(/400/);
+  });
+
+  it("that speaks out of turn is closed", async () => {
+    const id = await start("probes");
+    const socket = await TestSocket.open(`/probes/${id}/stream`);
+    socket.send('{"type":"COUNT"}');
+    await eventually(
+      () => Promise.resolve(socket.closed),
+      (closed) => closed !== null,
+    );
+    expect(socket.closed).toMatchObject({ code: 4400 });
+  });
+});
+
+describe("a watcher that reads", () => {
+  const grow = (id: string) => send("probes", id, { type: "GROW", data: { bytes: 60_000 } });
+  /** Every GROW is some 120 kB on the wire: the data, and the change it made. */
+  async function flood(id: string, events: number): Promise<void> {
+    for (let sent = 0; sent < events; sent++) {
+      await grow(id);
+      await send("probes", id, { type: "GROW", data: { bytes: 0 } });
+    }
+  }
+
+  it("too slowly is sent nothing more, then closed; others and the instance go on", async () => {
+    const id = await start("probes");
+    const slow = await TestSocket.open(`/probes/${id}/stream`);
+    await flood(id, 20);
+    const atItsLimit = slow.seqs.length;
+    expect(slow.seqs).toEqual(range(2, atItsLimit + 1));
+    expect(atItsLimit).toBeLessThan(41);
+    expect(slow.messages.filter(({ type }) => type === "durachart.confirm")).toHaveLength(1);
+    vi.useFakeTimers({ toFake: ["Date"] });
+    vi.setSystemTime(Date.now() + 10_001);
+    expect((await send("probes", id, { type: "COUNT" })).status).toBe(200);
+    await eventually(
+      () => Promise.resolve(slow.closed),
+      (closed) => closed !== null,
+    );
+    expect(slow.closed).toMatchObject({ code: 4008 });
+    expect(slow.seqs).toHaveLength(atItsLimit);
+  });
+
+  it("and says so gets everything, however much it missed", async () => {
+    const id = await start("probes");
+    await flood(id, 30);
+    const socket = await TestSocket.open(`/probes/${id}/stream?after=0`);
+    let confirmed = 0;
+    await eventually(
+      () => {
+        const asked = socket.messages.filter(({ type }) => type === "durachart.confirm");
+        for (const { data } of asked.slice(confirmed)) {
+          socket.send(`confirm ${(data as { seq: number }).seq}`);
+        }
+        confirmed = asked.length;
+        return Promise.resolve(socket.seqs);
+      },
+      (seqs) => seqs.length === 61,
+    );
+    expect(socket.seqs).toEqual(range(1, 61));
+    expect(confirmed).toBeGreaterThan(1);
+    socket.close();
+  });
+});
