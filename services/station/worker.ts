@@ -2,7 +2,7 @@ import { Router, type IRequest } from "itty-router";
 import * as v from "valibot";
 import type { Caller } from "../../src/contract/caller.ts";
 import { problem, refusal, type Problem } from "../../src/contract/problem.ts";
-import { parseBody, readText } from "../../src/ingress/body.ts";
+import { readOptionalJson } from "../../src/ingress/body.ts";
 import { idempotencyKey } from "../../src/ingress/idempotency.ts";
 import { consume } from "../../src/ingress/queue.ts";
 import { errorResponse, problemResponse } from "../../src/ingress/respond.ts";
@@ -49,9 +49,7 @@ export function stationWorker(vocabulary: StationVocabulary) {
 
   const move = (kind: StationMove, schema: typeof failure | typeof nothing) =>
     guarded(async (request, caller, env) => {
-      const text = await readText(request);
-      const body = text === "" ? undefined : parseBody(request.headers, text);
-      const data = validate(schema, body, "");
+      const data = validate(schema, await readOptionalJson(request), "");
       const header = idempotencyKey(request.headers);
       const key = header === undefined ? undefined : `http:${caller.subject}:${header}`;
       const moved = await stationOf(env, caller).move(kind, data, key);

@@ -76,11 +76,24 @@ export function mediaType(headers: Headers): string {
   return (headers.get("content-type") ?? "").split(";", 1)[0]!.trim().toLowerCase();
 }
 
-/** @throws ProblemError unsupported-media-type, not-json, invalid-body */
-export function parseBody(headers: Headers, text: string): unknown {
-  const type = mediaType(headers);
-  if (type !== "application/json" && !type.endsWith("+json")) {
-    throw refusal("unsupported-media-type", `Content-Type is "${type}"; send application/json.`);
-  }
+/** @throws ProblemError unsupported-media-type, body-too-large, not-json, invalid-body */
+export async function readJson(request: Request): Promise<unknown> {
+  requireJson(request.headers);
+  return parseJson(await readText(request));
+}
+
+/** As `readJson`; undefined where there is no body. */
+export async function readOptionalJson(request: Request): Promise<unknown> {
+  const hasType = request.headers.has("content-type");
+  if (hasType) requireJson(request.headers);
+  const text = await readText(request);
+  if (text === "") return undefined;
+  if (!hasType) requireJson(request.headers);
   return parseJson(text);
+}
+
+function requireJson(headers: Headers): void {
+  const type = mediaType(headers);
+  if (type === "application/json" || type.endsWith("+json")) return;
+  throw refusal("unsupported-media-type", `Content-Type is "${type}"; send application/json.`);
 }

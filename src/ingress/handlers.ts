@@ -4,7 +4,7 @@ import { refusal } from "../contract/problem.ts";
 import type { SendRequest } from "../contract/requests.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import { SUBPROTOCOL } from "../instance/instance.ts";
-import { parseBody, readText } from "./body.ts";
+import { readJson, readOptionalJson, readText } from "./body.ts";
 import { isCloudEvent, readCloudEvent } from "./cloudevent.ts";
 import { deliverCloudEvent } from "./deliver.ts";
 import { dedupeByCloudEvent, dedupeByKey, idempotencyKey } from "./idempotency.ts";
@@ -31,8 +31,7 @@ const eventBody = v.strictObject({ type: v.unknown(), data: v.optional(v.unknown
 
 /** `POST /{workflow}` */
 export async function start({ request, caller, workflow, instances }: Visit): Promise<Response> {
-  const text = await readText(request);
-  const body = text === "" ? {} : parseBody(request.headers, text);
+  const body = await readOptionalJson(request);
   const wanted = startRequest(workflow, caller, body, idempotencyKey(request.headers));
   const { created, view } = valueOf(await instances.start(wanted));
   const headers = { Location: `/${workflow.key}/${view.id}` };
@@ -58,9 +57,8 @@ async function readEvent(visit: Visit): Promise<Pick<SendRequest, "event" | "ded
   const { request, caller, workflow, id } = visit;
   const { headers } = request;
   const key = idempotencyKey(headers);
-  const text = await readText(request);
   if (isCloudEvent(headers)) {
-    const received = readCloudEvent(headers, text);
+    const received = readCloudEvent(headers, await readText(request));
     const about = `${workflow.key}/${id}`;
     if (received.subject !== undefined && received.subject !== about) {
       const detail = `The event's subject is "${received.subject}", the address is "${about}".`;
@@ -69,7 +67,7 @@ async function readEvent(visit: Visit): Promise<Pick<SendRequest, "event" | "ded
     const event = validateEvent(workflow, received.type, received.data);
     return { event, dedupe: dedupeByCloudEvent(caller, received, event) };
   }
-  const { type, data } = validate(eventBody, parseBody(headers, text), "");
+  const { type, data } = validate(eventBody, await readJson(request), "");
   const event = validateEvent(workflow, type, data);
   return key === undefined ? { event } : { event, dedupe: dedupeByKey(caller, key, event) };
 }

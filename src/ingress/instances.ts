@@ -80,10 +80,21 @@ export class Instances {
   }
 
   #stub({ address, caller }: InstanceRequest): DurableObjectStub<InstanceType<InstanceClass>> {
-    const { jurisdiction } = caller;
-    const namespace =
-      jurisdiction === undefined ? this.#namespace : this.#namespace.jurisdiction(jurisdiction);
-    return namespace.getByName(objectName(address));
+    return this.#within(caller.jurisdiction).getByName(objectName(address));
+  }
+
+  /** The same name in two jurisdictions is two objects. */
+  #within(jurisdiction: DurableObjectJurisdiction | undefined): Namespace {
+    if (jurisdiction === undefined) return this.#namespace;
+    try {
+      return this.#namespace.jurisdiction(jurisdiction);
+    } catch {
+      // Never elsewhere instead: where data must stay is not ours to bend.
+      throw refusal(
+        "not-configured",
+        `This runtime has no jurisdiction "${jurisdiction}"; the local one has none at all.`,
+      );
+    }
   }
 }
 

@@ -1,4 +1,5 @@
-import { assign, emit, fromPromise, raise, setup } from "xstate";
+import * as v from "valibot";
+import { assign, createMachine, emit, fromPromise, raise, setup } from "xstate";
 import type { EffectContext, WorkflowDefinition } from "../../src/kernel/workflow.ts";
 
 /** What the probe's effects do, set by the tests: they share the Worker's isolate. */
@@ -95,5 +96,18 @@ export const probe: WorkflowDefinition = {
     actors: { work: { attempts: 3, run: (context) => world.actor(context) } },
     actions: { tellTheWorld: (params, context) => world.action(params, context) },
     emitted: (event, context) => world.emitted(event, context),
+  },
+};
+
+/** A chart that takes its two events in turn, from services. */
+export const turnstile: WorkflowDefinition = {
+  machine: createMachine({
+    id: "turnstile",
+    initial: "locked",
+    states: { locked: { on: { COIN: "open" } }, open: { on: { PUSH: "locked" } } },
+  }),
+  events: {
+    COIN: { schema: v.any(), from: ["service"] },
+    PUSH: { schema: v.any(), from: ["service"] },
   },
 };

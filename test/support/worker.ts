@@ -2,7 +2,7 @@ import { orderEffects } from "../../machines/order/effects.ts";
 import { orderEvents, orderInput } from "../../machines/order/events.ts";
 import { orderMachine } from "../../machines/order/machine.ts";
 import { durachart } from "../../src/index.ts";
-import { probe } from "./probe.ts";
+import { probe, turnstile } from "./probe.ts";
 
 /** The Worker under test in workerd: the shop's order, and a chart with one of everything. */
 const app = durachart({
@@ -14,6 +14,7 @@ const app = durachart({
       effects: orderEffects,
     },
     probes: probe,
+    turnstiles: turnstile,
   },
 });
 

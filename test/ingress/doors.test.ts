@@ -1,0 +1,145 @@
+import { env, exports } from "cloudflare:workers";
+import { SignJWT } from "jose";
+import { describe, expect, it } from "vitest";
+import { Instances } from "../../src/ingress/instances.ts";
+import { call, customer, freshId, operator, start, tokenFor } from "../support/client.ts";
+import { Instance, WorkflowsEntrypoint } from "../support/worker.ts";
+
+const routes: [string, string][] = [
+  ["POST", "/orders"],
+  ["GET", "/orders"],
+  ["GET", "/orders/x"],
+  ["DELETE", "/orders/x"],
+  ["POST", "/orders/x/events"],
+  ["GET", "/orders/x/history"],
+  ["GET", "/orders/x/stream"],
+  ["POST", "/events"],
+  ["GET", "/events"],
+  ["POST", "/healthz"],
+  ["GET", "/"],
+  ["GET", "/nowhere/at/all/here"],
+  ["GET", "/machines"],
+];
+
+describe("without credentials", () => {
+  it.each(routes)("%s %s is 401", async (method, path) => {
+    const answer = await call(method, path, { as: null });
+    expect(answer).toMatchObject({
+      status: 401,
+      body: { type: "urn:durachart:problem:unauthenticated", status: 401 },
+    });
+    expect(answer.headers.get("www-authenticate")).toBe("Bearer");
+  });
+
+  it("/healthz alone is open", async () => {
+    expect(await call("GET", "/healthz", { as: null })).toMatchObject({ status: 200 });
+  });
+});
+
+describe("a token", () => {
+  const use = async (token: string) =>
+    (
+      await exports.default.fetch("https://durachart.test/orders/none", {
+        headers: { Authorization: `Bearer ${token}` },
+      })
+    ).status;
+  const past = Math.floor(Date.now() / 1_000) - 10;
+
+  it("that is good gets in", async () => {
+    expect(await use(await tokenFor(operator))).toBe(404);
+  });
+
+  it.each<[string, Record<string, unknown>, Record<string, unknown>]>([
+    ["another issuer", { iss: "https://evil.test" }, {}],
+    ["another audience", { aud: "elsewhere" }, {}],
+    ["an end that has passed", { exp: past }, {}],
+    ["a beginning yet to come", { nbf: past + 600 }, {}],
+    ["another type", {}, { typ: "JWT" }],
+    ["an unknown key", {}, { kid: "other" }],
+    ["no tenant", { tenant: undefined }, {}],
+    ["a tenant that is a path", { tenant: "a/b" }, {}],
+    ["no roles", { roles: undefined }, {}],
+    ["roles that are no list", { roles: "operator" }, {}],
+    ["an unknown jurisdiction", { jurisdiction: "moon" }, {}],
+  ])("of %s is refused", async (_, claims, header) => {
+    expect(await use(await tokenFor(operator, claims, header))).toBe(401);
+  });
+
+  it("signed with nothing, or with the public key as a secret, is refused", async () => {
+    const claims = { sub: "x", tenant: "tropical", roles: ["operator"] };
+    const encode = (part: object) => btoa(JSON.stringify(part)).replace(/=+$/, "");
+    const body = { ...claims, iss: env.TOKEN_ISSUER, aud: env.TOKEN_AUDIENCE, exp: past + 600 };
+    expect(await use(`${encode({ alg: "none", typ: "at+jwt" })}.${encode(body)}.`)).toBe(401);
+    const confused = await new SignJWT(claims)
+      .setProtectedHeader({ alg: "HS256", typ: "at+jwt", kid: "test" })
+      .setIssuer(env.TOKEN_ISSUER)
+      .setAudience(env.TOKEN_AUDIENCE)
+      .setExpirationTime("5m")
+      .sign(new TextEncoder().encode(env.TOKEN_KEYS));
+    expect(await use(confused)).toBe(401);
+  });
+
+  it("altered in one place is refused", async () => {
+    const [header, , signature] = (await tokenFor(customer)).split(".");
+    const [, payload] = (await tokenFor(operator)).split(".");
+    expect(await use(`${header}.${payload}.${signature}`)).toBe(401);
+  });
+
+  it("cannot reach another tenant's instance", async () => {
+    const id = await start("orders");
+    const stranger = { ...operator, tenant: "elsewhere" };
+    expect((await call("GET", `/orders/${id}`, { as: stranger })).status).toBe(404);
+    expect((await call("POST", "/orders", { as: stranger, body: { id } })).status).toBe(201);
+  });
+
+  it("of a jurisdiction finds its object there, or nowhere", async () => {
+    const named: string[] = [];
+    const within = (where: string) => ({
+      getByName: (name: string) => {
+        named.push(`${where} ${name}`);
+        return { get: () => Promise.resolve({ ok: true, value: {} }) };
+      },
+      jurisdiction: within,
+    });
+    const address = { tenant: "tropical", workflow: "orders", id: "o1" };
+    const european = { ...operator, jurisdiction: "eu" as const };
+    const instances = new Instances(within("anywhere") as unknown as DurableObjectNamespace);
+    await instances.get({ address, caller: operator });
+    await instances.get({ address, caller: european });
+    expect(named).toEqual(["anywhere tropical/orders/o1", "eu tropical/orders/o1"]);
+    // The local runtime knows no jurisdictions: it refuses, rather than put the data elsewhere.
+    const local = await call("POST", "/orders", { as: european, body: { id: freshId() } });
+    expect(local).toMatchObject({ status: 503, body: { detail: /no jurisdiction "eu"/ } });
+  });
+});
+
+describe("an object", () => {
+  it("checks the address and the tenant itself", async () => {
+    const id = await start("orders");
+    const stub = env.INSTANCES.getByName(`tropical/orders/${id}`);
+    const address = { tenant: "tropical", workflow: "orders", id };
+    const ask = stub.get as unknown as (request: object) => Promise<{ ok: boolean }>;
+    expect(await ask({ address, caller: operator })).toMatchObject({ ok: true });
+    const others = [
+      { address: { ...address, id: "other" }, caller: operator },
+      {
+        address: { ...address, tenant: "elsewhere" },
+        caller: { ...operator, tenant: "elsewhere" },
+      },
+      { address, caller: { ...operator, tenant: "elsewhere" } },
+    ];
+    for (const other of others) {
+      expect(await ask(other)).toMatchObject({ ok: false, problem: { status: 404 } });
+    }
+  });
+
+  it("offers these methods to be called, and no others", () => {
+    expect(Object.getOwnPropertyNames(Instance.prototype).toSorted()).toEqual([
+      ...["alarm", "constructor", "fetch", "get", "history", "send", "start"],
+      ...["webSocketClose", "webSocketMessage"],
+    ]);
+    expect(Object.getOwnPropertyNames(WorkflowsEntrypoint.prototype).toSorted()).toEqual([
+      ...["constructor", "get", "send", "start"],
+    ]);
+  });
+});

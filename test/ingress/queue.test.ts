@@ -1,0 +1,148 @@
+import { createMessageBatch, getQueueResult, createExecutionContext } from "cloudflare:test";
+import { env } from "cloudflare:workers";
+import { describe, expect, it } from "vitest";
+import type { DeadLetter } from "../../src/ingress/queue.ts";
+import { call, freshId, start, view } from "../support/client.ts";
+import app from "../support/worker.ts";
+
+const queue = "durachart-events";
+
+interface Sent {
+  id: string;
+  timestamp: Date;
+  attempts: number;
+  body: unknown;
+}
+
+const sent = (body: unknown, attempts = 1): Sent => ({
+  id: crypto.randomUUID(),
+  timestamp: new Date(),
+  attempts,
+  body,
+});
+
+const envelope = (subject: string, type: string, attributes: object = {}) => ({
+  tenant: "tropical",
+  event: {
+    specversion: "1.0",
+    id: crypto.randomUUID(),
+    source: "/kitchen",
+    type,
+    subject,
+    ...attributes,
+  },
+});
+
+/** Delivers a batch, and gives what became of each message and what was buried. */
+async function deliver(messages: Sent[], deadLetters?: Queue) {
+  const letters: DeadLetter[] = [];
+  const collecting = { send: (letter: DeadLetter) => Promise.resolve(void letters.push(letter)) };
+  const batch = createMessageBatch(queue, messages);
+  const context = createExecutionContext();
+  await app.queue(batch, { ...env, DEAD_LETTERS: deadLetters ?? (collecting as unknown as Queue) });
+  const result = await getQueueResult(batch, context);
+  return { letters, acks: result.explicitAcks, retries: result.retryMessages };
+}
+
+async function order(): Promise<string> {
+  const id = await start("orders", { type: "ADD_PIZZA", data: { id: "p1", pizza: "mango-tango" } });
+  await call("POST", `/orders/${id}/events`, { body: { type: "CONFIRM_PIZZA" } });
+  return id;
+}
+
+describe("the queue consumer", () => {
+  it("brings each message to its instance, and acknowledges it", async () => {
+    const [one, two] = [await order(), await order()];
+    const messages = [
+      sent(envelope(`orders/${one}`, "PIZZA_IN_OVEN")),
+      sent(envelope(`orders/${two}`, "PIZZA_FAILED", { data: { reason: "cold" } })),
+      sent(envelope(`orders/${one}`, "PIZZA_READY")),
+    ];
+    const { acks, retries } = await deliver(messages);
+    expect(acks.toSorted()).toEqual(messages.map(({ id }) => id).toSorted());
+    expect(retries).toEqual([]);
+    expect((await view("orders", one)).state).toHaveProperty("deliverPizza");
+    expect((await view("orders", two)).state).toEqual({ bakePizza: "errorInKitchen" });
+  });
+
+  it("applies a duplicate once, in the same batch and in a later one", async () => {
+    const id = await order();
+    const body = envelope(`orders/${id}`, "PIZZA_FAILED", { data: { reason: "cold" } });
+    expect((await deliver([sent(body), sent(body)])).acks).toHaveLength(2);
+    const { seq } = await view("orders", id);
+    expect((await deliver([sent(body, 2)])).acks).toHaveLength(1);
+    expect(await view("orders", id)).toMatchObject({ seq });
+  });
+
+  it("takes what comes out of order: what was overtaken is journalled and ignored", async () => {
+    const id = await order();
+    const ready = sent(envelope(`orders/${id}`, "PIZZA_READY"));
+    const inOven = sent(envelope(`orders/${id}`, "PIZZA_IN_OVEN"));
+    const { acks } = await deliver([ready, inOven]);
+    expect(acks).toHaveLength(2);
+    expect((await view("orders", id)).state).toHaveProperty("deliverPizza");
+  });
+
+  it("tries again later for an order that doesn't exist yet, ever further apart", async () => {
+    const id = freshId();
+    const body = envelope(`orders/${id}`, "PIZZA_READY");
+    const first = await deliver([sent(body)]);
+    expect(first.retries).toHaveLength(1);
+    expect([...first.acks, ...first.letters]).toEqual([]);
+
+    const delays: unknown[] = [];
+    for (const attempts of [1, 2, 5, 9]) {
+      const message = {
+        ...sent(body, attempts),
+        retry: (options: unknown) => delays.push(options),
+      };
+      const batch = { queue, messages: [message] } as unknown as MessageBatch;
+      await app.queue(batch, env);
+    }
+    expect(delays).toEqual([5, 10, 80, 300].map((delaySeconds) => ({ delaySeconds })));
+  });
+
+  it("tries again what is not allowed yet: queues keep no order", async () => {
+    const id = await start("turnstiles");
+    const push = sent(envelope(`turnstiles/${id}`, "PUSH"));
+    const early = await deliver([push]);
+    expect(early.retries).toHaveLength(1);
+    await deliver([sent(envelope(`turnstiles/${id}`, "COIN"))]);
+    expect((await deliver([push])).acks).toHaveLength(1);
+    expect(await view("turnstiles", id)).toMatchObject({ state: "locked", seq: 3 });
+  });
+
+  it("buries what services may never send", async () => {
+    const id = await start("probes");
+    const { letters, retries } = await deliver([sent(envelope(`probes/${id}`, "COUNT"))]);
+    expect(retries).toEqual([]);
+    expect(letters).toMatchObject([{ reason: { status: 403 } }]);
+  });
+
+  it.each<[string, unknown]>([
+    ["nothing", null],
+    ["a string", "hello"],
+    ["no tenant", { event: {} }],
+    ["no CloudEvent", { tenant: "tropical", event: { type: "PIZZA_READY" } }],
+    ["an internal type", envelope("orders/x", "xstate.stop")],
+    ["a bad subject", envelope("orders", "PIZZA_READY")],
+    ["bad data", envelope("orders/x", "PIZZA_FAILED", { data: {} })],
+  ])("buries poison with its reason and spares its batch-mates: %s", async (_, body) => {
+    const id = await order();
+    const good = sent(envelope(`orders/${id}`, "PIZZA_READY"));
+    const poison = sent(body);
+    const { acks, letters, retries } = await deliver([poison, good]);
+    expect(acks.toSorted()).toEqual([poison.id, good.id].toSorted());
+    expect(retries).toEqual([]);
+    expect(letters).toMatchObject([{ queue, body, attempts: 1 }]);
+    expect(letters[0]!.reason.status).toBeGreaterThanOrEqual(400);
+    expect((await view("orders", id)).state).toHaveProperty("deliverPizza");
+  });
+
+  it("keeps poison that can't be buried", async () => {
+    const broken = { send: () => Promise.reject(new Error("no queue")) } as unknown as Queue;
+    const { acks, retries } = await deliver([sent("poison")], broken);
+    expect(acks).toEqual([]);
+    expect(retries).toHaveLength(1);
+  });
+});
