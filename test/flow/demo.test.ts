@@ -1,0 +1,27 @@
+import { execFile } from "node:child_process";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { describe, expect, it } from "vitest";
+
+const root = join(import.meta.dirname, "../..");
+
+describe("npm run demo", () => {
+  it("walks both orders, ends by itself, and leaves no process behind", async () => {
+    const marker = `DURACHART_DEMO=${crypto.randomUUID()}`;
+    const [name = "", value = ""] = marker.split("=");
+    const { stdout } = await promisify(execFile)(process.execPath, ["src/cli/demo.ts"], {
+      cwd: root,
+      env: { ...process.env, [name]: value, NO_COLOR: "1" },
+      timeout: 60_000,
+    });
+    expect(stdout).toMatch(/10 PIZZA_DELIVERED +delivered/);
+    expect(stdout).toMatch(/6 CANCEL_ORDER +cancelled/);
+    expect(stdout).toMatch(/orders\/demo-2 +order\.cancelled/);
+    // Every process that it started has inherited the marker.
+    const { stdout: left } = await promisify(execFile)("sh", [
+      "-c",
+      `grep -lz '${marker}' /proc/[0-9]*/environ 2>/dev/null || true`,
+    ]);
+    expect(left.trim()).toBe("");
+  });
+});

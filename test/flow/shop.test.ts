@@ -1,0 +1,300 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { startEphemeralFleet } from "../../src/cli/fleet.ts";
+import { makeSecrets, mintToken, tenant } from "../../src/cli/secrets.ts";
+import { watch } from "../../src/cli/watch.ts";
+import type { EventReply, JournalEntry, View } from "../../src/index.ts";
+
+/** The whole shop in the local runtime: five Workers, their queues, their objects, D1. */
+let fleet: Awaited<ReturnType<typeof startEphemeralFleet>>;
+const tokens = { carla: "", staff: "", stranger: "" };
+
+beforeAll(async () => {
+  const secrets = makeSecrets();
+  fleet = await startEphemeralFleet(secrets);
+  tokens.carla = await mintToken(secrets, { subject: "carla", roles: ["customer"] }, "10m");
+  tokens.staff = await mintToken(secrets, { subject: "staff", roles: ["service"] }, "10m");
+});
+
+afterAll(() => fleet.close());
+
+interface Answer<Body> {
+  status: number;
+  body: Body;
+}
+
+async function call<Body = Record<string, unknown>>(
+  who: keyof typeof tokens | null,
+  method: string,
+  path: string,
+  body?: unknown,
+  key?: string,
+): Promise<Answer<Body>> {
+  const response = await fetch(new URL(path, fleet.url).href, {
+    method,
+    headers: {
+      ...(who === null ? {} : { Authorization: `Bearer ${tokens[who]}` }),
+      ...(body === undefined ? {} : { "Content-Type": "application/json" }),
+      ...(key === undefined ? {} : { "Idempotency-Key": key }),
+    },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+  return { status: response.status, body: (await response.json()) as Body };
+}
+
+async function eventually<Value>(look: () => Promise<Value>, isThere: (value: Value) => boolean) {
+  const deadline = performance.now() + 15_000;
+  for (;;) {
+    const value = await look();
+    if (isThere(value)) return value;
+    if (performance.now() > deadline) throw new Error(`It never came: ${JSON.stringify(value)}`);
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+}
+
+const addPizza = (id: string) => ({ type: "ADD_PIZZA", data: { id, pizza: "mango-tango" } });
+const freshId = () => `flow-${crypto.randomUUID()}`;
+const view = async (id: string) => (await call<View>("carla", "GET", `/orders/${id}`)).body;
+const send = (id: string, event: object, who: keyof typeof tokens = "carla") =>
+  call<EventReply>(who, "POST", `/orders/${id}/events`, event);
+
+const reach = (id: string, state: string) =>
+  eventually(
+    () => view(id),
+    (found) => JSON.stringify(found.state).includes(state),
+  );
+
+interface Job {
+  order: string;
+  state: string;
+}
+
+const pending = async (station: string) =>
+  (await call<{ pending: Job[] }>("staff", "GET", `/${station}/pending`)).body.pending;
+const waitsIn = (station: string, id: string) =>
+  eventually(
+    () => pending(station),
+    (jobs) => jobs.some(({ order }) => order === `orders/${id}`),
+  );
+
+async function confirmedOrder(): Promise<string> {
+  const id = freshId();
+  await call("carla", "POST", "/orders", { id, event: addPizza("p1") });
+  await send(id, { type: "CONFIRM_PIZZA" });
+  await reach(id, "waitingForPizzaToBeBaked");
+  await waitsIn("kitchen", id);
+  return id;
+}
+
+/** Puts something into a queue as a Worker of the shop would. */
+async function enqueue(worker: string, binding: string, body: unknown): Promise<void> {
+  const env = (await fleet.harness.getWorker(worker).getEnv()) as Record<string, Queue>;
+  await env[binding]!.send(body, { contentType: "json" });
+}
+
+const cloudEvent = (type: string, subject: string, attributes: object = {}) => ({
+  tenant,
+  event: {
+    ...{ specversion: "1.0", id: crypto.randomUUID(), source: "/test", type, subject },
+    ...attributes,
+  },
+});
+
+const letters = async () =>
+  (
+    await call<{ letters: { queue: string; reason: string; body: string }[] }>(
+      ...(["staff", "GET", "/orderlog/dead-letters?limit=1000"] as const),
+    )
+  ).body.letters;
+
+describe("a whole order", () => {
+  it("goes from the first pizza to the door, and its watcher sees every step", async () => {
+    const id = freshId();
+    const body = { id, input: { customer: "Carla" }, event: addPizza("p1") };
+    expect((await call("carla", "POST", "/orders", body)).status).toBe(201);
+    const shown: JournalEntry[] = [];
+    const stream = new URL(`/orders/${id}/stream?after=0`, fleet.url).href;
+    const order = await watch(stream, tokens.carla, { entry: (entry) => shown.push(entry) });
+
+    await send(id, addPizza("p2"));
+    await send(id, { type: "REMOVE_PIZZA", data: { id: "p2" } });
+    await send(id, { type: "CONFIRM_PIZZA" });
+    await waitsIn("kitchen", id);
+    for (const call_ of ["begin-next", "finish-next"]) {
+      expect((await call("staff", "POST", `/kitchen/${call_}`)).status).toBe(200);
+    }
+    await waitsIn("delivery", id);
+    expect((await call("staff", "POST", "/delivery/finish-next")).status).toBe(200);
+    await order.until(({ state }) => state === "delivered");
+    order.close();
+
+    const { body: journal } = await call<{ entries: JournalEntry[] }>(
+      ...(["carla", "GET", `/orders/${id}/history`] as const),
+    );
+    expect(shown).toEqual(journal.entries);
+    expect(shown.map(({ seq }) => seq)).toEqual(shown.map((_, index) => index + 1));
+    const types = shown.map(({ event }) => event.type);
+    expect(types.filter((type) => !type.startsWith("xstate."))).toEqual([
+      ...["durachart.started", "ADD_PIZZA", "ADD_PIZZA", "REMOVE_PIZZA", "CONFIRM_PIZZA"],
+      ...["PIZZA_IN_OVEN", "PIZZA_READY", "PIZZA_DELIVERED"],
+    ]);
+    expect(await view(id)).toMatchObject({
+      status: "done",
+      output: { status: "delivered", total: { amount: 1190, currency: "EUR" } },
+      timers: [],
+      incidents: [],
+      allowed: [],
+    });
+  });
+
+  it("is in the order log, each message once", async () => {
+    const id = await confirmedOrder();
+    await send(id, { type: "CANCEL_ORDER", data: { reason: "too hungry to wait" } });
+    const logged = await eventually(
+      async () => {
+        const path = `/orderlog/log?order=orders/${id}`;
+        const { body } = await call<{ entries: { type: string; data: object }[] }>(
+          "staff",
+          "GET",
+          path,
+        );
+        return body.entries;
+      },
+      (entries) => entries.length >= 2,
+    );
+    expect(logged.map(({ type }) => type).toSorted()).toEqual([
+      "order.cancelled",
+      "order.confirmed",
+    ]);
+    expect(logged.find(({ type }) => type === "order.cancelled")?.data).toMatchObject({
+      reason: "too hungry to wait",
+      total: { amount: 1190, currency: "EUR" },
+    });
+  });
+});
+
+describe("an order whose kitchen fails", () => {
+  it("can be tried again, or cancelled, and the kitchen forgets it", async () => {
+    const id = await confirmedOrder();
+    expect((await call("staff", "POST", "/kitchen/fail-next", { reason: "cold" })).status).toBe(
+      200,
+    );
+    const failed = await reach(id, "errorInKitchen");
+    expect(failed.context["reason"]).toBe("cold");
+    await send(id, { type: "RETRY" });
+    await waitsIn("kitchen", id);
+    await send(id, { type: "CANCEL_ORDER" });
+    expect(await view(id)).toMatchObject({ status: "done", state: "cancelled" });
+    await eventually(
+      () => pending("kitchen"),
+      (jobs) => !jobs.some(({ order }) => order === `orders/${id}`),
+    );
+  });
+
+  it("that was cancelled ignores a late PIZZA_READY, and journals it", async () => {
+    const id = await confirmedOrder();
+    await send(id, { type: "CANCEL_ORDER" });
+    await enqueue("durachart-kitchen", "EVENTS_QUEUE", cloudEvent("PIZZA_READY", `orders/${id}`));
+    const entries = await eventually(
+      async () =>
+        (await call<{ entries: JournalEntry[] }>("carla", "GET", `/orders/${id}/history`)).body
+          .entries,
+      (found) => found.some(({ event }) => event.type === "PIZZA_READY"),
+    );
+    expect(entries.at(-1)).toMatchObject({ event: { type: "PIZZA_READY" }, outcome: "ignored" });
+    expect(await view(id)).toMatchObject({ state: "cancelled" });
+  });
+});
+
+describe("the kitchen", () => {
+  const make = (id: string, attributes: object = {}) =>
+    enqueue("durachart", "KITCHEN_QUEUE", cloudEvent("MAKE_PIZZA", `orders/${id}`, attributes));
+  const jobsOf = async (id: string) =>
+    (await pending("kitchen")).filter(({ order }) => order === `orders/${id}`);
+
+  it("takes the same order once, however often it is told", async () => {
+    const id = freshId();
+    const same = { id: "the-same" };
+    await make(id, { ...same, source: `/orders/${id}` });
+    await make(id, { ...same, source: `/orders/${id}` });
+    await make(id);
+    await waitsIn("kitchen", id);
+    const last = freshId();
+    await make(last);
+    await waitsIn("kitchen", last);
+    expect(await jobsOf(id)).toHaveLength(1);
+  });
+
+  it("does not bake what was cancelled before it was ordered", async () => {
+    const id = freshId();
+    await enqueue("durachart", "KITCHEN_QUEUE", cloudEvent("CANCEL_PIZZA", `orders/${id}`));
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    await make(id);
+    const last = freshId();
+    await make(last);
+    await waitsIn("kitchen", last);
+    expect(await jobsOf(id)).toEqual([]);
+  });
+
+  it("finishes one job a key, and answers a repeat alike", async () => {
+    for (const id of [freshId(), freshId()]) {
+      await make(id);
+      await waitsIn("kitchen", id);
+    }
+    const before = (await pending("kitchen")).length;
+    const finish = () => call("staff", "POST", "/kitchen/finish-next", {}, "key-1");
+    const [first, again] = [await finish(), await finish()];
+    expect(first.status).toBe(200);
+    expect(again).toEqual(first);
+    expect((await pending("kitchen")).length).toBe(before - 1);
+  });
+
+  it("has nothing to finish when nothing is pending", async () => {
+    while ((await call("staff", "POST", "/kitchen/finish-next")).status === 200);
+    expect(await pending("kitchen")).toEqual([]);
+    expect(await call("staff", "POST", "/kitchen/finish-next")).toMatchObject({ status: 404 });
+  });
+
+  it.each([
+    ["GET", "/kitchen/finish-next", undefined, 405],
+    ["POST", "/kitchen/pending", undefined, 405],
+    ["POST", "/kitchen/fail-next", {}, 422],
+    ["POST", "/kitchen/finish-next", { extra: 1 }, 422],
+    ["GET", "/kitchen/nowhere", undefined, 404],
+    ["POST", "/delivery/begin-next", undefined, 404],
+  ])("answers %s %s with %j by %i", async (method, path, body, status) => {
+    expect(await call("staff", method, path, body)).toMatchObject({ status, body: { status } });
+  });
+});
+
+describe("dead letters", () => {
+  it.each([
+    ["durachart-kitchen", "EVENTS_QUEUE", "durachart-events"],
+    ["durachart", "KITCHEN_QUEUE", "kitchen"],
+    ["durachart", "DELIVERY_QUEUE", "delivery"],
+    ["durachart", "ORDERLOG_QUEUE", "orderlog"],
+  ])("from %s's %s are filed with their reason", async (worker, binding, queue) => {
+    const marker = crypto.randomUUID();
+    await enqueue(worker, binding, { tenant, poison: marker });
+    const found = await eventually(letters, (all) => all.some(({ body }) => body.includes(marker)));
+    const letter = found.find(({ body }) => body.includes(marker));
+    expect(letter).toMatchObject({ queue });
+    expect(JSON.parse(letter!.reason)).toMatchObject({ status: 422, detail: /event/ });
+  });
+});
+
+describe("the shop's doors", () => {
+  it.each([
+    ...["/kitchen/pending", "/delivery/pending", "/orderlog/log", "/orderlog/dead-letters"],
+    ...["/orders/x", "/kitchen/nowhere", "/orderlog/nowhere"],
+  ])("%s asks for credentials, and staff's where it is theirs", async (path) => {
+    expect((await call(null, "GET", path)).status).toBe(401);
+    if (!path.startsWith("/orders")) expect((await call("carla", "GET", path)).status).toBe(403);
+  });
+
+  it.each(["/healthz", "/kitchen/healthz", "/delivery/healthz", "/orderlog/healthz"])(
+    "%s is open",
+    async (path) => {
+      expect((await call(null, "GET", path)).status).toBe(200);
+    },
+  );
+});
