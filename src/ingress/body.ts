@@ -1,7 +1,7 @@
 import { refusal } from "../contract/problem.ts";
 
 /** An event, and so a body, is at most so large everywhere: queues take 128 KB a message. */
-export const MAX_BODY_BYTES = 64 * 1024;
+const MAX_BODY_BYTES = 64 * 1024;
 const MAX_DEPTH = 32;
 
 /** Keys that reach an object's prototype when somebody merges them carelessly. */

@@ -56,7 +56,15 @@ describe("what JSON would change", () => {
     ["a function", { a: () => {} }, "x.a (function)"],
     ["a hole in a list", [undefined], "x[0] (undefined)"],
     ["a bigint", { a: 1n }, "x.a (bigint)"],
-    ["an instance", { a: new (class Money {})() }, "x.a (Money)"],
+    [
+      "an instance",
+      {
+        a: new (class Money {
+          amount = 1;
+        })(),
+      },
+      "x.a (Money)",
+    ],
   ])("is found with its path: %s", (_, value, path) => {
     expect(findUnserialisable(value, "x")).toBe(path);
   });

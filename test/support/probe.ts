@@ -19,7 +19,7 @@ interface ProbeContext {
 }
 
 /** A chart with one of everything the engine has to survive. */
-export const probeMachine = setup({
+const probeMachine = setup({
   types: {} as {
     context: ProbeContext;
     events:

@@ -1,0 +1,74 @@
+import { join } from "node:path";
+import type { Secrets } from "../src/cli/secrets.ts";
+import { mintToken, tenant } from "../src/cli/secrets.ts";
+import type { Meter } from "./metered.ts";
+import { bundle, startServer } from "./workerd.ts";
+
+export interface Count {
+  /** What was done between two readings of the meter. */
+  what: string;
+  rows: number;
+  commits: number;
+}
+
+/** Counts what one order writes, step by step, and what is left of it when it is done. */
+export async function count(folder: string, secrets: Secrets) {
+  const server = await startServer({
+    folder: join(folder, "metered"),
+    script: bundle("bench/metered.ts", join(folder, "metered-bundle")),
+    className: "Instance",
+    binding: "INSTANCES",
+    variables: secrets.variables,
+  });
+  const staff = { subject: "bench", roles: ["operator"] };
+  const token = await mintToken(secrets, staff, "10m");
+  const origin = `http://127.0.0.1:${server.port}`;
+  const id = "counted";
+
+  const post = async (path: string, body: unknown) => {
+    const response = await fetch(origin + path, {
+      method: "POST",
+      headers: {
+        Authorization: `Bearer ${token}`,
+        "Content-Type": "application/json",
+        "Idempotency-Key": crypto.randomUUID(),
+      },
+      body: JSON.stringify(body),
+    });
+    if (!response.ok) throw new Error(await response.text());
+    await response.body?.cancel();
+  };
+  const read = async (): Promise<Meter> => {
+    const response = await fetch(`${origin}/meter/${encodeURIComponent(`${tenant}/orders/${id}`)}`);
+    return (await response.json()) as Meter;
+  };
+  const settle = () => new Promise((resolve) => setTimeout(resolve, 50));
+
+  const counts: Count[] = [];
+  let before: Meter = { rowsWritten: 0, alarmsSet: 0, commits: 0, databaseBytes: 0 };
+  const measure = async (what: string, path: string, body: unknown) => {
+    await post(path, body);
+    await settle();
+    const after = await read();
+    const rows = after.rowsWritten + after.alarmsSet - before.rowsWritten - before.alarmsSet;
+    counts.push({ what, rows, commits: after.commits - before.commits });
+    before = after;
+  };
+  const events = `/orders/${id}/events`;
+  const add = (item: string) => ({
+    type: "ADD_PIZZA",
+    data: { id: item, pizza: "mango-tango" },
+  });
+  try {
+    await measure("start", "/orders", { id });
+    await measure("ADD_PIZZA (a plain event)", events, add("p1"));
+    await measure("ADD_PIZZA (a plain event)", events, add("p2"));
+    await measure("CONFIRM_PIZZA (runs an actor, emits)", events, { type: "CONFIRM_PIZZA" });
+    await measure("PIZZA_IN_OVEN (a plain event)", events, { type: "PIZZA_IN_OVEN" });
+    await measure("PIZZA_READY (runs an actor, emits)", events, { type: "PIZZA_READY" });
+    await measure("PIZZA_DELIVERED (emits)", events, { type: "PIZZA_DELIVERED" });
+    return { counts, bytes: before.databaseBytes };
+  } finally {
+    await server.close();
+  }
+}
