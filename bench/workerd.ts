@@ -18,7 +18,7 @@ export function bundle(entry: string, folder: string): string {
       'name = "bench"',
       `main = "${join(root, entry)}"`,
       'compatibility_date = "2026-10-20"',
-      'compatibility_flags = ["nodejs_compat"]',
+      "keep_names = false",
     ].join("\n"),
   );
   const wrangler = join(root, "node_modules/wrangler/wrangler-dist/cli.js");
@@ -63,7 +63,6 @@ const config :Workerd.Config = (
 const worker :Workerd.Worker = (
   modules = [(name = "worker.js", esModule = embed "worker.js")],
   compatibilityDate = "2026-10-20",
-  compatibilityFlags = ["nodejs_compat"],
   durableObjectNamespaces = [
     (className = "${className}", uniqueKey = "${className}", enableSql = true),
   ],
@@ -72,9 +71,19 @@ const worker :Workerd.Worker = (
 );
 `,
   );
-  const child = spawn(workerdPath, ["serve", join(folder, "config.capnp")], {
-    stdio: ["ignore", "ignore", "inherit"],
-  });
+  const child = spawn(
+    workerdPath,
+    [
+      "serve",
+      join(folder, "config.capnp"),
+      ...((options as any).inspect
+        ? ["--inspector-addr=127.0.0.1:" + (options as any).inspect]
+        : []),
+    ],
+    {
+      stdio: ["ignore", "ignore", "inherit"],
+    },
+  );
   await untilListening(port);
   return {
     port,

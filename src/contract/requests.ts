@@ -24,8 +24,8 @@ export interface StartRequest extends InstanceRequest {
 
 export interface SendRequest extends InstanceRequest {
   event: IncomingEvent;
-  /** The key a repeat is known by, and a hash of the event it belongs to. */
-  dedupe?: { key: string; fingerprint: string };
+  /** What a repeat is known by. The same key with another event is refused. */
+  dedupe?: string;
 }
 
 export interface HistoryRequest extends InstanceRequest {
@@ -35,10 +35,17 @@ export interface HistoryRequest extends InstanceRequest {
   limit: number;
 }
 
-/** Problems travel as data: an error's class doesn't survive RPC. */
-export type Reply<Value> = { ok: true; value: Value } | { ok: false; problem: Problem };
+/**
+ * An instance's answer. Its value is JSON text, made once where it is known: most of it goes out over
+ * HTTP as it is. Problems travel as data, since an error's class doesn't survive RPC.
+ */
+export type Reply<Value, More = object> =
+  ({ ok: true; json: Json<Value> } & More) | { ok: false; problem: Problem };
 
-export type StartReply = Reply<{ created: boolean; view: View }>;
+/** The JSON text of a `Value`. */
+export type Json<Value> = string & { readonly of?: Value };
+
+export type StartReply = Reply<View, { created: boolean }>;
 export type SendReply = Reply<EventReply>;
 export type GetReply = Reply<View>;
-export type HistoryReply = Reply<{ entries: JournalEntry[]; more: boolean }>;
+export type HistoryReply = Reply<JournalEntry[], { next: number | null }>;

@@ -27,6 +27,6 @@ export function deliverCloudEvent(
   if (workflow === undefined) throw refusal("not-found", `There is no workflow "${key}".`);
   const event = validateEvent(workflow, received.type, received.data);
   const address = addressOf(caller, key, id);
-  const dedupe = dedupeByCloudEvent(caller, received, event);
+  const dedupe = dedupeByCloudEvent(caller, received);
   return instances.send({ address, caller, event, dedupe });
 }

@@ -1,7 +1,8 @@
 import { WorkerEntrypoint } from "cloudflare:workers";
 import type { Caller } from "../contract/caller.ts";
-import { refusal, ProblemError } from "../contract/problem.ts";
-import type { GetReply, Reply, SendReply, StartReply } from "../contract/requests.ts";
+import { ProblemError, refusal, type Problem } from "../contract/problem.ts";
+import type { Reply } from "../contract/requests.ts";
+import type { EventReply, View } from "../contract/view.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import type { EventDefinitions, EventsOf, Workflows } from "../kernel/workflow.ts";
 import { checkShape } from "./body.ts";
@@ -25,6 +26,10 @@ export type EventFor<
   ? EventsOf<Events>
   : { type: string; data?: unknown };
 
+/** An answer to a caller by service binding: a value, or a problem as data. */
+export type Result<Value, More = object> =
+  ({ ok: true; value: Value } & More) | { ok: false; problem: Problem };
+
 export interface StartOptions<Event> {
   id: string;
   input?: unknown;
@@ -39,7 +44,7 @@ export function entrypointClass<Definitions extends Workflows>(
     start<Key extends keyof Definitions & string>(
       workflow: Key,
       options: StartOptions<EventFor<Definitions, Key>>,
-    ): Promise<StartReply> {
+    ): Promise<Result<View, { created: boolean }>> {
       return this.#answer(workflow, (registered, caller, instances) => {
         checkShape(options);
         return instances.start(startRequest(registered, caller, options, undefined));
@@ -52,35 +57,36 @@ export function entrypointClass<Definitions extends Workflows>(
       id: string,
       event: EventFor<Definitions, Key>,
       key?: string,
-    ): Promise<SendReply> {
+    ): Promise<Result<EventReply>> {
       return this.#answer(workflow, (registered, caller, instances) => {
         checkShape(event);
         const { type, data } = event as { type: unknown; data?: unknown };
         const valid = validateEvent(registered, type, data);
         const address = addressOf(caller, workflow, id);
-        const dedupe = key === undefined ? {} : { dedupe: dedupeByKey(caller, key, valid) };
+        const dedupe = key === undefined ? {} : { dedupe: dedupeByKey(caller, key) };
         return instances.send({ address, caller, event: valid, ...dedupe });
       });
     }
 
-    get<Key extends keyof Definitions & string>(workflow: Key, id: string): Promise<GetReply> {
+    get<Key extends keyof Definitions & string>(workflow: Key, id: string): Promise<Result<View>> {
       return this.#answer(workflow, (_registered, caller, instances) =>
         instances.get({ address: addressOf(caller, workflow, id), caller }),
       );
     }
 
-    async #answer<Value>(
+    async #answer<Value, More>(
       key: string,
       act: (
         workflow: RegisteredWorkflow,
         caller: Caller,
         instances: Instances,
-      ) => Promise<Reply<Value>>,
-    ): Promise<Reply<Value>> {
+      ) => Promise<Reply<Value, More>>,
+    ): Promise<Result<Value, More>> {
       try {
         const workflow = workflows.get(key);
         if (workflow === undefined) throw refusal("not-found", `There is no workflow "${key}".`);
-        return await act(workflow, this.#caller(), new Instances(this.env.INSTANCES));
+        const reply = await act(workflow, this.#caller(), new Instances(this.env.INSTANCES));
+        return reply.ok ? { ...reply, value: JSON.parse(reply.json) as Value } : reply;
       } catch (error) {
         if (error instanceof ProblemError) return { ok: false, problem: error.problem };
         throw error;

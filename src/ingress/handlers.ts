@@ -9,7 +9,7 @@ import { isCloudEvent, readCloudEvent } from "./cloudevent.ts";
 import { deliverCloudEvent } from "./deliver.ts";
 import { dedupeByCloudEvent, dedupeByKey, idempotencyKey } from "./idempotency.ts";
 import { addressOf, type Instances } from "./instances.ts";
-import { valueOf } from "./respond.ts";
+import { granted, jsonResponse } from "./respond.ts";
 import { startRequest } from "./start-body.ts";
 import { validate, validateEvent } from "./validate.ts";
 import { authenticateWebhook, type WebhookSettings } from "./webhook.ts";
@@ -20,7 +20,6 @@ export interface Visit {
   caller: Caller;
   workflow: RegisteredWorkflow;
   id: string;
-  query: URLSearchParams;
   instances: Instances;
 }
 
@@ -33,15 +32,15 @@ const eventBody = v.strictObject({ type: v.unknown(), data: v.optional(v.unknown
 export async function start({ request, caller, workflow, instances }: Visit): Promise<Response> {
   const body = await readOptionalJson(request);
   const wanted = startRequest(workflow, caller, body, idempotencyKey(request.headers));
-  const { created, view } = valueOf(await instances.start(wanted));
-  const headers = { Location: `/${workflow.key}/${view.id}` };
-  return Response.json(view, { status: created ? 201 : 200, headers });
+  const { created, json } = granted(await instances.start(wanted));
+  const headers = { Location: `/${workflow.key}/${wanted.address.id}` };
+  return jsonResponse(json, created ? 201 : 200, headers);
 }
 
 /** `GET /{workflow}/{id}` */
 export async function view({ caller, workflow, id, instances }: Visit): Promise<Response> {
   const address = addressOf(caller, workflow.key, id);
-  return Response.json(valueOf(await instances.get({ address, caller })));
+  return jsonResponse(granted(await instances.get({ address, caller })).json);
 }
 
 /** `POST /{workflow}/{id}/events`: `{type, data}`, or a CloudEvent in binary or structured mode. */
@@ -50,7 +49,7 @@ export async function send(visit: Visit): Promise<Response> {
   const address = addressOf(caller, workflow.key, id);
   const { event, dedupe } = await readEvent(visit);
   const wanted = { address, caller, event, ...(dedupe === undefined ? {} : { dedupe }) };
-  return Response.json(valueOf(await instances.send(wanted)));
+  return jsonResponse(granted(await instances.send(wanted)).json);
 }
 
 async function readEvent(visit: Visit): Promise<Pick<SendRequest, "event" | "dedupe">> {
@@ -65,28 +64,30 @@ async function readEvent(visit: Visit): Promise<Pick<SendRequest, "event" | "ded
       throw refusal("bad-cloudevent", detail, { field: "subject" });
     }
     const event = validateEvent(workflow, received.type, received.data);
-    return { event, dedupe: dedupeByCloudEvent(caller, received, event) };
+    return { event, dedupe: dedupeByCloudEvent(caller, received) };
   }
   const { type, data } = validate(eventBody, await readJson(request), "");
   const event = validateEvent(workflow, type, data);
-  return key === undefined ? { event } : { event, dedupe: dedupeByKey(caller, key, event) };
+  return key === undefined ? { event } : { event, dedupe: dedupeByKey(caller, key) };
 }
 
 /** `GET /{workflow}/{id}/history` */
 export async function history(visit: Visit): Promise<Response> {
-  const { caller, workflow, id, query, instances } = visit;
+  const { request, caller, workflow, id, instances } = visit;
   const address = addressOf(caller, workflow.key, id);
+  const query = new URL(request.url).searchParams;
   const after = wholeNumber(query, "after", 0, Number.MAX_SAFE_INTEGER) ?? 0;
   const limit = wholeNumber(query, "limit", 1, MAX_HISTORY) ?? DEFAULT_HISTORY;
-  const { entries, more } = valueOf(await instances.history({ address, caller, after, limit }));
-  const next = `/${workflow.key}/${id}/history?after=${entries.at(-1)?.seq}&limit=${limit}`;
-  return Response.json({ entries }, more ? { headers: { Link: `<${next}>; rel="next"` } } : {});
+  const { json, next } = granted(await instances.history({ address, caller, after, limit }));
+  const link = `</${workflow.key}/${id}/history?after=${next}&limit=${limit}>; rel="next"`;
+  return jsonResponse(`{"entries":${json}}`, 200, next === null ? {} : { Link: link });
 }
 
 /** `GET /{workflow}/{id}/stream`: a WebSocket of CloudEvents. */
 export async function stream(visit: Visit): Promise<Response> {
-  const { request, caller, workflow, id, query, instances } = visit;
+  const { request, caller, workflow, id, instances } = visit;
   const address = addressOf(caller, workflow.key, id);
+  const query = new URL(request.url).searchParams;
   const after = wholeNumber(query, "after", 0, Number.MAX_SAFE_INTEGER);
   if (request.headers.get("upgrade")?.toLowerCase() !== "websocket") {
     throw refusal("upgrade-required", `Open this address as a WebSocket, protocol ${SUBPROTOCOL}.`);
@@ -111,7 +112,9 @@ export async function webhook(
   const text = await readText(request);
   const caller = authenticateWebhook(request.headers, text, settings);
   const received = readCloudEvent(request.headers, text);
-  return Response.json(valueOf(await deliverCloudEvent(workflows, instances, caller, received)));
+  return jsonResponse(
+    granted(await deliverCloudEvent(workflows, instances, caller, received)).json,
+  );
 }
 
 function wholeNumber(query: URLSearchParams, name: string, least: number, most: number) {

@@ -1,7 +1,5 @@
 import type { Caller } from "../contract/caller.ts";
 import { refusal } from "../contract/problem.ts";
-import type { IncomingEvent, SendRequest } from "../contract/requests.ts";
-import { fingerprint } from "./fingerprint.ts";
 
 /**
  * The Idempotency-Key header, bare or as the quoted string that the IETF's draft has.
@@ -16,21 +14,15 @@ export function idempotencyKey(headers: Headers): string | undefined {
   throw refusal("bad-idempotency-key", "An Idempotency-Key has 1 to 255 visible ASCII characters.");
 }
 
-type Dedupe = NonNullable<SendRequest["dedupe"]>;
-
 /** Keys are a caller's own: two callers may use the same one. */
-export function dedupeByKey(caller: Caller, key: string, event: IncomingEvent): Dedupe {
-  return { key: fingerprint(["key", caller.subject, key]), fingerprint: fingerprint(event) };
+export function dedupeByKey({ subject }: Caller, key: string): string {
+  return JSON.stringify([subject, key]);
 }
 
 /** CloudEvents 1.0.2, section 3.1: source and id together are unique to the event. */
 export function dedupeByCloudEvent(
-  caller: Caller,
+  { subject }: Caller,
   { source, id }: { source: string; id: string },
-  event: IncomingEvent,
-): Dedupe {
-  return {
-    key: fingerprint(["event", caller.subject, source, id]),
-    fingerprint: fingerprint(event),
-  };
+): string {
+  return JSON.stringify([subject, source, id]);
 }

@@ -1,12 +1,11 @@
 import { isInstanceId, objectName, type Address } from "../contract/address.ts";
 import type { Caller } from "../contract/caller.ts";
-import { problem, refusal } from "../contract/problem.ts";
+import { problem, refusal, type Problem } from "../contract/problem.ts";
 import type {
   GetReply,
   HistoryReply,
   HistoryRequest,
   InstanceRequest,
-  Reply,
   SendReply,
   SendRequest,
   StartReply,
@@ -56,11 +55,11 @@ export class Instances {
     });
   }
 
-  async #call<Value>(
+  async #call<Answer>(
     request: InstanceRequest,
     isRepeatable: boolean,
-    call: (stub: DurableObjectStub<InstanceType<InstanceClass>>) => Promise<Reply<Value>>,
-  ): Promise<Reply<Value>> {
+    call: (stub: DurableObjectStub<InstanceType<InstanceClass>>) => Promise<Answer>,
+  ): Promise<Answer | { ok: false; problem: Problem }> {
     for (let calls = 1; ; calls++) {
       try {
         // A stub that has failed stays broken: each call gets a new one.

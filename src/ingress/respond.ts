@@ -1,5 +1,4 @@
 import { problem, ProblemError, type Problem } from "../contract/problem.ts";
-import type { Reply } from "../contract/requests.ts";
 
 export function problemResponse(document: Problem, headers: Record<string, string> = {}): Response {
   return new Response(JSON.stringify(document), {
@@ -22,8 +21,22 @@ export function errorResponse(error: unknown): Response {
   );
 }
 
-/** @throws ProblemError where the instance answered with a problem */
-export function valueOf<Value>(reply: Reply<Value>): Value {
-  if (reply.ok) return reply.value;
+/** The instance's answer. @throws ProblemError where it is a problem */
+export function granted<Answer extends { ok: true }>(
+  reply: Answer | { ok: false; problem: Problem },
+): Answer {
+  if (reply.ok) return reply;
   throw new ProblemError(reply.problem);
+}
+
+/** A body that is JSON text already. */
+export function jsonResponse(
+  json: string,
+  status = 200,
+  headers?: Record<string, string>,
+): Response {
+  return new Response(json, {
+    status,
+    headers: { "Content-Type": "application/json", ...headers },
+  });
 }

@@ -3,12 +3,12 @@ import { SUBPROTOCOL, Watchers, type Source } from "../broadcast/watchers.ts";
 import { objectName } from "../contract/address.ts";
 import type { Caller } from "../contract/caller.ts";
 import { problem, ProblemError, type Problem } from "../contract/problem.ts";
+import type { EventReply } from "../contract/view.ts";
 import type {
   GetReply,
   HistoryReply,
   HistoryRequest,
   InstanceRequest,
-  Reply,
   SendReply,
   SendRequest,
   StartReply,
@@ -70,19 +70,23 @@ export function instanceClass(workflows: ReadonlyMap<string, RegisteredWorkflow>
     start(request: StartRequest): StartReply {
       return this.#answer(request, (caller) => {
         const { created, live } = this.#processor.start(request, Date.now());
-        return { created, view: viewOf(live, caller) };
+        return { ok: true, created, json: JSON.stringify(viewOf(live, caller)) };
       });
     }
 
     send(request: SendRequest): SendReply {
       return this.#answer(request, (caller) => {
         const { live, outcome, first } = this.#processor.send(request, Date.now());
-        return { ...viewOf(live, caller), outcome, ...(first === undefined ? {} : { first }) };
+        const reply: EventReply = { ...viewOf(live, caller), outcome };
+        if (first !== undefined) reply.first = first;
+        return { ok: true, json: JSON.stringify(reply) };
       });
     }
 
     get(request: InstanceRequest): GetReply {
-      return this.#answer(request, (caller) => viewOf(this.#current(request), caller));
+      return this.#answer(request, (caller) => {
+        return { ok: true, json: JSON.stringify(viewOf(this.#current(request), caller)) };
+      });
     }
 
     history(request: HistoryRequest): HistoryReply {
@@ -90,7 +94,8 @@ export function instanceClass(workflows: ReadonlyMap<string, RegisteredWorkflow>
         const live = this.#current(request);
         const rows = this.#store.journal(request.after, request.limit + 1);
         const entries = rows.slice(0, request.limit).map((row) => journalEntry(live, row));
-        return { entries, more: rows.length > request.limit };
+        const next = rows.length > request.limit ? entries.at(-1)!.seq : null;
+        return { ok: true, next, json: JSON.stringify(entries) };
       });
     }
 
@@ -103,10 +108,10 @@ export function instanceClass(workflows: ReadonlyMap<string, RegisteredWorkflow>
       }
       const reply = this.#answer(ask, (caller) => {
         const live = this.#current(ask);
-        return { live, view: viewOf(live, caller) };
+        return { ok: true as const, live, view: viewOf(live, caller) };
       });
       if (!reply.ok) return Response.json(reply.problem, { status: reply.problem.status });
-      const { live, view } = reply.value;
+      const { live, view } = reply;
       return this.#watchers.accept(this.#source(live), view, ask.after);
     }
 
@@ -168,10 +173,13 @@ export function instanceClass(workflows: ReadonlyMap<string, RegisteredWorkflow>
       }
     }
 
-    #answer<Value>(request: InstanceRequest, act: (caller: Caller) => Value): Reply<Value> {
+    #answer<Answer>(
+      request: InstanceRequest,
+      act: (caller: Caller) => Answer,
+    ): Answer | { ok: false; problem: Problem } {
       try {
         this.#checkAddress(request);
-        return { ok: true, value: act(request.caller) };
+        return act(request.caller);
       } catch (error) {
         return { ok: false, problem: toProblem(error) };
       }

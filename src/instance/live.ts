@@ -2,7 +2,7 @@ import { contextTexts, joinContext, type ContextTexts } from "../kernel/changes.
 import { timerDue, type Timer } from "../kernel/effects.ts";
 import { Quarantined } from "../kernel/errors.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
-import { restore, type MachineState, type StoredState } from "../kernel/step.ts";
+import { restore, type MachineState, type Stored, type StoredState } from "../kernel/step.ts";
 import type { EffectRow, Identity, Store } from "./store.ts";
 
 /** An instance in memory between two events: what the tables hold, revived. Never changed in place. */
@@ -23,13 +23,8 @@ interface Body {
 }
 
 /** The state row's body. The context goes in as the text it was compared by. */
-export function bodyText(
-  stored: StoredState,
-  texts: ContextTexts,
-  timers: readonly Timer[],
-): string {
-  const { context: _, ...rest } = stored;
-  const machine = `${JSON.stringify(rest).slice(0, -1)},"context":${joinContext(texts)}}`;
+export function bodyText({ head, texts }: Stored, timers: readonly Timer[]): string {
+  const machine = `${JSON.stringify(head).slice(0, -1)},"context":${joinContext(texts)}}`;
   return `{"machine":${machine},"timers":${JSON.stringify(timers)}}`;
 }
 

@@ -1,3 +1,4 @@
+import { canonical } from "../contract/canonical.ts";
 import { isOperator, type Caller } from "../contract/caller.ts";
 import type { ProblemError } from "../contract/problem.ts";
 import { refusal } from "../contract/problem.ts";
@@ -6,7 +7,7 @@ import type { Outcome } from "../contract/view.ts";
 import { timerDue, type Timer } from "../kernel/effects.ts";
 import { Quarantined } from "../kernel/errors.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
-import { begin, describe, settlementEvent, step, takes, type Settlement } from "../kernel/step.ts";
+import { begin, describe, settlementEvent, step, type Settlement } from "../kernel/step.ts";
 import type { AlarmClock } from "./alarm-clock.ts";
 import { load, nextDue, type Live } from "./live.ts";
 import { keepTimers, record, type Happening, type Recorded } from "./recorder.ts";
@@ -122,27 +123,25 @@ export class Processor {
     this.fireTimers(now);
     const live = this.current();
     if (live === undefined) throw notFound(address.workflow, address.id);
-    const known = dedupe && this.#store.inbox(dedupe.key);
-    if (known !== undefined) {
-      if (known.fingerprint !== dedupe?.fingerprint) {
-        throw refusal(
-          "key-reused",
-          `The idempotency key came before with another event (seq ${known.seq}). Use a new key for a new event.`,
-        );
-      }
-      const outcome = this.#store.journalOutcome(known.seq);
-      return { live, outcome: "duplicate", first: { outcome, seq: known.seq } };
-    }
-    let outcome: Outcome = "applied";
+    const taken: { outcome?: Outcome } = {};
     const next = this.#commit(() => {
+      if (dedupe !== undefined && !this.#store.claim(dedupe, live.seq + 1)) return [];
       const recorded = this.#apply(live, event, caller, now);
-      outcome = recorded.entry.outcome;
-      if (dedupe !== undefined) {
-        this.#store.writeInbox(dedupe.key, dedupe.fingerprint, recorded.entry.seq);
-      }
+      taken.outcome = recorded.entry.outcome;
       return [recorded];
     });
-    return { live: next, outcome };
+    if (taken.outcome !== undefined) return { live: next, outcome: taken.outcome };
+    return { live, outcome: "duplicate", first: this.#firstOf(dedupe!, event) };
+  }
+
+  /** What became of the event that came with this key. @throws ProblemError key-reused */
+  #firstOf(key: string, event: IncomingEvent): { outcome: Outcome; seq: number } {
+    const { seq, outcome, ...first } = this.#store.taken(key)!;
+    if (isSameEvent(first, event)) return { outcome, seq };
+    throw refusal(
+      "key-reused",
+      `The idempotency key came before with another event (seq ${seq}). Use a new key for a new event.`,
+    );
   }
 
   /**
@@ -156,14 +155,12 @@ export class Processor {
       const due = earliest(live.timers, now);
       if (due === undefined) return;
       const others = live.timers.filter((timer) => timer !== due);
-      const happening = { type: due.event.type, outcome: "applied", by: "timer" } as const;
+      const happening = { type: due.event.type, by: "timer" };
       try {
         this.#commit(() => {
-          const next = takes(live.workflow.machine, live.machine, due.event)
-            ? happening
-            : { ...happening, outcome: "ignored" as const };
-          const taken = step(live.workflow.machine, live.machine, due.event);
-          return [record(this.#store, live, next, taken, now, others)];
+          const next = step(live.workflow.machine, live.machine, due.event);
+          const outcome = next.taken ? "applied" : "ignored";
+          return [record(this.#store, live, { ...happening, outcome }, next, now, others)];
         });
       } catch (error) {
         this.#postponeTimer(due, error, now);
@@ -237,7 +234,8 @@ export class Processor {
     const happening = { type: event.type, data: event.data, by: caller.subject };
     const machineEvent =
       event.data === undefined ? { type: event.type } : { type: event.type, data: event.data };
-    if (!takes(workflow.machine, machine, machineEvent)) {
+    const next = step(workflow.machine, machine, machineEvent);
+    if (!next.taken) {
       if (workflow.events?.[event.type]?.otherwise === "ignore") {
         return record(this.#store, live, { ...happening, outcome: "ignored" }, null, now);
       }
@@ -249,8 +247,7 @@ export class Processor {
         { allowed, state: machine.snapshot.value },
       );
     }
-    const taken = step(workflow.machine, machine, machineEvent);
-    return record(this.#store, live, { ...happening, outcome: "applied" }, taken, now);
+    return record(this.#store, live, { ...happening, outcome: "applied" }, next, now);
   }
 
   #postponeTimer(timer: Timer, error: unknown, now: number): void {
@@ -271,7 +268,8 @@ export class Processor {
     try {
       done = this.#storage.transactionSync(() => {
         const changed = change();
-        this.#alarm.noLaterThan(nextDue(changed.at(-1)!.live));
+        const last = changed.at(-1);
+        if (last !== undefined) this.#alarm.noLaterThan(nextDue(last.live));
         return changed;
       });
     } catch (error) {
@@ -279,7 +277,9 @@ export class Processor {
       this.#live = undefined;
       throw error;
     }
-    const { live } = done.at(-1)!;
+    const last = done.at(-1);
+    if (last === undefined) return this.#live!;
+    const { live } = last;
     this.#live = live;
     this.#afterCommit(
       live,
@@ -317,6 +317,14 @@ function earliest(timers: readonly Timer[], now: number): Timer | undefined {
     if (found === undefined || timer.at < found.at) found = timer;
   }
   return found;
+}
+
+function isSameEvent(
+  { type, data }: Pick<JournalRow, "type" | "data">,
+  event: IncomingEvent,
+): boolean {
+  const before: unknown = data === null ? undefined : JSON.parse(data);
+  return type === event.type && canonical(before) === canonical(event.data);
 }
 
 /** Full jitter over 1, 2, 4, 8 … seconds. */

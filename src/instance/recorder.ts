@@ -1,7 +1,7 @@
 import { refusal } from "../contract/problem.ts";
 import type { Outcome } from "../contract/view.ts";
 import { LEASE } from "../egress/timing.ts";
-import { changesText, contextTexts } from "../kernel/changes.ts";
+import { changesText } from "../kernel/changes.ts";
 import { nextTimers, type Effect, type Timer } from "../kernel/effects.ts";
 import { store as storedForm, type Step } from "../kernel/step.ts";
 import { bodyText, type Live } from "./live.ts";
@@ -49,11 +49,12 @@ export function record(
   }
 
   const { machine } = live.workflow;
-  const stored = storedForm(machine, step.state);
-  const texts = contextTexts(stored.context);
   const isFirst = live.seq === 0;
+  const stored = storedForm(machine, step.state, isFirst ? undefined : live.machine);
+  const { texts } = stored;
+  const { status } = step.state.snapshot;
   const before = isFirst ? undefined : { status: live.machine.snapshot.status, texts: live.texts };
-  const remaining = nextTimers(timers, step.effects, now, stored.status === "active");
+  const remaining = nextTimers(timers, step.effects, now, status === "active");
   const { effects, started } = writeEffects(store, live, step.effects, now);
   const next: Live = {
     ...live,
@@ -65,9 +66,9 @@ export function record(
     updatedAt: now,
   };
 
-  const body = bodyText(stored, texts, remaining);
+  const body = bodyText(stored, remaining);
   checkSize(body, live);
-  const entry = journalRow(seq, now, happening, next, changesText(before, { ...stored, texts }));
+  const entry = journalRow(seq, now, happening, next, changesText(before, { status, texts }));
   store.appendJournal(entry);
   store.writeState(seq, now, body);
   return { live: next, entry, started };
@@ -76,7 +77,7 @@ export function record(
 /** Keeps timers that were put off, without anything having happened to the instance. */
 export function keepTimers(store: Store, live: Live, timers: readonly Timer[]) {
   const stored = storedForm(live.workflow.machine, live.machine);
-  store.writeState(live.seq, live.updatedAt, bodyText(stored, live.texts, timers));
+  store.writeState(live.seq, live.updatedAt, bodyText(stored, timers));
   return { live: { ...live, timers }, entry: null, started: [] };
 }
 

@@ -65,8 +65,7 @@ const SCHEMA = `
   CREATE TABLE journal (
     seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, type TEXT NOT NULL, data TEXT,
     outcome TEXT NOT NULL, by TEXT NOT NULL, state TEXT NOT NULL, changes TEXT NOT NULL);
-  CREATE TABLE inbox (
-    key TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, seq INTEGER NOT NULL) WITHOUT ROWID;
+  CREATE TABLE inbox (key TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID;
   CREATE TABLE effects (
     key INTEGER PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL, payload TEXT NOT NULL,
     attempt INTEGER NOT NULL, due INTEGER, created_at INTEGER NOT NULL, error TEXT, result TEXT);
@@ -153,25 +152,17 @@ export class Store {
       .toArray();
   }
 
-  journalOutcome(seq: number): Outcome {
-    const row = this.#sql.exec<{ outcome: string }>(
-      "SELECT outcome FROM journal WHERE seq = ?",
-      seq,
-    );
-    return row.one().outcome as Outcome;
+  /** The journal entry of the event that came with a key before. */
+  taken(key: string): JournalRow | undefined {
+    const found = this.#sql.exec<{ seq: number }>("SELECT seq FROM inbox WHERE key = ?", key);
+    const [row] = found.toArray();
+    return row && this.journal(row.seq - 1, 1)[0];
   }
 
-  inbox(key: string): { fingerprint: string; seq: number } | undefined {
-    return this.#sql
-      .exec<{ fingerprint: string; seq: number }>(
-        "SELECT fingerprint, seq FROM inbox WHERE key = ?",
-        key,
-      )
-      .toArray()[0];
-  }
-
-  writeInbox(key: string, fingerprint: string, seq: number): void {
-    this.#sql.exec("INSERT INTO inbox VALUES (?, ?, ?)", key, fingerprint, seq);
+  /** Takes a key for the event that becomes `seq`; false where it was taken before. */
+  claim(key: string, seq: number): boolean {
+    const done = this.#sql.exec("INSERT INTO inbox VALUES (?, ?) ON CONFLICT DO NOTHING", key, seq);
+    return done.rowsWritten > 0;
   }
 
   effects(): EffectRow[] {

@@ -1,5 +1,4 @@
 import type { Changes } from "../contract/view.ts";
-import type { StoredState } from "./step.ts";
 
 /**
  * A context as JSON text, key by key: what is needed to store it, and to see what a step changed
@@ -25,17 +24,18 @@ export function joinContext(texts: ContextTexts): string {
 
 /** A `Changes` document as JSON text. Unlike a JSON merge patch it can tell null from absent. */
 export function changesText(
-  before: { status: StoredState["status"]; texts: ContextTexts } | undefined,
-  after: { status: StoredState["status"]; texts: ContextTexts },
+  before: { status: string; texts: ContextTexts } | undefined,
+  after: { status: string; texts: ContextTexts },
 ): string {
-  const set = new Map([...after.texts].filter(([key, text]) => before?.texts.get(key) !== text));
-  const unset = [...(before?.texts.keys() ?? [])].filter((key) => !after.texts.has(key));
-  const parts: string[] = [];
-  if (before?.status !== after.status) parts.push(`"status":${JSON.stringify(after.status)}`);
-  if (set.size > 0 || unset.length > 0) {
-    parts.push(`"context":{"set":${joinContext(set)},"unset":${JSON.stringify(unset)}}`);
+  let set = "";
+  for (const [key, text] of after.texts) {
+    if (before?.texts.get(key) !== text) set += `${set && ","}${JSON.stringify(key)}:${text}`;
   }
-  return `{${parts.join(",")}}`;
+  const unset: string[] = [];
+  for (const key of before?.texts.keys() ?? []) if (!after.texts.has(key)) unset.push(key);
+  const status = before?.status === after.status ? "" : `"status":${JSON.stringify(after.status)}`;
+  if (set === "" && unset.length === 0) return `{${status}}`;
+  return `{${status && `${status},`}"context":{"set":{${set}},"unset":${JSON.stringify(unset)}}}`;
 }
 
 /** The state of a context after `changes`. */

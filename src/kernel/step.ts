@@ -1,4 +1,5 @@
 import type { AnyMachineSnapshot, AnyStateMachine } from "xstate";
+import { contextTexts, type ContextTexts } from "./changes.ts";
 import type { Effect, MachineEvent } from "./effects.ts";
 import { StepFailed, Unsupported, type ErrorData } from "./errors.ts";
 import { findUnserialisable } from "./json.ts";
@@ -7,7 +8,6 @@ import {
   childRows,
   initialStep,
   restore as restoreSnapshot,
-  selects,
   transitionStep,
   type ChildRow,
   type RawStep,
@@ -27,6 +27,11 @@ export interface MachineState {
 export interface Step {
   state: MachineState;
   effects: Effect[];
+  /**
+   * Whether the state had a transition for the event, at any depth. Where not, `state` is as it was
+   * and there are no effects.
+   */
+  taken: boolean;
 }
 
 /** The stored form of a `MachineState`: plain JSON. */
@@ -51,24 +56,17 @@ export function begin(machine: AnyStateMachine, input: unknown): Step {
 }
 
 /**
- * Takes one event: one macrostep, nothing started, nothing sent.
+ * Takes one event: one macrostep, nothing started, nothing sent. What has come to its end takes
+ * nothing.
  *
  * @throws Unsupported, StepFailed as `begin` does; `state` stays as it was
  */
 export function step(machine: AnyStateMachine, state: MachineState, event: MachineEvent): Step {
-  return run(machine, event.type, state, (nextKey) =>
+  if (state.snapshot.status !== "active") return { state, effects: [], taken: false };
+  const next = run(machine, event.type, state, (nextKey) =>
     transitionStep(machine, state.snapshot, event, nextKey),
   );
-}
-
-/** Whether the state has a transition for the event. */
-export function takes(machine: AnyStateMachine, state: MachineState, event: MachineEvent): boolean {
-  if (state.snapshot.status !== "active") return false;
-  try {
-    return selects(machine, state.snapshot, event);
-  } catch (error) {
-    throw new StepFailed(machine.id, describe(state.snapshot), event.type, error);
-  }
+  return next.taken ? next : { state, effects: [], taken: false };
 }
 
 /** How an actor's run ended. */
@@ -90,12 +88,60 @@ export function settlementEvent(
     : { type: `xstate.done.actor.${actor.id}`, output: result.output, actorId: actor.id };
 }
 
-/** @throws Unsupported where the context holds what JSON would change */
-export function store(machine: AnyStateMachine, state: MachineState): StoredState {
+/** A state as it is stored: the context apart, as JSON texts, since it is compared as such. */
+export interface Stored {
+  head: Omit<StoredState, "context">;
+  texts: ContextTexts;
+}
+
+/**
+ * @param before the state that this one follows: what is the same object still needn't be looked at
+ * @throws Unsupported where the context or the output holds what JSON would change
+ */
+export function store(
+  machine: AnyStateMachine,
+  state: MachineState,
+  before?: MachineState,
+): Stored {
   const { value, status, context, output, error, historyValue } = state.snapshot;
-  for (const [name, part] of Object.entries({ context, output: output as unknown })) {
-    if (part === undefined) continue;
-    const found = findUnserialisable(part, name);
+  checkSerialisable(
+    machine,
+    state,
+    "context.",
+    context as Record<string, unknown>,
+    before?.snapshot.context,
+  );
+  const head: Stored["head"] = {
+    value,
+    status,
+    children: childRows(state.snapshot),
+    nextKey: state.nextKey,
+  };
+  if (output !== undefined) {
+    checkSerialisable(machine, state, "", { output: output as unknown });
+    head.output = output;
+  }
+  if (error !== undefined) head.error = error;
+  const remembered = Object.entries(historyValue as Record<string, { id: string }[]>);
+  if (remembered.length > 0) {
+    head.historyValue = Object.fromEntries(
+      remembered.map(([id, nodes]) => [id, nodes.map((node) => ({ id: node.id }))]),
+    );
+  }
+  return { head, texts: contextTexts(context as Record<string, unknown>) };
+}
+
+function checkSerialisable(
+  machine: AnyStateMachine,
+  state: MachineState,
+  root: string,
+  values: Record<string, unknown>,
+  before: Record<string, unknown> = {},
+): void {
+  for (const name of Object.keys(values)) {
+    const value = values[name];
+    if (value === undefined || value === before[name]) continue;
+    const found = findUnserialisable(value, root + name);
     if (found === null) continue;
     throw new Unsupported(
       { machine: machine.id, state: describe(state.snapshot) },
@@ -103,23 +149,6 @@ export function store(machine: AnyStateMachine, state: MachineState): StoredStat
       "Keep plain objects, lists, finite numbers, strings, booleans and null in the context.",
     );
   }
-  const remembered = Object.entries(historyValue as Record<string, { id: string }[]>);
-  return {
-    value,
-    status,
-    context: context as Record<string, unknown>,
-    ...(output === undefined ? {} : { output: output as unknown }),
-    ...(error === undefined ? {} : { error }),
-    ...(remembered.length === 0
-      ? {}
-      : {
-          historyValue: Object.fromEntries(
-            remembered.map(([id, nodes]) => [id, nodes.map((node) => ({ id: node.id }))]),
-          ),
-        }),
-    children: childRows(state.snapshot),
-    nextKey: state.nextKey,
-  };
 }
 
 /**
@@ -168,6 +197,7 @@ function run(
   return {
     state: { snapshot: raw.snapshot, nextKey: keys.next },
     effects: withoutStillborn(effects),
+    taken: raw.taken,
   };
 }
 
@@ -222,6 +252,7 @@ function startedInAssigns(
   before: Record<string, ChildRow>,
   effects: readonly Effect[],
 ): Effect[] {
+  if (Object.keys(snapshot.children).length === 0) return [];
   const announced = new Set(effects.flatMap((e) => (e.type === "actor.start" ? [e.key] : [])));
   return Object.entries(childRows(snapshot)).flatMap(([id, { key, src }]) => {
     if (announced.has(key) || before[id]?.key === key) return [];
@@ -232,6 +263,7 @@ function startedInAssigns(
 
 /** An actor started and stopped within one step must never run. */
 function withoutStillborn(effects: Effect[]): Effect[] {
+  if (!effects.some((effect) => effect.type === "actor.stop")) return effects;
   const started = new Set(effects.flatMap((e) => (e.type === "actor.start" ? [e.key] : [])));
   const stillborn = new Set(
     effects.flatMap((e) => (e.type === "actor.stop" && started.has(e.key) ? [e.key] : [])),

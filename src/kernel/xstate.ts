@@ -43,48 +43,106 @@ export interface StoredMachine {
   children: Record<string, ChildRow>;
 }
 
-/** One step's system: hands out the instance's keys and gathers what XState wants done. */
+/** One step's scope: hands out the instance's keys and gathers what XState wants done. */
 class StepScope {
+  readonly machine: AnyStateMachine;
   readonly actions: ResolvedAction[] = [];
   nextKey: number;
+  /** Whether the event selected any transition; unknown until its first microstep. */
+  taken: boolean | undefined;
   readonly id = "root";
   readonly sessionId = "root";
-  readonly self: object;
-  readonly system: object;
-  readonly logger = () => {};
-  readonly actionExecutor = (action: ResolvedAction) => void this.actions.push(action);
-  readonly defer = () => {};
-  readonly emit = () => {};
-  readonly stopChild = () => {};
+  readonly self: StepSelf;
+  readonly system: StepSystem;
+  readonly logger = inert;
+  readonly defer = inert;
+  readonly emit = inert;
+  readonly stopChild = inert;
+  /** An own property: XState replaces it for the length of a microstep. */
+  actionExecutor = (action: ResolvedAction): void => void this.actions.push(action);
 
   constructor(machine: AnyStateMachine, nextKey: number) {
+    this.machine = machine;
     this.nextKey = nextKey;
-    const notHere = (what: string) => () => {
-      throw new Unsupported(
-        { machine: machine.id },
-        `${what} is not available to the chart`,
-        "Use the built-in actions raise, emit and invoke instead.",
-      );
-    };
-    this.system = {
-      _bookId: () => String(this.nextKey++),
-      _register: (sessionId: string) => sessionId,
-      _unregister: () => {},
-      _set: notHere("systemId"),
-      _sendInspectionEvent: () => {},
-      _relay: notHere("Sending to an actor"),
-      _logger: () => {},
-      _clock: { setTimeout: notHere("A clock"), clearTimeout: () => {} },
-      get: () => undefined,
-      getAll: () => ({}),
-    };
-    this.self = {
-      id: this.id,
-      sessionId: this.sessionId,
-      system: this.system,
-      send: notHere("self.send"),
-      getSnapshot: notHere("self.getSnapshot"),
-    };
+    this.system = new StepSystem(this);
+    this.self = new StepSelf(this);
+  }
+
+  refuse(what: string): never {
+    throw new Unsupported(
+      { machine: this.machine.id },
+      `${what} is not available to the chart`,
+      "Use the built-in actions raise, emit and invoke instead.",
+    );
+  }
+}
+
+function inert(): void {}
+
+/** As much of XState's actor system as a step touches. */
+class StepSystem {
+  readonly #scope: StepScope;
+  readonly _logger = inert;
+  readonly _clock = { setTimeout: inert, clearTimeout: inert };
+
+  constructor(scope: StepScope) {
+    this.#scope = scope;
+  }
+
+  _bookId(): string {
+    return String(this.#scope.nextKey++);
+  }
+
+  _register(sessionId: string): string {
+    return sessionId;
+  }
+
+  _unregister(): void {}
+
+  _set(): void {
+    this.#scope.refuse("systemId");
+  }
+
+  _relay(): void {
+    this.#scope.refuse("Sending to an actor");
+  }
+
+  _sendInspectionEvent({ type, _transitions }: InspectionEvent): void {
+    if (type === "@xstate.microstep") this.#scope.taken ??= (_transitions?.length ?? 0) > 0;
+  }
+
+  get(): undefined {
+    return undefined;
+  }
+
+  getAll(): object {
+    return {};
+  }
+}
+
+interface InspectionEvent {
+  type: string;
+  _transitions?: readonly unknown[];
+}
+
+/** `self` as guards, assigns and outputs are given it. */
+class StepSelf {
+  readonly id = "root";
+  readonly sessionId = "root";
+  readonly system: StepSystem;
+  readonly #scope: StepScope;
+
+  constructor(scope: StepScope) {
+    this.#scope = scope;
+    this.system = scope.system;
+  }
+
+  send(): void {
+    this.#scope.refuse("self.send");
+  }
+
+  getSnapshot(): void {
+    this.#scope.refuse("self.getSnapshot");
   }
 }
 
@@ -92,6 +150,8 @@ export interface RawStep {
   snapshot: AnyMachineSnapshot;
   actions: ResolvedAction[];
   nextKey: number;
+  /** Whether any transition was selected, at any depth: an explicit empty one counts. */
+  taken: boolean;
 }
 
 // XState's types know only scopes of running actors; this cast is the seam between the two worlds.
@@ -100,7 +160,7 @@ type XStateScope = Parameters<AnyStateMachine["transition"]>[2];
 export function initialStep(machine: AnyStateMachine, input: unknown, nextKey: number): RawStep {
   const scope = new StepScope(machine, nextKey);
   const snapshot = machine.getInitialSnapshot(scope as unknown as XStateScope, input);
-  return { snapshot, actions: scope.actions, nextKey: scope.nextKey };
+  return { snapshot, actions: scope.actions, nextKey: scope.nextKey, taken: true };
 }
 
 export function transitionStep(
@@ -111,16 +171,8 @@ export function transitionStep(
 ): RawStep {
   const scope = new StepScope(machine, nextKey);
   const snapshot = machine.transition(from, event, scope as unknown as XStateScope);
-  return { snapshot, actions: scope.actions, nextKey: scope.nextKey };
-}
-
-/** Whether any transition is selected, at any depth: an explicit empty one counts. */
-export function selects(
-  machine: AnyStateMachine,
-  snapshot: AnyMachineSnapshot,
-  event: EventObject,
-): boolean {
-  return machine.getTransitionData(snapshot, event).length > 0;
+  const { actions, taken = false } = scope;
+  return { snapshot, actions, nextKey: scope.nextKey, taken };
 }
 
 /** Reads a stored state back without starting anything. `stored` must be parsed afresh: it is taken over. */

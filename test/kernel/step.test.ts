@@ -2,15 +2,14 @@ import { assign, cancel, emit, enqueueActions, fromPromise, log, raise, setup } 
 import { describe, expect, it } from "vitest";
 import { nextTimers } from "../../src/kernel/effects.ts";
 import { Quarantined, StepFailed, Unsupported } from "../../src/kernel/errors.ts";
+import { stored } from "../support/drive.ts";
 import {
   begin,
   restore,
   settlementEvent,
   step,
   store,
-  takes,
   type MachineState,
-  type StoredState,
 } from "../../src/kernel/step.ts";
 
 interface Context {
@@ -92,7 +91,7 @@ const machine = setup({
 const started = (): MachineState => begin(machine, { count: 1 }).state;
 const after = (state: MachineState, type: string) => step(machine, state, { type });
 const thereAndBack = (state: MachineState): MachineState =>
-  restore(machine, JSON.parse(JSON.stringify(store(machine, state))) as StoredState);
+  restore(machine, stored(machine, state));
 
 describe("a step", () => {
   it("returns the next state and leaves the one before as it was", () => {
@@ -168,8 +167,8 @@ describe("a step", () => {
 
   it("says whether the state takes an event; a forbidden one counts as taken", () => {
     const state = started();
-    const taken = ["COUNT", "NEVER", "FORBIDDEN", "UNKNOWN", "STOP"].map((type) =>
-      takes(machine, state, { type }),
+    const taken = ["COUNT", "NEVER", "FORBIDDEN", "UNKNOWN", "STOP"].map(
+      (type) => after(state, type).taken,
     );
     expect(taken).toEqual([true, false, true, false, false]);
   });
@@ -177,7 +176,7 @@ describe("a step", () => {
 
 describe("a step that can't be", () => {
   it("says where, on what and why when a guard throws", () => {
-    const failing = () => takes(machine, started(), { type: "BROKEN" });
+    const failing = () => after(started(), "BROKEN");
     expect(failing).toThrow(StepFailed);
     expect(failing).toThrow(/"sample" in state "idle" could not take "BROKEN".*guard broke/s);
   });
@@ -212,13 +211,13 @@ describe("a stored state", () => {
   });
 
   it("is quarantined, not reset, when its state is gone", () => {
-    const stored = { ...store(machine, started()), value: "vanished" };
-    expect(() => restore(machine, stored)).toThrow(Quarantined);
+    const altered = { ...stored(machine, started()), value: "vanished" };
+    expect(() => restore(machine, altered)).toThrow(Quarantined);
   });
 
   it("is quarantined when its actor is gone", () => {
-    const stored = store(machine, after(started(), "WORK").state);
-    const altered = { ...stored, children: { job: { key: 1, src: "vanished" } } };
+    const running = stored(machine, after(started(), "WORK").state);
+    const altered = { ...running, children: { job: { key: 1, src: "vanished" } } };
     expect(() => restore(machine, altered)).toThrow(/"vanished".*is gone/);
   });
 });
@@ -240,9 +239,8 @@ describe("history states", () => {
   it("are remembered over a restart, and quarantined when what they remember is gone", () => {
     let { state } = begin(remembering, undefined);
     for (const type of ["UP", "OFF"]) ({ state } = step(remembering, state, { type }));
-    const stored = JSON.parse(JSON.stringify(store(remembering, state))) as StoredState;
-    const altered = structuredClone(stored);
-    const back = restore(remembering, stored);
+    const altered = stored(remembering, state);
+    const back = restore(remembering, stored(remembering, state));
     expect(step(remembering, back, { type: "ON" }).state.snapshot.value).toEqual({ on: "high" });
     for (const nodes of Object.values(altered.historyValue ?? {})) nodes[0]!.id = "vanished";
     expect(() => restore(remembering, altered)).toThrow(/"vanished" is gone/);

@@ -1,4 +1,5 @@
 import type { AnyStateMachine } from "xstate";
+import { joinContext } from "../../src/kernel/changes.ts";
 import { nextTimers, type Effect, type Timer } from "../../src/kernel/effects.ts";
 import {
   begin,
@@ -6,11 +7,17 @@ import {
   settlementEvent,
   step,
   store,
-  takes,
   type MachineState,
   type Settlement,
   type StoredState,
 } from "../../src/kernel/step.ts";
+
+/** A state as it comes back from storage: JSON that was written and read. */
+export function stored(machine: AnyStateMachine, state: MachineState): StoredState {
+  const { head, texts } = store(machine, state);
+  const context: unknown = JSON.parse(joinContext(texts));
+  return JSON.parse(JSON.stringify({ ...head, context })) as StoredState;
+}
 
 interface Running {
   key: number;
@@ -47,9 +54,7 @@ export class Driver {
   /** Sends an event as the door would; false where the state doesn't take it. */
   send(type: string, data?: unknown): boolean {
     const event = data === undefined ? { type } : { type, data };
-    if (!takes(this.machine, this.state, event)) return false;
-    this.#step(event);
-    return true;
+    return this.#step(event);
   }
 
   /** Lets the actor that is running come to its end. */
@@ -74,17 +79,19 @@ export class Driver {
 
   /** Forgets what isn't stored, as an eviction would. */
   evict(): void {
-    const stored = JSON.parse(JSON.stringify(store(this.machine, this.state))) as StoredState;
-    this.state = restore(this.machine, stored);
+    this.state = restore(this.machine, stored(this.machine, this.state));
     this.timers = JSON.parse(JSON.stringify(this.timers)) as Timer[];
   }
 
-  #step(event: { type: string }): void {
-    const found = this.machine.getTransitionData(this.state.snapshot, event as never);
+  #step(event: { type: string }): boolean {
+    const { snapshot } = this.state;
+    const { state, effects, taken } = step(this.machine, this.state, event);
+    if (!taken) return false;
+    const found = this.machine.getTransitionData(snapshot, event as never);
     for (const { source, eventType } of found) this.selected.add(`${source.id} ${eventType}`);
-    const { state, effects } = step(this.machine, this.state, event);
     this.state = state;
     this.#note(effects);
+    return true;
   }
 
   #note(effects: readonly Effect[]): void {
