@@ -1,5 +1,7 @@
 import { DurableObject } from "cloudflare:workers";
-import { errorResponse } from "../src/ingress/respond.ts";
+import { Router, type IRequest } from "itty-router";
+import { readJson } from "../src/ingress/body.ts";
+import { errorResponse, jsonResponse } from "../src/ingress/respond.ts";
 import { authenticate, type TokenSettings } from "../src/ingress/token.ts";
 
 interface Env extends TokenSettings {
@@ -15,27 +17,33 @@ export class BareObject extends DurableObject<Env> {
   constructor(context: DurableObjectState, env: Env) {
     super(context, env);
     context.storage.sql.exec(
-      "CREATE TABLE IF NOT EXISTS events (id INTEGER PRIMARY KEY, body TEXT)",
+      "CREATE TABLE IF NOT EXISTS events (id INTEGER PRIMARY KEY, type TEXT, data TEXT)",
     );
     this.#answer = JSON.stringify({ ok: true }).padEnd(Number(env.RESPONSE_BYTES));
   }
 
-  insert(body: string): string {
-    this.ctx.storage.sql.exec("INSERT INTO events (body) VALUES (?)", body);
+  insert(type: string, data: string): string {
+    this.ctx.storage.sql.exec("INSERT INTO events (type, data) VALUES (?, ?)", type, data);
     return this.#answer;
   }
 }
 
-/** The same door and the same hop as ours: authenticate, read the body, call the object. */
-export default {
-  async fetch(request: Request, env: Env): Promise<Response> {
-    try {
-      const { tenant } = await authenticate(request, env);
-      const name = `${tenant}${new URL(request.url).pathname}`;
-      const answer = await env.OBJECTS.getByName(name).insert(await request.text());
-      return new Response(answer, { headers: { "Content-Type": "application/json" } });
-    } catch (error) {
-      return errorResponse(error);
-    }
+/**
+ * The door is ours: the same router, authentication and JSON body with its limits. What differs is
+ * the object behind it.
+ */
+const router = Router<IRequest, [Env]>({ catch: errorResponse }).post(
+  "/:workflow/:id/events",
+  async (incoming: IRequest, env: Env) => {
+    const request = incoming as unknown as Request;
+    const { tenant } = await authenticate(request, env);
+    const { workflow, id } = incoming.params as { workflow: string; id: string };
+    const { type, data } = (await readJson(request)) as { type: string; data: unknown };
+    const stub = env.OBJECTS.getByName([tenant, workflow, id].map(encodeURIComponent).join("/"));
+    return jsonResponse(await stub.insert(type, JSON.stringify(data ?? null)));
   },
+);
+
+export default {
+  fetch: (request: Request, env: Env): Promise<Response> => router.fetch(request, env),
 };

@@ -37,7 +37,7 @@ async function prepare({ clients, isHot }: Scenario, ports: readonly number[]) {
   );
   // The bare object makes its table at the first request: both sides have theirs before the clock starts.
   const starts = names.map((id) => httpRequest("/orders", token, JSON.stringify({ id })));
-  const firsts = names.map((id) => httpRequest(`/orders/${id}/events`, token, "{}"));
+  const firsts = names.map((id) => httpRequest(`/orders/${id}/events`, token, `{"type":"x"}`));
   await sendAll(ports[0]!, starts);
   await sendAll(ports[1]!, firsts);
   return Array.from({ length: clients }, (_, client) => {

@@ -45,17 +45,21 @@ interface Attachment {
  */
 export class Watchers {
   readonly #context: DurableObjectState;
+  /** False only when there are none: asking the platform on every event would cost more than the event. */
+  #mayExist: boolean;
 
   constructor(context: DurableObjectState) {
     this.#context = context;
     // Answered by the platform: a ping wakes nobody.
     context.setWebSocketAutoResponse(new WebSocketRequestResponsePair("ping", "pong"));
+    this.#mayExist = context.getWebSockets().length > 0;
   }
 
   /** Takes a watcher in: the view first, then what came after `after`, then all that happens. */
   accept(source: Source, view: View, after: number | null): Response {
     const { 0: client, 1: server } = new WebSocketPair();
     this.#context.acceptWebSocket(server);
+    this.#mayExist = true;
     const first = viewMessage(view);
     server.send(first);
     const position = after ?? view.seq;
@@ -67,13 +71,12 @@ export class Watchers {
     });
   }
 
-  get any(): boolean {
-    return this.#context.getWebSockets().length > 0;
-  }
-
   /** Brings every watcher up to the head. */
   broadcast(source: Source): void {
-    for (const socket of this.#context.getWebSockets()) {
+    if (!this.#mayExist) return;
+    const sockets = this.#context.getWebSockets();
+    this.#mayExist = sockets.length > 0;
+    for (const socket of sockets) {
       const attachment = socket.deserializeAttachment() as Attachment;
       const { fullSince } = attachment;
       if (fullSince !== null && Date.now() - fullSince > MAX_SILENCE) {

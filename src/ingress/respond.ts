@@ -29,6 +29,8 @@ export function granted<Answer extends { ok: true }>(
   throw new ProblemError(reply.problem);
 }
 
+const JSON_HEADERS = { "Content-Type": "application/json" };
+
 /** A body that is JSON text already. */
 export function jsonResponse(
   json: string,
@@ -37,6 +39,6 @@ export function jsonResponse(
 ): Response {
   return new Response(json, {
     status,
-    headers: { "Content-Type": "application/json", ...headers },
+    headers: headers === undefined ? JSON_HEADERS : { ...JSON_HEADERS, ...headers },
   });
 }

@@ -3,7 +3,6 @@ import { SUBPROTOCOL, Watchers, type Source } from "../broadcast/watchers.ts";
 import { objectName } from "../contract/address.ts";
 import type { Caller } from "../contract/caller.ts";
 import { problem, ProblemError, type Problem } from "../contract/problem.ts";
-import type { EventReply } from "../contract/view.ts";
 import type {
   GetReply,
   HistoryReply,
@@ -21,7 +20,7 @@ import { AlarmClock } from "./alarm-clock.ts";
 import { nextDue, type Live } from "./live.ts";
 import { notFound, Processor } from "./processor.ts";
 import { Store, type JournalRow } from "./store.ts";
-import { journalEntry, viewOf } from "./view.ts";
+import { journalEntry, viewOf, viewText } from "./view.ts";
 
 /** If the alarm handler is killed half-way, the alarm it set first rings after so long. */
 const DEAD_MAN = 30_000;
@@ -37,6 +36,7 @@ export type InstanceClass = ReturnType<typeof instanceClass>;
 /** One instance: one SQLite Durable Object. Its public methods are all that can be called. */
 export function instanceClass(workflows: ReadonlyMap<string, RegisteredWorkflow>) {
   return class Instance extends DurableObject {
+    readonly #name: string | undefined;
     readonly #store: Store;
     readonly #alarm: AlarmClock;
     readonly #processor: Processor;
@@ -45,6 +45,7 @@ export function instanceClass(workflows: ReadonlyMap<string, RegisteredWorkflow>
 
     constructor(context: DurableObjectState, env: unknown) {
       super(context, env as never);
+      this.#name = context.id.name;
       this.#store = new Store(context.storage.sql);
       this.#alarm = new AlarmClock(context);
       this.#watchers = new Watchers(context);
@@ -54,9 +55,7 @@ export function instanceClass(workflows: ReadonlyMap<string, RegisteredWorkflow>
         this.#alarm,
         workflows,
         (live, entries, started) => {
-          if (entries.length > 0 && this.#watchers.any) {
-            this.#watchers.broadcast(this.#source(live, entries));
-          }
+          if (entries.length > 0) this.#watchers.broadcast(this.#source(live, entries));
           this.#runner.abortUnwanted(live);
           this.#runner.start(live, started);
         },
@@ -70,22 +69,21 @@ export function instanceClass(workflows: ReadonlyMap<string, RegisteredWorkflow>
     start(request: StartRequest): StartReply {
       return this.#answer(request, (caller) => {
         const { created, live } = this.#processor.start(request, Date.now());
-        return { ok: true, created, json: JSON.stringify(viewOf(live, caller)) };
+        return { ok: true, created, json: viewText(live, caller) };
       });
     }
 
     send(request: SendRequest): SendReply {
       return this.#answer(request, (caller) => {
         const { live, outcome, first } = this.#processor.send(request, Date.now());
-        const reply: EventReply = { ...viewOf(live, caller), outcome };
-        if (first !== undefined) reply.first = first;
-        return { ok: true, json: JSON.stringify(reply) };
+        const more = first === undefined ? { outcome } : { outcome, first };
+        return { ok: true, json: viewText(live, caller, more) };
       });
     }
 
     get(request: InstanceRequest): GetReply {
       return this.#answer(request, (caller) => {
-        return { ok: true, json: JSON.stringify(viewOf(this.#current(request), caller)) };
+        return { ok: true, json: viewText(this.#current(request), caller) };
       });
     }
 
@@ -135,7 +133,7 @@ export function instanceClass(workflows: ReadonlyMap<string, RegisteredWorkflow>
         this.#alarm.set(live === undefined ? Infinity : nextDue(live));
       } catch (error) {
         // The platform drops an alarm whose handler has thrown seven times: keep it, further apart.
-        console.error(`The alarm of ${this.ctx.id.name} failed`, error);
+        console.error(`The alarm of ${this.#name} failed`, error);
         this.#alarm.set(now + AFTER_FAILURE);
       }
     }
@@ -187,7 +185,7 @@ export function instanceClass(workflows: ReadonlyMap<string, RegisteredWorkflow>
 
     /** The door found this object by its name; the object makes sure that it is the one meant. */
     #checkAddress({ address, caller }: InstanceRequest): void {
-      const isMine = this.ctx.id.name === objectName(address) && caller.tenant === address.tenant;
+      const isMine = this.#name === objectName(address) && caller.tenant === address.tenant;
       if (!isMine) throw notFound(address.workflow, address.id);
     }
   };

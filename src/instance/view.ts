@@ -1,37 +1,56 @@
 import { isOperator, type Caller } from "../contract/caller.ts";
-import type { AllowedEvent, Changes, Incident, JournalEntry, View } from "../contract/view.ts";
+import type {
+  AllowedEvent,
+  Changes,
+  EventReply,
+  Incident,
+  JournalEntry,
+  View,
+} from "../contract/view.ts";
 import { possibleEvents, type PossibleEvent } from "../kernel/allowed.ts";
+import { joinContext } from "../kernel/changes.ts";
 import type { Live } from "./live.ts";
 import type { JournalRow } from "./store.ts";
 
 export function viewOf(live: Live, caller: Caller): View {
-  const { identity, workflow, machine, timers } = live;
-  const { snapshot } = machine;
-  const message = innermostMessage(live);
-  return {
-    id: identity.id,
-    workflow: workflow.key,
-    version: identity.version,
-    status: snapshot.status,
-    state: snapshot.value,
-    ...(message === undefined ? {} : { message }),
-    context: snapshot.context as Record<string, unknown>,
-    tags: [...snapshot.tags],
+  return JSON.parse(viewText(live, caller)) as View;
+}
+
+/**
+ * The view as JSON text. Every event is answered with one, so what stays the same from event to event
+ * is not made again: the context's text is the stored one, and what depends on the configuration of
+ * the chart alone is remembered with it.
+ */
+export function viewText(live: Live, caller: Caller, more: Partial<EventReply> = {}): string {
+  const { identity, timers, effects } = live;
+  const { status, output, error } = live.machine.snapshot;
+  const head = { id: identity.id, workflow: identity.workflow, version: identity.version, status };
+  const incidents = timers.length + effects.size === 0 ? [] : incidentsOf(live);
+  const tail = {
     epoch: identity.epoch,
     seq: live.seq,
-    allowed: allowedFor(live, caller),
     timers: timers.map(({ event, at }) => ({ event: event.type, due: iso(at) })),
-    incidents: incidentsOf(live),
+    incidents,
     createdAt: iso(identity.createdAt),
     updatedAt: iso(live.updatedAt),
-    ...(snapshot.output === undefined ? {} : { output: snapshot.output as unknown }),
-    ...(snapshot.error === undefined ? {} : { error: snapshot.error }),
+    output: output as unknown,
+    error,
+    ...more,
   };
+  const { text } = configurationOf(live.machine.snapshot);
+  const allowed = JSON.stringify(allowedFor(live, caller));
+  return `${open(head)},${text},"context":${joinContext(live.texts)},"allowed":${allowed},${JSON.stringify(tail).slice(1)}`;
+}
+
+/** An object's JSON text, to be gone on with. */
+function open(value: object): string {
+  return JSON.stringify(value).slice(0, -1);
 }
 
 /** What the caller may do now; nobody is shown what only others may. */
 export function allowedFor({ workflow, machine }: Live, caller: Caller): AllowedEvent[] {
-  const possible = possibleIn(machine.snapshot);
+  if (machine.snapshot.status !== "active") return [];
+  const { possible } = configurationOf(machine.snapshot);
   if (isOperator(caller)) return possible;
   return possible.filter(({ type }) =>
     workflow.events?.[type]?.from?.some((role) => caller.roles.includes(role)),
@@ -56,22 +75,30 @@ export function journalEntry(live: Pick<Live, "identity">, row: JournalRow): Jou
 
 type Snapshot = Live["machine"]["snapshot"];
 
-/** The same nodes always allow the same types: worked out once for each configuration of a chart. */
-const possibleCache = new WeakMap<object, PossibleEvent[]>();
-
-function possibleIn(snapshot: Snapshot): PossibleEvent[] {
-  if (snapshot.status !== "active") return [];
-  let possible = possibleCache.get(snapshot._nodes);
-  if (possible === undefined) {
-    possible = possibleEvents(snapshot);
-    possibleCache.set(snapshot._nodes, possible);
-  }
-  return possible;
+interface Configuration {
+  /** The state's value, message and tags, as members of a JSON object. */
+  text: string;
+  possible: PossibleEvent[];
 }
 
-function innermostMessage({ machine }: Live): string | undefined {
+/** What the active state nodes alone decide. XState keeps their list as long as they stay the same. */
+const configurations = new WeakMap<object, Configuration>();
+
+function configurationOf(snapshot: Snapshot): Configuration {
+  let found = configurations.get(snapshot._nodes);
+  if (found === undefined) {
+    const { value, tags } = snapshot;
+    const message = innermostMessage(snapshot);
+    const text = JSON.stringify({ state: value, message, tags: [...(tags as Set<string>)] });
+    found = { text: text.slice(1, -1), possible: possibleEvents(snapshot._nodes) };
+    configurations.set(snapshot._nodes, found);
+  }
+  return found;
+}
+
+function innermostMessage(snapshot: Snapshot): string | undefined {
   let innermost: { depth: number; message: string } | undefined;
-  for (const node of machine.snapshot._nodes) {
+  for (const node of snapshot._nodes) {
     const message = (node.meta as { message?: unknown } | undefined)?.message;
     if (typeof message !== "string") continue;
     if (innermost === undefined || node.path.length > innermost.depth) {
@@ -100,6 +127,16 @@ function incidentsOf({ timers, effects }: Live): Incident[] {
   ];
 }
 
+const seconds = new Map<number, string>();
+
+/** ISO 8601 in UTC. Formatting a date costs more than all else in a view; few different seconds occur. */
 function iso(milliseconds: number): string {
-  return new Date(milliseconds).toISOString();
+  const second = Math.floor(milliseconds / 1_000);
+  let prefix = seconds.get(second);
+  if (prefix === undefined) {
+    if (seconds.size >= 1_000) seconds.clear();
+    prefix = new Date(second * 1_000).toISOString().slice(0, -4);
+    seconds.set(second, prefix);
+  }
+  return `${prefix}${String(milliseconds - second * 1_000).padStart(3, "0")}Z`;
 }

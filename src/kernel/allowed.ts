@@ -1,15 +1,14 @@
-import type { AnyMachineSnapshot, AnyStateNode } from "xstate";
+import type { AnyStateNode } from "xstate";
 
 export interface PossibleEvent {
   type: string;
   guard: "passes" | "depends";
 }
 
-/** The event types that have a transition in the current state, in the chart's order. */
-export function possibleEvents(snapshot: AnyMachineSnapshot): PossibleEvent[] {
-  if (snapshot.status !== "active") return [];
+/** The event types that have a transition in these active states, in the chart's order. */
+export function possibleEvents(nodes: readonly AnyStateNode[]): PossibleEvent[] {
   const found = new Map<string, PossibleEvent>();
-  const inDocumentOrder = snapshot._nodes.toSorted((a, b) => a.order - b.order);
+  const inDocumentOrder = nodes.toSorted((a, b) => a.order - b.order);
   for (const node of inDocumentOrder) {
     for (const [type, transitions] of node.transitions) {
       if (isInternalEventType(type)) continue;
