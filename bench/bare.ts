@@ -32,17 +32,16 @@ export class BareObject extends DurableObject<Env> {
  * The door is ours: the same router, authentication and JSON body with its limits. What differs is
  * the object behind it.
  */
-const router = Router<IRequest, [Env]>({ catch: errorResponse }).post(
-  "/:workflow/:id/events",
-  async (incoming: IRequest, env: Env) => {
+const router = Router<IRequest, [Env]>({ catch: errorResponse })
+  .get("/healthz", () => Response.json({ status: "ok" }))
+  .post("/:workflow/:id/events", async (incoming: IRequest, env: Env) => {
     const request = incoming as unknown as Request;
     const { tenant } = await authenticate(request, env);
     const { workflow, id } = incoming.params as { workflow: string; id: string };
     const { type, data } = (await readJson(request)) as { type: string; data: unknown };
     const stub = env.OBJECTS.getByName([tenant, workflow, id].map(encodeURIComponent).join("/"));
     return jsonResponse(await stub.insert(type, JSON.stringify(data ?? null)));
-  },
-);
+  });
 
 export default {
   fetch: (request: Request, env: Env): Promise<Response> => router.fetch(request, env),

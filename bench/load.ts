@@ -55,7 +55,7 @@ class Connection {
     if (this.#received.length < end + 4 + Number(length)) return;
     const whole = this.#received;
     this.#received = "";
-    if (/^HTTP\/1\.1 2/.test(head)) this.#resolve?.();
+    if (head.startsWith("HTTP/1.1 2")) this.#resolve?.();
     else this.#reject?.(new Error(whole));
   }
 }

@@ -19,6 +19,8 @@ export function bundle(entry: string, folder: string): string {
       `main = "${join(root, entry)}"`,
       'compatibility_date = "2026-10-20"',
       "keep_names = false",
+      "[alias]",
+      `xstate = "${join(root, "node_modules/xstate/dist/xstate.esm.js")}"`,
     ].join("\n"),
   );
   const wrangler = join(root, "node_modules/wrangler/wrangler-dist/cli.js");
@@ -71,19 +73,9 @@ const worker :Workerd.Worker = (
 );
 `,
   );
-  const child = spawn(
-    workerdPath,
-    [
-      "serve",
-      join(folder, "config.capnp"),
-      ...((options as any).inspect
-        ? ["--inspector-addr=127.0.0.1:" + (options as any).inspect]
-        : []),
-    ],
-    {
-      stdio: ["ignore", "ignore", "inherit"],
-    },
-  );
+  const child = spawn(workerdPath, ["serve", join(folder, "config.capnp")], {
+    stdio: ["ignore", "ignore", "inherit"],
+  });
   await untilListening(port);
   return {
     port,

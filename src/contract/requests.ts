@@ -43,7 +43,7 @@ export type Reply<Value, More = object> =
   ({ ok: true; json: Json<Value> } & More) | { ok: false; problem: Problem };
 
 /** The JSON text of a `Value`. */
-export type Json<Value> = string & { readonly of?: Value };
+type Json<Value> = string & { readonly of?: Value };
 
 export type StartReply = Reply<View, { created: boolean }>;
 export type SendReply = Reply<EventReply>;

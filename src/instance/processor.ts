@@ -7,10 +7,17 @@ import type { Outcome } from "../contract/view.ts";
 import { timerDue, type Timer } from "../kernel/effects.ts";
 import { Quarantined } from "../kernel/errors.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
-import { begin, describe, settlementEvent, step, type Settlement } from "../kernel/step.ts";
+import {
+  begin,
+  describe,
+  settlementEvent,
+  step,
+  type Settlement,
+  type Step,
+} from "../kernel/step.ts";
 import type { AlarmClock } from "./alarm-clock.ts";
 import { load, nextDue, type Live } from "./live.ts";
-import { keepTimers, record, type Happening, type Recorded } from "./recorder.ts";
+import { keepTimers, record, type Happening } from "./recorder.ts";
 import type { EffectRow, JournalRow, Store } from "./store.ts";
 import { allowedFor } from "./view.ts";
 
@@ -27,6 +34,12 @@ export interface SendResult {
   live: Live;
   outcome: Outcome;
   first?: { outcome: Outcome; seq: number };
+}
+
+/** What is to be recorded of an event; no step where it is ignored. */
+interface Decision {
+  happening: Happening;
+  next: Step | null;
 }
 
 /**
@@ -111,7 +124,8 @@ export class Processor {
       const recorded = [record(this.#store, blank, started, first, now)];
       if (request.event !== undefined) {
         const { live: begun } = recorded[0]!;
-        recorded.push(this.#apply(begun, request.event, caller, now));
+        const { happening, next } = this.#decide(begun, request.event, caller);
+        recorded.push(record(this.#store, begun, happening, next, now));
       }
       return recorded;
     });
@@ -123,21 +137,29 @@ export class Processor {
     this.fireTimers(now);
     const live = this.current();
     if (live === undefined) throw notFound(address.workflow, address.id);
-    const taken: { outcome?: Outcome } = {};
-    const next = this.#commit(() => {
+    let decision: Decision;
+    try {
+      decision = this.#decide(live, event, caller);
+    } catch (error) {
+      const first = dedupe === undefined ? undefined : this.#firstOf(dedupe, event);
+      if (first === undefined) throw error;
+      return { live, outcome: "duplicate", first };
+    }
+    const { happening, next } = decision;
+    const committed = this.#commit(() => {
       if (dedupe !== undefined && !this.#store.claim(dedupe, live.seq + 1)) return [];
-      const recorded = this.#apply(live, event, caller, now);
-      taken.outcome = recorded.entry.outcome;
-      return [recorded];
+      return [record(this.#store, live, happening, next, now)];
     });
-    if (taken.outcome !== undefined) return { live: next, outcome: taken.outcome };
-    return { live, outcome: "duplicate", first: this.#firstOf(dedupe!, event) };
+    if (committed !== live) return { live: committed, outcome: happening.outcome };
+    return { live, outcome: "duplicate", first: this.#firstOf(dedupe!, event)! };
   }
 
-  /** What became of the event that came with this key. @throws ProblemError key-reused */
-  #firstOf(key: string, event: IncomingEvent): { outcome: Outcome; seq: number } {
-    const { seq, outcome, ...first } = this.#store.taken(key)!;
-    if (isSameEvent(first, event)) return { outcome, seq };
+  /** What became of the event that came with this key before. @throws ProblemError key-reused */
+  #firstOf(key: string, event: IncomingEvent): { outcome: Outcome; seq: number } | undefined {
+    const known = this.#store.taken(key);
+    if (known === undefined) return undefined;
+    const { seq, outcome } = known;
+    if (isSameEvent(known, event)) return { outcome, seq };
     throw refusal(
       "key-reused",
       `The idempotency key came before with another event (seq ${seq}). Use a new key for a new event.`,
@@ -228,26 +250,31 @@ export class Processor {
     });
   }
 
-  #apply(live: Live, event: IncomingEvent, caller: Caller, now: number): Recorded {
+  /** What an event would do, nothing written yet. @throws ProblemError forbidden, event-not-allowed */
+  #decide(live: Live, event: IncomingEvent, caller: Caller): Decision {
     const { workflow, machine, identity } = live;
     authorise(workflow, event.type, caller);
-    const happening = { type: event.type, data: event.data, by: caller.subject };
-    const machineEvent =
-      event.data === undefined ? { type: event.type } : { type: event.type, data: event.data };
-    const next = step(workflow.machine, machine, machineEvent);
-    if (!next.taken) {
-      if (workflow.events?.[event.type]?.otherwise === "ignore") {
-        return record(this.#store, live, { ...happening, outcome: "ignored" }, null, now);
-      }
-      const allowed = allowedFor(live, caller);
-      const names = allowed.map((possible) => possible.type).join(", ") || "none";
-      throw refusal(
-        "event-not-allowed",
-        `${identity.workflow}/${identity.id} is in ${describe(machine.snapshot)}, which does not take "${event.type}" as it was sent. Allowed now: ${names}.`,
-        { allowed, state: machine.snapshot.value },
-      );
+    const { type, data } = event;
+    let next: Step;
+    try {
+      next = step(workflow.machine, machine, data === undefined ? { type } : { type, data });
+    } catch (error) {
+      // What threw may have altered the context in place: what is stored is the truth.
+      this.#live = undefined;
+      throw error;
     }
-    return record(this.#store, live, { ...happening, outcome: "applied" }, next, now);
+    const happening = { type, data, by: caller.subject };
+    if (next.taken) return { happening: { ...happening, outcome: "applied" }, next };
+    if (workflow.events?.[type]?.otherwise === "ignore") {
+      return { happening: { ...happening, outcome: "ignored" }, next: null };
+    }
+    const allowed = allowedFor(live, caller);
+    const names = allowed.map((possible) => possible.type).join(", ") || "none";
+    throw refusal(
+      "event-not-allowed",
+      `${identity.workflow}/${identity.id} is in ${describe(machine.snapshot)}, which does not take "${type}" as it was sent. Allowed now: ${names}.`,
+      { allowed, state: machine.snapshot.value },
+    );
   }
 
   #postponeTimer(timer: Timer, error: unknown, now: number): void {
@@ -319,10 +346,7 @@ function earliest(timers: readonly Timer[], now: number): Timer | undefined {
   return found;
 }
 
-function isSameEvent(
-  { type, data }: Pick<JournalRow, "type" | "data">,
-  event: IncomingEvent,
-): boolean {
+function isSameEvent({ type, data }: JournalRow, event: IncomingEvent): boolean {
   const before: unknown = data === null ? undefined : JSON.parse(data);
   return type === event.type && canonical(before) === canonical(event.data);
 }

@@ -55,6 +55,8 @@ export function record(
   const { status } = step.state.snapshot;
   const before = isFirst ? undefined : { status: live.machine.snapshot.status, texts: live.texts };
   const remaining = nextTimers(timers, step.effects, now, status === "active");
+  const body = bodyText(stored, remaining);
+  checkSize(body, live);
   const { effects, started } = writeEffects(store, live, step.effects, now);
   const next: Live = {
     ...live,
@@ -66,8 +68,6 @@ export function record(
     updatedAt: now,
   };
 
-  const body = bodyText(stored, remaining);
-  checkSize(body, live);
   const entry = journalRow(seq, now, happening, next, changesText(before, { status, texts }));
   store.appendJournal(entry);
   store.writeState(seq, now, body);
