@@ -20,3 +20,8 @@ export function drifted(
 ): string[] {
   return [...files].filter(([name, content]) => read(name) !== content).map(([name]) => name);
 }
+
+/** A document with its Mermaid block showing this chart. */
+export function withChart(document: string, mermaid: string): string {
+  return document.replace(/```mermaid\n[\s\S]*?```/, () => `\`\`\`mermaid\n${mermaid}\`\`\``);
+}

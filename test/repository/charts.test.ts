@@ -41,6 +41,11 @@ describe("the pictures in statecharts/", () => {
     expect(drifted(chartFiles(changed), read)).not.toEqual([]);
   });
 
+  it("show the order in the README as well", () => {
+    const readme = readFileSync(join(folder, "../README.md"), "utf8");
+    expect(readme).toContain(`\`\`\`mermaid\n${read("order.mmd")}\`\`\``);
+  });
+
   it("turn stale only with a change", () => {
     const json = chartFiles(altered((config) => config)).get("order.json");
     expect(json).toBe(read("order.json"));
