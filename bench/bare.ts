@@ -6,24 +6,23 @@ import { authenticate, type TokenSettings } from "../src/ingress/token.ts";
 
 interface Env extends TokenSettings {
   OBJECTS: DurableObjectNamespace<BareObject>;
-  /** How long an answer is, so that both sides send the same. */
-  RESPONSE_BYTES: string;
 }
 
 /** What we are compared with: a Durable Object that does one SQL insert a request, and nothing else. */
 export class BareObject extends DurableObject<Env> {
-  readonly #answer: string;
+  #answer = "";
 
   constructor(context: DurableObjectState, env: Env) {
     super(context, env);
     context.storage.sql.exec(
       "CREATE TABLE IF NOT EXISTS events (id INTEGER PRIMARY KEY, type TEXT, data TEXT)",
     );
-    this.#answer = JSON.stringify({ ok: true }).padEnd(Number(env.RESPONSE_BYTES));
   }
 
-  insert(type: string, data: string): string {
+  /** @param length of the answer: both sides send as much */
+  insert(type: string, data: string, length: number): string {
     this.ctx.storage.sql.exec("INSERT INTO events (type, data) VALUES (?, ?)", type, data);
+    if (this.#answer.length !== length) this.#answer = JSON.stringify({ ok: true }).padEnd(length);
     return this.#answer;
   }
 }
@@ -40,7 +39,8 @@ const router = Router<IRequest, [Env]>({ catch: errorResponse })
     const { workflow, id } = incoming.params as { workflow: string; id: string };
     const { type, data } = (await readJson(request)) as { type: string; data: unknown };
     const stub = env.OBJECTS.getByName([tenant, workflow, id].map(encodeURIComponent).join("/"));
-    return jsonResponse(await stub.insert(type, JSON.stringify(data ?? null)));
+    const length = Number(request.headers.get("Answer-Bytes"));
+    return jsonResponse(await stub.insert(type, JSON.stringify(data ?? null), length));
   });
 
 export default {

@@ -30,7 +30,7 @@ const token = await mintToken(secrets, { subject: "bench", roles: ["operator"] }
 let runs = 0;
 
 /** Orders of their own for every round, and clients that add a pizza and take it away again. */
-async function prepare({ clients, isHot }: Scenario, ports: readonly number[]) {
+async function prepare({ clients, isHot }: Scenario, ports: readonly number[], length: number) {
   runs += 1;
   const names = Array.from({ length: isHot ? 1 : clients * ORDERS_A_CLIENT }, (_, index) =>
     ["r", runs, index].join("-"),
@@ -44,11 +44,11 @@ async function prepare({ clients, isHot }: Scenario, ports: readonly number[]) {
     const own = isHot
       ? names
       : names.slice(client * ORDERS_A_CLIENT, (client + 1) * ORDERS_A_CLIENT);
-    return clientOf(own, client);
+    return clientOf(own, client, length);
   });
 }
 
-function clientOf(orders: readonly string[], client: number): NextRequest {
+function clientOf(orders: readonly string[], client: number, length: number): NextRequest {
   let sent = 0;
   const item = `c${client}`;
   const add = JSON.stringify({ type: "ADD_PIZZA", data: { id: item, pizza: "mango-tango" } });
@@ -58,7 +58,10 @@ function clientOf(orders: readonly string[], client: number): NextRequest {
     const order = orders[sent % orders.length]!;
     const body = Math.floor(sent / orders.length) % 2 === 0 ? add : remove;
     sent += 1;
-    const headers = { "Idempotency-Key": `${runs}-${client}-${sent}` };
+    const headers = {
+      "Idempotency-Key": `${runs}-${client}-${sent}`,
+      "Answer-Bytes": String(length),
+    };
     return httpRequest(`/orders/${order}/events`, token, body, headers);
   };
 }
@@ -70,21 +73,28 @@ const medians = (rounds: Figures[]): Figures => ({
   p99: median(rounds.map(({ p99 }) => p99)),
 });
 
-/** How long our answer to a plain event is; the bare object is made to answer as much. */
-async function answerLength(port: number): Promise<string> {
-  await sendAll(port, [httpRequest("/orders", token, JSON.stringify({ id: "sample" }))]);
-  const body = JSON.stringify({ type: "ADD_PIZZA", data: { id: "p", pizza: "mango-tango" } });
-  const response = await fetch(`http://127.0.0.1:${port}/orders/sample/events`, {
+/**
+ * How long our answer to a plain event is; the bare object is asked to answer as much. On the hot
+ * order every client has an item half of the time, so the box is half full.
+ */
+async function answerLength(port: number, { clients, isHot }: Scenario): Promise<number> {
+  const id = `sample-${isHot}-${clients}`;
+  const item = (name: string) => ({ type: "ADD_PIZZA", data: { id: name, pizza: "mango-tango" } });
+  const others = Array.from({ length: isHot ? clients / 2 - 1 : 0 }, (_, index) =>
+    httpRequest(`/orders/${id}/events`, token, JSON.stringify(item(`c${index}`))),
+  );
+  await sendAll(port, [httpRequest("/orders", token, JSON.stringify({ id })), ...others]);
+  const response = await fetch(`http://127.0.0.1:${port}/orders/${id}/events`, {
     method: "POST",
     headers: { Authorization: `Bearer ${token}`, "Content-Type": "application/json" },
-    body,
+    body: JSON.stringify(item("last")),
   });
-  return String((await response.text()).length);
+  return (await response.text()).length;
 }
 
 const scripts = mkdtempSync("/tmp/durachart-bench-");
 const print = (columns: string[]) =>
-  console.log(columns.map((text, i) => (i === 0 ? text.padEnd(28) : text.padStart(16))).join(""));
+  console.log(columns.map((text, i) => (i === 0 ? text.padEnd(36) : text.padStart(13))).join(""));
 const milliseconds = (value: number) => `${value.toFixed(2)} ms`;
 
 try {
@@ -102,30 +112,28 @@ try {
       ...{ folder: join(place, "ours"), script: ours, variables },
       ...{ className: "Instance", binding: "INSTANCES" },
     });
-    const RESPONSE_BYTES = await answerLength(us.port);
     const them = await startServer({
-      ...{ folder: join(place, "bare"), script: bare, variables: { ...variables, RESPONSE_BYTES } },
+      ...{ folder: join(place, "bare"), script: bare, variables },
       ...{ className: "BareObject", binding: "OBJECTS" },
     });
     console.log(
       colors.bold(`\nAcknowledged events a second on ${medium}`) +
-        colors.dim(
-          `  (answers of ${RESPONSE_BYTES} bytes; medians of ${ROUNDS} alternating rounds)`,
-        ),
+        colors.dim(`  (medians of ${ROUNDS} alternating rounds of ${window.measured / 1_000} s)`),
     );
     print(["", "Durachart", "p50", "p99", "bare object", "p50", "p99", "ratio"]);
     for (const scenario of scenarios) {
       const rounds: [Figures[], Figures[]] = [[], []];
+      const length = await answerLength(us.port, scenario);
       for (let round = 0; round < ROUNDS; round++) {
         const ports = [us.port, them.port];
         for (const [side, port] of ports.entries()) {
-          const clients = await prepare(scenario, ports);
+          const clients = await prepare(scenario, ports, length);
           rounds[side]!.push(await load(port, clients, window));
         }
       }
       const [a, b] = [medians(rounds[0]), medians(rounds[1])];
       print([
-        scenario.name,
+        `${scenario.name} (${length} B)`,
         ...[`${a.perSecond}/s`, milliseconds(a.p50), milliseconds(a.p99)],
         ...[`${b.perSecond}/s`, milliseconds(b.p50), milliseconds(b.p99)],
         (a.perSecond / b.perSecond).toFixed(2),

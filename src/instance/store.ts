@@ -56,11 +56,11 @@ export interface StateRow {
  */
 const SCHEMA = `
   CREATE TABLE identity (
-    one INTEGER PRIMARY KEY CHECK (one = 1), tenant TEXT NOT NULL, workflow TEXT NOT NULL,
+    one INTEGER PRIMARY KEY, tenant TEXT NOT NULL, workflow TEXT NOT NULL,
     id TEXT NOT NULL, version TEXT NOT NULL, epoch INTEGER NOT NULL, created_at INTEGER NOT NULL,
     start_fingerprint TEXT NOT NULL, jurisdiction TEXT);
   CREATE TABLE state (
-    one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL, updated_at INTEGER NOT NULL,
+    one INTEGER PRIMARY KEY, seq INTEGER NOT NULL, updated_at INTEGER NOT NULL,
     body TEXT NOT NULL);
   CREATE TABLE journal (
     seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, type TEXT NOT NULL, data TEXT,
@@ -122,9 +122,14 @@ export class Store {
   /** @param body null where the event changed nothing but the sequence number */
   writeState(seq: number, updatedAt: number, body: string | null): void {
     if (body === null) {
-      this.#sql.exec("UPDATE state SET seq = ?, updated_at = ?", seq, updatedAt);
+      this.#sql.exec("UPDATE state SET seq = ?, updated_at = ? WHERE one = 1", seq, updatedAt);
     } else {
-      this.#sql.exec("UPDATE state SET seq = ?, updated_at = ?, body = ?", seq, updatedAt, body);
+      this.#sql.exec(
+        "UPDATE state SET seq = ?, updated_at = ?, body = ? WHERE one = 1",
+        seq,
+        updatedAt,
+        body,
+      );
     }
   }
 
