@@ -137,21 +137,18 @@ export class Processor {
     this.fireTimers(now);
     const live = this.current();
     if (live === undefined) throw notFound(address.workflow, address.id);
-    let decision: Decision;
     try {
-      decision = this.#decide(live, event, caller);
+      const { happening, next } = this.#decide(live, event, caller);
+      const committed = this.#commit(() => [
+        record(this.#store, live, happening, next, now, { key: dedupe ?? null }),
+      ]);
+      return { live: committed, outcome: happening.outcome };
     } catch (error) {
+      // A repeat fails, be it refused by the state it led to or by its key: it gets the first answer.
       const first = dedupe === undefined ? undefined : this.#firstOf(dedupe, event);
       if (first === undefined) throw error;
-      return { live, outcome: "duplicate", first };
+      return { live: this.current()!, outcome: "duplicate", first };
     }
-    const { happening, next } = decision;
-    const committed = this.#commit(() => {
-      if (dedupe !== undefined && !this.#store.claim(dedupe, live.seq + 1)) return [];
-      return [record(this.#store, live, happening, next, now)];
-    });
-    if (committed !== live) return { live: committed, outcome: happening.outcome };
-    return { live, outcome: "duplicate", first: this.#firstOf(dedupe!, event)! };
   }
 
   /** What became of the event that came with this key before. @throws ProblemError key-reused */
@@ -182,7 +179,9 @@ export class Processor {
         this.#commit(() => {
           const next = step(live.workflow.machine, live.machine, due.event);
           const outcome = next.taken ? "applied" : "ignored";
-          return [record(this.#store, live, { ...happening, outcome }, next, now, others)];
+          return [
+            record(this.#store, live, { ...happening, outcome }, next, now, { timers: others }),
+          ];
         });
       } catch (error) {
         this.#postponeTimer(due, error, now);
@@ -295,8 +294,7 @@ export class Processor {
     try {
       done = this.#storage.transactionSync(() => {
         const changed = change();
-        const last = changed.at(-1);
-        if (last !== undefined) this.#alarm.noLaterThan(nextDue(last.live));
+        this.#alarm.noLaterThan(nextDue(changed.at(-1)!.live));
         return changed;
       });
     } catch (error) {
@@ -304,9 +302,7 @@ export class Processor {
       this.#live = undefined;
       throw error;
     }
-    const last = done.at(-1);
-    if (last === undefined) return this.#live!;
-    const { live } = last;
+    const { live } = done.at(-1)!;
     this.#live = live;
     this.#afterCommit(
       live,

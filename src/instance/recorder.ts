@@ -31,6 +31,8 @@ export interface Recorded {
  *
  * @param step null where the state stays as it was
  * @param timers the timers before the step; the one that is firing already taken out
+ * @param key what a repeat of the event is known by
+ * @throws where the key was taken before
  */
 export function record(
   store: Store,
@@ -38,13 +40,12 @@ export function record(
   happening: Happening,
   step: Step | null,
   now: number,
-  timers: readonly Timer[] = live.timers,
+  { timers = live.timers, key = null }: { timers?: readonly Timer[]; key?: string | null } = {},
 ): Recorded {
   const seq = live.seq + 1;
   if (step === null) {
     const entry = journalRow(seq, now, happening, live, "{}");
-    store.appendJournal(entry);
-    store.writeState(seq, now, null);
+    store.record(entry, null, key);
     return { live: { ...live, seq, updatedAt: now }, entry, started: [] };
   }
 
@@ -69,15 +70,14 @@ export function record(
   };
 
   const entry = journalRow(seq, now, happening, next, changesText(before, { status, texts }));
-  store.appendJournal(entry);
-  store.writeState(seq, now, body);
+  store.record(entry, body, key);
   return { live: next, entry, started };
 }
 
 /** Keeps timers that were put off, without anything having happened to the instance. */
 export function keepTimers(store: Store, live: Live, timers: readonly Timer[]) {
   const stored = storedForm(live.workflow.machine, live.machine);
-  store.writeState(live.seq, live.updatedAt, bodyText(stored, timers));
+  store.writeState(bodyText(stored, timers));
   return { live: { ...live, timers }, entry: null, started: [] };
 }
 

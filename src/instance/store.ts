@@ -52,7 +52,8 @@ export interface StateRow {
 
 /**
  * All SQL of an instance. Additive changes only: old code must run on new tables. An event writes a
- * row each in inbox, journal and state; none of them has a secondary index.
+ * row each in inbox, journal and state; none of them has a secondary index. The three go through one
+ * view: on this path a statement costs more than a row.
  */
 const SCHEMA = `
   CREATE TABLE identity (
@@ -66,6 +67,15 @@ const SCHEMA = `
     seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, type TEXT NOT NULL, data TEXT,
     outcome TEXT NOT NULL, by TEXT NOT NULL, state TEXT NOT NULL, changes TEXT NOT NULL);
   CREATE TABLE inbox (key TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID;
+  CREATE VIEW happening AS
+    SELECT NULL AS key, journal.*, state.body FROM journal JOIN state USING (seq);
+  CREATE TRIGGER record INSTEAD OF INSERT ON happening BEGIN
+    INSERT INTO inbox SELECT NEW.key, NEW.seq WHERE NEW.key IS NOT NULL;
+    INSERT INTO journal VALUES (
+      NEW.seq, NEW.at, NEW.type, NEW.data, NEW.outcome, NEW.by, NEW.state, NEW.changes);
+    UPDATE state SET seq = NEW.seq, updated_at = NEW.at, body = coalesce(NEW.body, body)
+      WHERE one = 1;
+  END;
   CREATE TABLE effects (
     key INTEGER PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL, payload TEXT NOT NULL,
     attempt INTEGER NOT NULL, due INTEGER, created_at INTEGER NOT NULL, error TEXT, result TEXT);
@@ -119,23 +129,16 @@ export class Store {
       .one();
   }
 
-  /** @param body null where the event changed nothing but the sequence number */
-  writeState(seq: number, updatedAt: number, body: string | null): void {
-    if (body === null) {
-      this.#sql.exec("UPDATE state SET seq = ?, updated_at = ? WHERE one = 1", seq, updatedAt);
-    } else {
-      this.#sql.exec(
-        "UPDATE state SET seq = ?, updated_at = ?, body = ? WHERE one = 1",
-        seq,
-        updatedAt,
-        body,
-      );
-    }
-  }
-
-  appendJournal(row: JournalRow): void {
+  /**
+   * Records a happening in journal, state and, where it has a key, inbox.
+   *
+   * @param body null where the happening changed nothing but the sequence number
+   * @throws where the key was taken before
+   */
+  record(row: JournalRow, body: string | null, key: string | null): void {
     this.#sql.exec(
-      `INSERT INTO journal (${JOURNAL_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+      "INSERT INTO happening VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      key,
       row.seq,
       row.at,
       row.type,
@@ -144,7 +147,13 @@ export class Store {
       row.by,
       row.state,
       row.changes,
+      body,
     );
+  }
+
+  /** Writes the state alone, without anything having happened. */
+  writeState(body: string): void {
+    this.#sql.exec("UPDATE state SET body = ? WHERE one = 1", body);
   }
 
   journal(after: number, limit: number): JournalRow[] {
@@ -162,12 +171,6 @@ export class Store {
     const found = this.#sql.exec<{ seq: number }>("SELECT seq FROM inbox WHERE key = ?", key);
     const [row] = found.toArray();
     return row && this.journal(row.seq - 1, 1)[0];
-  }
-
-  /** Takes a key for the event that becomes `seq`; false where it was taken before. */
-  claim(key: string, seq: number): boolean {
-    const done = this.#sql.exec("INSERT INTO inbox VALUES (?, ?) ON CONFLICT DO NOTHING", key, seq);
-    return done.rowsWritten > 0;
   }
 
   effects(): EffectRow[] {
