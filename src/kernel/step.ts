@@ -28,8 +28,8 @@ export interface Step {
   state: MachineState;
   effects: Effect[];
   /**
-   * Whether the state had a transition for the event, at any depth. Where not, `state` is as it was
-   * and there are no effects.
+   * Whether the event did anything: a transition for it, at any depth, an empty one included. Where
+   * not, `state` is as it was and there are no effects.
    */
   taken: boolean;
 }
@@ -66,7 +66,9 @@ export function step(machine: AnyStateMachine, state: MachineState, event: Machi
   const next = run(machine, event.type, state, (nextKey) =>
     transitionStep(machine, state.snapshot, event, nextKey),
   );
-  return next.taken ? next : { state, effects: [], taken: false };
+  // A failed actor that nobody handles selects no transition either, and yet ends the machine.
+  const isChanged = next.taken || next.state.snapshot !== state.snapshot;
+  return isChanged ? { ...next, taken: true } : { state, effects: [], taken: false };
 }
 
 /** How an actor's run ended. */
@@ -163,9 +165,10 @@ export function restore(machine: AnyStateMachine, stored: StoredState): MachineS
   return { snapshot: restoreSnapshot(machine, rest), nextKey };
 }
 
-/** The state value as one line, for messages. */
+/** The state value as one line, for messages: `idle`, or `{"bakePizza":"pizzaInOven"}`. */
 export function describe(snapshot: AnyMachineSnapshot): string {
-  return JSON.stringify(snapshot.value);
+  const value: unknown = snapshot.value;
+  return typeof value === "string" ? value : JSON.stringify(value);
 }
 
 function boundMicrosteps(machine: AnyStateMachine): void {

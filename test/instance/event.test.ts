@@ -190,7 +190,7 @@ describe("a throw in the middle", () => {
     };
     const failed = await send("probes", id, { type: "GUARDED" });
     expect(failed).toMatchObject({ status: 422 });
-    expect(failed.body.detail).toMatch(/"probe" in state "idle".*GUARDED.*oven is on fire/s);
+    expect(failed.body.detail).toMatch(/"probe", state "idle".*GUARDED.*oven is on fire/s);
   });
 });
 

@@ -54,6 +54,7 @@ const machine = setup({
         WORK: "working",
         WAIT: "waiting",
         PASS: "passing",
+        RISK: "risking",
         ALL: {
           actions: [
             { type: "tell", params: ({ context }) => ({ count: context.count }) },
@@ -82,6 +83,7 @@ const machine = setup({
     },
     passing: { invoke: { id: "short", src: "work", input: { count: 0 } }, always: "idle" },
     waiting: { after: { soon: "idle", computed: "idle" }, on: { STOP: "idle" } },
+    risking: { invoke: { id: "risky", src: "work", input: { count: 0 }, onDone: "idle" } },
     failed: { type: "final" },
     spinA: { always: "spinB" },
     spinB: { always: "spinA" },
@@ -151,6 +153,16 @@ describe("a step", () => {
     expect(step(machine, restarted, failure!).state.snapshot.value).toBe("failed");
   });
 
+  it("ends with the error of an actor that nobody handles, as XState does", () => {
+    const { state } = after(started(), "RISK");
+    const error = { name: "Error", message: "no" };
+    const event = settlementEvent(state, { key: 1, id: "risky" }, { error });
+    const ended = step(machine, state, event!);
+    expect(ended.taken).toBe(true);
+    expect(ended.state.snapshot).toMatchObject({ status: "error", error, value: "risking" });
+    expect(after(ended.state, "COUNT").taken).toBe(false);
+  });
+
   it("sets timers with their delays worked out, and cancels them when their state is left", () => {
     const { state, effects } = after(started(), "WAIT");
     expect(effects.map((effect) => "delay" in effect && effect.delay)).toEqual([1_000, 10]);
@@ -178,7 +190,7 @@ describe("a step that can't be", () => {
   it("says where, on what and why when a guard throws", () => {
     const failing = () => after(started(), "BROKEN");
     expect(failing).toThrow(StepFailed);
-    expect(failing).toThrow(/"sample" in state "idle" could not take "BROKEN".*guard broke/s);
+    expect(failing).toThrow(/"sample", state "idle", could not take "BROKEN".*guard broke/s);
   });
 
   it("ends an endless loop", () => {
@@ -198,7 +210,7 @@ describe("a step that can't be", () => {
   it("names the place of what JSON would change", () => {
     const { state } = after(started(), "SPOIL");
     expect(() => store(machine, state)).toThrow(Unsupported);
-    expect(() => store(machine, state)).toThrow(/"sample", state ""idle"": context\.note \(Map\)/);
+    expect(() => store(machine, state)).toThrow(/"sample", state "idle": context\.note \(Map\)/);
   });
 });
 
