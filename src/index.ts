@@ -9,7 +9,7 @@ import type { Workflows } from "./kernel/workflow.ts";
 
 export { TerminalError } from "./egress/terminal-error.ts";
 export { Unsupported } from "./kernel/errors.ts";
-export { signedContent } from "./ingress/webhook.ts";
+export { signedContent } from "./ingress/signed-content.ts";
 export type { Caller } from "./contract/caller.ts";
 export type { Problem } from "./contract/problem.ts";
 export type { EventReply, JournalEntry, View } from "./contract/view.ts";

@@ -26,7 +26,7 @@ const whole = (least: number, most: number, otherwise: string) =>
     otherwise,
   );
 const query = v.strictObject({
-  order: v.optional(v.pipe(v.string(), v.minLength(1))),
+  order: v.optional(v.pipe(v.string(), v.regex(/^[^/]+\/[^/]+$/, "must be {workflow}/{id}"))),
   after: whole(0, Number.MAX_SAFE_INTEGER, "0"),
   limit: whole(1, 1_000, "100"),
 });

@@ -2,6 +2,7 @@ import colors from "picocolors";
 import type { StateValue } from "xstate";
 import type { JournalEntry, View } from "../contract/view.ts";
 import { startEphemeralFleet } from "./fleet.ts";
+import { checkedWorkflows } from "./preflight.ts";
 import { makeSecrets, mintToken, tenant, type Secrets } from "./secrets.ts";
 import { watch, type Watch } from "./watch.ts";
 
@@ -202,4 +203,5 @@ async function within<Value>(promise: Promise<Value>, what: string): Promise<Val
   }
 }
 
+await checkedWorkflows();
 await main();

@@ -2,6 +2,7 @@ import { spawnSync } from "node:child_process";
 import { dirname, join } from "node:path";
 import colors from "picocolors";
 import { configPaths, quietly, root } from "./fleet.ts";
+import { checkedWorkflows } from "./preflight.ts";
 
 /**
  * Deploys every Worker, the gateway last, since it is bound to the others. `--dry-run` only builds
@@ -10,6 +11,7 @@ import { configPaths, quietly, root } from "./fleet.ts";
 const isDryRun = process.argv.includes("--dry-run");
 const wrangler = join(root, "node_modules", "wrangler", "wrangler-dist", "cli.js");
 
+await checkedWorkflows();
 for (const configPath of configPaths.toReversed()) {
   const name = dirname(configPath).split("/").at(-1)!.replace(".", "orchestrator");
   console.log(colors.bold(`${isDryRun ? "Building" : "Deploying"} ${name}`));

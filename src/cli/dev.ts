@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { join } from "node:path";
 import colors from "picocolors";
 import { configPaths, quietly, root } from "./fleet.ts";
+import { checkedWorkflows } from "./preflight.ts";
 import { localSecrets, mintToken, writeDevVars } from "./secrets.ts";
 
 const port = process.env["PORT"] ?? "8787";
@@ -105,4 +106,5 @@ function fail(error: unknown): void {
   process.exitCode = 1;
 }
 
+await checkedWorkflows();
 await main();

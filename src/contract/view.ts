@@ -11,6 +11,16 @@ export interface Incident {
   error: string;
 }
 
+/** Work after a commit that has failed so far and will be tried again. */
+export interface Retrying {
+  /** The actor, action or emitted event. */
+  what: string;
+  /** Tries begun. */
+  attempt: number;
+  nextTry: string;
+  error: string;
+}
+
 /** An event type that has a transition now. `depends`: its guards decide, on the event's data. */
 export interface AllowedEvent {
   type: string;
@@ -34,6 +44,7 @@ export interface View {
   allowed: AllowedEvent[];
   /** Deadlines that are running. */
   timers: { event: string; due: string }[];
+  retrying: Retrying[];
   incidents: Incident[];
   createdAt: string;
   updatedAt: string;

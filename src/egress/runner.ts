@@ -113,6 +113,10 @@ export class Runner {
 
   #failed(live: Live, row: EffectRow, thrown: unknown, now: number): void {
     const error = toErrorData(thrown);
+    const { workflow, id } = live.identity;
+    console.warn(
+      `${workflow}/${id}: try ${row.attempt} of ${row.kind} ${row.name} failed: ${error.message}`,
+    );
     const exhausted =
       row.kind === "actor"
         ? row.attempt >= (policyOf(live, row).attempts ?? DEFAULT_ATTEMPTS)

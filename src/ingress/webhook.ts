@@ -2,11 +2,15 @@ import { Webhook } from "standardwebhooks";
 import * as v from "valibot";
 import type { Caller } from "../contract/caller.ts";
 import { refusal } from "../contract/problem.ts";
+import { signedContent } from "./signed-content.ts";
 
 export interface WebhookSettings {
   /** Who may post to /events: a JSON list of senders, a secret of the deployment. */
   WEBHOOK_SENDERS?: string;
 }
+
+/** Seconds a signature may be old, or ahead. */
+const TOLERANCE = 300;
 
 const senders = v.array(
   v.strictObject({
@@ -18,17 +22,6 @@ const senders = v.array(
     secrets: v.array(v.pipe(v.string(), v.startsWith("whsec_"))),
   }),
 );
-
-/**
- * What a sender signs. Standard Webhooks signs the body alone; a CloudEvent in binary mode carries
- * its type, subject and id in headers, which a signed body doesn't protect. So those headers are
- * signed as well: `name:value` and a newline each, in the order of their lower-case names, before
- * the body. Without `ce-` headers this is the body, as the standard has it.
- */
-export function signedContent(headers: Headers, body: string): string {
-  const attributes = [...headers].filter(([name]) => name.startsWith("ce-"));
-  return attributes.map(([name, value]) => `${name}:${value}\n`).join("") + body;
-}
 
 /**
  * Who signed a webhook, by Standard Webhooks: HMAC-SHA256 over `id.timestamp.content`, at most five
@@ -45,6 +38,13 @@ export function authenticateWebhook(
     throw refusal(
       "unauthenticated",
       "Sign the request by Standard Webhooks: webhook-id, webhook-timestamp, webhook-signature.",
+    );
+  }
+  const secondsOff = Date.now() / 1_000 - Number(headers.get("webhook-timestamp"));
+  if (!(Math.abs(secondsOff) <= TOLERANCE)) {
+    throw refusal(
+      "unauthenticated",
+      `webhook-timestamp is ${Math.round(secondsOff)} s off; at most ${TOLERANCE}. It counts seconds.`,
     );
   }
   const signature = Object.fromEntries(headers);
@@ -64,7 +64,8 @@ export function authenticateWebhook(
       };
     }
   }
-  throw refusal("unauthenticated", "No known secret gives this signature, or it is old.");
+  const hint = content === body ? "" : " In binary mode the ce- headers are signed too.";
+  throw refusal("unauthenticated", `No known secret gives this signature.${hint}`);
 }
 
 function configured({ WEBHOOK_SENDERS }: WebhookSettings) {

@@ -89,9 +89,12 @@ export function instanceClass(workflows: ReadonlyMap<string, RegisteredWorkflow>
 
     history(request: HistoryRequest): HistoryReply {
       return this.#answer(request, () => {
-        const live = this.#current(request);
+        const { workflow, id } = request.address;
+        // Not by way of the live state: a quarantined instance shows its journal all the same.
+        if (!this.#store.exists()) throw notFound(workflow, id);
+        const identity = this.#store.identity();
         const rows = this.#store.journal(request.after, request.limit + 1);
-        const entries = rows.slice(0, request.limit).map((row) => journalEntry(live, row));
+        const entries = rows.slice(0, request.limit).map((row) => journalEntry({ identity }, row));
         const next = rows.length > request.limit ? entries.at(-1)!.seq : null;
         return { ok: true, next, json: JSON.stringify(entries) };
       });

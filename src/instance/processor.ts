@@ -4,6 +4,7 @@ import type { ProblemError } from "../contract/problem.ts";
 import { refusal } from "../contract/problem.ts";
 import type { IncomingEvent, SendRequest, StartRequest } from "../contract/requests.ts";
 import type { Outcome } from "../contract/view.ts";
+import { guardsOf } from "../kernel/allowed.ts";
 import { timerDue, type Timer } from "../kernel/effects.ts";
 import { Quarantined } from "../kernel/errors.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
@@ -268,10 +269,15 @@ export class Processor {
       return { happening: { ...happening, outcome: "ignored" }, next: null };
     }
     const allowed = allowedFor(live, caller);
+    const guards = guardsOf(machine.snapshot._nodes, type);
+    const why =
+      guards.length === 0
+        ? `does not take "${type}"`
+        : `takes "${type}" only if ${guards.join(" or ")}, and it is not so`;
     const names = allowed.map((possible) => possible.type).join(", ") || "none";
     throw refusal(
       "event-not-allowed",
-      `${identity.workflow}/${identity.id} is in ${describe(machine.snapshot)}, which does not take "${type}" as it was sent. Allowed now: ${names}.`,
+      `${identity.workflow}/${identity.id} is in ${describe(machine.snapshot)}, which ${why}. Allowed now: ${names}.`,
       { allowed, state: machine.snapshot.value },
     );
   }

@@ -5,6 +5,7 @@ import type {
   EventReply,
   Incident,
   JournalEntry,
+  Retrying,
   View,
 } from "../contract/view.ts";
 import { possibleEvents, type PossibleEvent } from "../kernel/allowed.ts";
@@ -30,6 +31,7 @@ export function viewText(live: Live, caller: Caller, more: Partial<EventReply> =
     epoch: identity.epoch,
     seq: live.seq,
     timers: timers.map(({ event, at }) => ({ event: event.type, due: iso(at) })),
+    retrying: effects.size === 0 ? [] : retryingIn(live),
     incidents,
     createdAt: iso(identity.createdAt),
     updatedAt: iso(live.updatedAt),
@@ -106,6 +108,13 @@ function innermostMessage(snapshot: Snapshot): string | undefined {
     }
   }
   return innermost?.message;
+}
+
+function retryingIn({ effects }: Live): Retrying[] {
+  return [...effects.values()].flatMap(({ kind, name, attempt, due, error }) => {
+    if (error === null || due === null) return [];
+    return [{ what: `${kind} ${name}`, attempt, nextTry: iso(due), error }];
+  });
 }
 
 function incidentsOf({ timers, effects }: Live): Incident[] {

@@ -25,6 +25,18 @@ export function possibleEvents(nodes: readonly AnyStateNode[]): PossibleEvent[] 
   return [...found.values()];
 }
 
+/** The guards that an event's transitions have in these active states, by name. */
+export function guardsOf(nodes: readonly AnyStateNode[], type: string): string[] {
+  const guards = nodes.flatMap((node) => (node.transitions.get(type) ?? []).map((t) => t.guard));
+  return guards.flatMap((guard: unknown) => {
+    if (guard === undefined) return [];
+    if (typeof guard === "string") return [guard];
+    return [
+      typeof guard === "function" ? guard.name || "inline" : (guard as { type: string }).type,
+    ];
+  });
+}
+
 /** The machine's own bookkeeping; such a type must never come from outside. */
 function isInternalEventType(type: string): boolean {
   return type === "" || type.startsWith("xstate.");

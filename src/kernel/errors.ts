@@ -25,7 +25,9 @@ export class StepFailed extends Error {
 
   constructor(machine: string, state: string, event: string, cause: unknown) {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    super(`Machine "${machine}", state "${state}", could not take "${event}": ${reason}`, { cause });
+    super(`Machine "${machine}", state "${state}", could not take "${event}": ${reason}`, {
+      cause,
+    });
   }
 }
 

@@ -95,12 +95,11 @@ type Effects = RegisteredWorkflow["effects"];
 function checkNode(machine: AnyStateMachine, node: AnyStateNode, effects: Effects): void {
   const place = { machine: machine.id, state: node.id };
   const transitions = [...[...node.transitions.values()].flat(), ...(node.always ?? [])];
-  for (const action of [
-    ...node.entry,
-    ...node.exit,
-    ...transitions.flatMap((transition) => transition.actions),
-  ]) {
-    checkAction(machine, place, action, effects);
+  for (const action of node.entry) checkAction(machine, place, "entry", action, effects);
+  for (const action of node.exit) checkAction(machine, place, "exit", action, effects);
+  for (const { eventType, actions } of transitions) {
+    const when = `on ${eventType || "always"}`;
+    for (const action of actions) checkAction(machine, place, when, action, effects);
   }
   for (const { guard } of transitions) checkGuard(machine, place, guard);
   for (const delay of Object.keys((node.config as { after?: object }).after ?? {})) {
@@ -155,6 +154,7 @@ function checkActor(machine: AnyStateMachine, place: Place, src: string, effects
 function checkAction(
   machine: AnyStateMachine,
   place: Place,
+  when: string,
   action: unknown,
   effects: Effects,
 ): void {
@@ -162,7 +162,7 @@ function checkAction(
     if (!isBuiltIn(action)) {
       throw new Unsupported(
         place,
-        `the action "${action.name || "(inline)"}" is an inline function, which can't be run after the commit`,
+        `an action of "${when}" is an inline function, which can't be run after the commit`,
         "Give it a name under setup({ actions }) and implement it in the workflow's effects.",
       );
     }
@@ -176,7 +176,7 @@ function checkAction(
   } else if (implementation === undefined && effects.actions?.[name] === undefined) {
     throw new Unsupported(
       place,
-      `the action "${name}" is unknown`,
+      `the action "${name}" of "${when}" is unknown`,
       "Add it to setup({ actions }) or to the workflow's effects.",
     );
   }

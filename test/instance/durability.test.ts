@@ -225,6 +225,7 @@ describe("an instance whose stored state doesn't fit", () => {
       body: { type: "urn:durachart:problem:quarantined", detail: /vanished/ },
     });
     expect((await call("GET", `/probes/${id}`)).status).toBe(409);
+    expect(await history("probes", id)).toHaveLength(1);
     await rename('"value":"vanished"', '"value":"idle"');
     expect((await send("probes", id, { type: "COUNT" })).status).toBe(200);
   });

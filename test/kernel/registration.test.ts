@@ -50,8 +50,21 @@ describe("registration", () => {
 
   const child = createMachine({ id: "child" });
   it.each<[string, AnyStateMachine, RegExp]>([
-    ["an inline action", machineWith({ entry: () => {} }), /inline function.*Give it a name/],
-    ["an unknown action", machineWith({ entry: "nowhere" }), /action "nowhere" is unknown/],
+    [
+      "an inline action",
+      machineWith({ entry: () => {} }),
+      /an action of "entry" is an inline function.*Give it a name/,
+    ],
+    [
+      "an inline action on an event",
+      machineWith({ on: { GO: { actions: () => {} } } }),
+      /an action of "on GO" is an inline function/,
+    ],
+    [
+      "an unknown action",
+      machineWith({ entry: "nowhere" }),
+      /action "nowhere" of "entry" is unknown/,
+    ],
     [
       "an unknown guard",
       machineWith({ on: { GO: { guard: "nowhere", target: "b" } } }),
