@@ -164,7 +164,6 @@ export const orderMachine = setup({
       entry: "noteBaking",
       initial: "sendingOrderToKitchen",
       on: {
-        PIZZA_IN_OVEN: ".pizzaInOven",
         PIZZA_READY: { target: "deliverPizza", actions: "announceBaked" },
         PIZZA_FAILED: { target: ".errorInKitchen", actions: "noteReason" },
       },
@@ -189,6 +188,7 @@ export const orderMachine = setup({
         waitingForPizzaToBeBaked: {
           meta: { message: "Your pizzas are waiting for the oven." },
           on: {
+            PIZZA_IN_OVEN: "pizzaInOven",
             CANCEL_ORDER: {
               target: "#order.cancelled",
               actions: ["noteReason", "cancelAtKitchen"],

@@ -53,6 +53,7 @@ const SCHEMA = `
     position INTEGER PRIMARY KEY, "order" TEXT NOT NULL UNIQUE, state TEXT NOT NULL,
     ticket TEXT NOT NULL, at INTEGER NOT NULL);
   CREATE TABLE IF NOT EXISTS cancelled ("order" TEXT PRIMARY KEY, at INTEGER NOT NULL);
+  CREATE TABLE IF NOT EXISTS finished ("order" TEXT PRIMARY KEY, at INTEGER NOT NULL);
   CREATE TABLE IF NOT EXISTS outbox (
     id INTEGER PRIMARY KEY AUTOINCREMENT, type TEXT NOT NULL, "order" TEXT NOT NULL,
     data TEXT NOT NULL, at INTEGER NOT NULL, attempts INTEGER NOT NULL);
@@ -81,6 +82,12 @@ export function stationClass(vocabulary: StationVocabulary) {
       super(context, env);
       this.#sql = context.storage.sql;
       this.#sql.exec(SCHEMA);
+      if (this.#oldest() !== undefined) void context.blockConcurrencyWhile(() => this.#wakeUp());
+    }
+
+    /** A report that is still to be sent and has no alarm would never leave. */
+    async #wakeUp(): Promise<void> {
+      if ((await this.ctx.storage.getAlarm()) === null) await this.ctx.storage.setAlarm(Date.now());
     }
 
     /** Takes a delivery in, once. */
@@ -91,6 +98,7 @@ export function stationClass(vocabulary: StationVocabulary) {
         if (type === vocabulary.takes) this.#take(order, data, now);
         if (type === vocabulary.cancels) this.#cancel(order, now);
       });
+      this.ctx.waitUntil(this.#flush());
     }
 
     pending(): Job[] {
@@ -125,6 +133,8 @@ export function stationClass(vocabulary: StationVocabulary) {
     }
 
     override async alarm(): Promise<void> {
+      // Should this run, or the flush that is under way, die: another follows.
+      await this.ctx.storage.setAlarm(Date.now() + 30_000);
       await this.#flush();
     }
 
@@ -132,6 +142,12 @@ export function stationClass(vocabulary: StationVocabulary) {
       // Queues keep no order: the cancellation may have come first.
       const cancelled = this.#sql.exec(`SELECT 1 FROM cancelled WHERE "order" = ?`, order);
       if (cancelled.toArray().length > 0) return;
+      // Asked again for what was done: the report is late or lost, the work needn't be done twice.
+      const finished = this.#sql.exec(`SELECT 1 FROM finished WHERE "order" = ?`, order);
+      if (finished.toArray().length > 0) {
+        this.#report(vocabulary.finishes, order, {}, now);
+        return;
+      }
       this.#sql.exec(
         `INSERT INTO jobs ("order", state, ticket, at) VALUES (?, 'pending', ?, ?)
            ON CONFLICT ("order") DO UPDATE SET ticket = excluded.ticket`,
@@ -165,16 +181,23 @@ export function stationClass(vocabulary: StationVocabulary) {
       };
       const type = types[move];
       if (type === undefined) return { order: job.order, type: move };
+      if (move === "finish") {
+        this.#sql.exec("INSERT OR IGNORE INTO finished VALUES (?, ?)", job.order, now);
+      }
+      this.#report(type, job.order, data, now);
+      return { order: job.order, type };
+    }
+
+    #report(type: string, order: string, data: unknown, now: number): void {
       this.#sql.exec(
         `INSERT INTO outbox (type, "order", data, at, attempts) VALUES (?, ?, ?, ?, 0)`,
         type,
-        job.order,
+        order,
         JSON.stringify(data),
         now,
       );
-      // Should the process die before the flush below, this sends it.
+      // Should the process die before the flush that follows, this sends it.
       this.ctx.waitUntil(this.ctx.storage.setAlarm(now + 5_000));
-      return { order: job.order, type };
     }
 
     /** Sends what is in the outbox, oldest first; what fails is tried again by the alarm. */
@@ -226,8 +249,13 @@ export function stationClass(vocabulary: StationVocabulary) {
         "DELETE FROM inbox WHERE id IN (SELECT id FROM inbox ORDER BY id LIMIT 2) AND at < ?",
         old,
       );
-      this.#sql.exec(`DELETE FROM cancelled WHERE rowid IN
-        (SELECT rowid FROM cancelled ORDER BY rowid LIMIT 2) AND at < ${old}`);
+      for (const table of ["cancelled", "finished"]) {
+        this.#sql.exec(
+          `DELETE FROM ${table} WHERE rowid IN
+             (SELECT rowid FROM ${table} ORDER BY rowid LIMIT 2) AND at < ?`,
+          old,
+        );
+      }
       const known = this.#sql.exec("SELECT 1 FROM inbox WHERE key = ?", key).toArray().length > 0;
       if (!known) this.#sql.exec("INSERT INTO inbox (key, at) VALUES (?, ?)", key, now);
       return !known;

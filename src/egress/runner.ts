@@ -2,6 +2,7 @@ import { objectName, subjectOf } from "../contract/address.ts";
 import type { Live } from "../instance/live.ts";
 import type { EffectRow } from "../instance/store.ts";
 import type { MachineEvent } from "../kernel/effects.ts";
+import { findUnserialisable } from "../kernel/json.ts";
 import { toErrorData, Unsupported } from "../kernel/errors.ts";
 import type { Settlement } from "../kernel/step.ts";
 import type { EffectContext } from "../kernel/workflow.ts";
@@ -13,6 +14,9 @@ import { isTerminal, TerminalError } from "./terminal-error.ts";
 const DEFAULT_ATTEMPTS = 5;
 const DEFAULT_TIMEOUT = 60_000;
 const MAX_TIMEOUT = 600_000;
+
+/** Characters of JSON that an actor may answer: it goes into the journal, whose rows have a limit of 2 MB. */
+const MAX_OUTPUT = 500_000;
 
 /** How long a message is tried before it is parked for a person. */
 const EXHAUSTED_AFTER = 24 * 3_600_000;
@@ -55,17 +59,22 @@ export class Runner {
 
   /** Renews the leases of what is running, takes over what isn't any more, tries again what failed. */
   runDue(now: number): void {
-    for (const row of [...(this.#ledger.current()?.effects.values() ?? [])]) {
-      if (row.due === null || row.due > now) continue;
+    for (const key of [...(this.#ledger.current()?.effects.keys() ?? [])]) {
+      // Read anew each time: what came before may have ended it.
+      const live = this.#ledger.current();
+      const row = live?.effects.get(key);
+      if (live === undefined || row === undefined || row.due === null || row.due > now) continue;
       if (this.#running.has(row.key)) {
         this.#ledger.update({ ...row, due: now + LEASE });
       } else if (row.result !== null) {
         this.#ledger.settle(row, JSON.parse(row.result) as Settlement, now);
+      } else if (isSpent(live, row, now)) {
+        // Runs that were lost with their process count too: perhaps they are what killed it.
+        this.#giveUp(row, row.error ?? `${row.attempt} runs were lost with their process`, now);
       } else {
         const next = { ...row, attempt: row.attempt + 1, due: now + LEASE };
         this.#ledger.update(next);
-        const live = this.#ledger.current();
-        if (live !== undefined) this.start(live, [next]);
+        this.start(live, [next]);
       }
     }
   }
@@ -78,7 +87,7 @@ export class Runner {
       // Nothing leaves before what asked for it is on disk.
       await this.#context.storage.sync();
       controller.signal.throwIfAborted();
-      outcome = { output: await this.#perform(live, row, controller) };
+      outcome = { output: storable(row, await this.#perform(live, row, controller)) };
     } catch (thrown) {
       outcome = { thrown };
     } finally {
@@ -89,8 +98,7 @@ export class Runner {
     const held = this.#ledger.current()?.effects.get(row.key);
     if (held === undefined) return;
     if ("thrown" in outcome) this.#failed(live, held, outcome.thrown, now);
-    else if (row.kind === "actor")
-      this.#ledger.settle(held, { output: outcome.output ?? null }, now);
+    else if (row.kind === "actor") this.#ledger.settle(held, { output: outcome.output }, now);
     else this.#ledger.finish(row.key);
   }
 
@@ -117,16 +125,15 @@ export class Runner {
     console.warn(
       `${workflow}/${id}: try ${row.attempt} of ${row.kind} ${row.name} failed: ${error.message}`,
     );
-    const exhausted =
-      row.kind === "actor"
-        ? row.attempt >= (policyOf(live, row).attempts ?? DEFAULT_ATTEMPTS)
-        : now - row.createdAt >= EXHAUSTED_AFTER;
-    if (row.kind === "actor" && (exhausted || isTerminal(thrown))) {
-      this.#ledger.settle(row, { error }, now);
-      return;
-    }
-    const due = exhausted || isTerminal(thrown) ? null : now + backoff(row.attempt);
-    this.#ledger.update({ ...row, due, error: `${error.name}: ${error.message}` });
+    const said = `${error.name}: ${error.message}`;
+    if (isTerminal(thrown) || isSpent(live, row, now)) this.#giveUp(row, said, now, error);
+    else this.#ledger.update({ ...row, due: now + backoff(row.attempt), error: said });
+  }
+
+  /** An actor fails for the chart; a message is parked for a person. */
+  #giveUp(row: EffectRow, said: string, now: number, error = { name: "Error", message: said }) {
+    if (row.kind === "actor") this.#ledger.settle(row, { error }, now);
+    else this.#ledger.update({ ...row, due: null, error: said });
   }
 
   #effectContext(live: Live, row: EffectRow, signal: AbortSignal): EffectContext<unknown> {
@@ -153,6 +160,24 @@ export class Runner {
         }),
     };
   }
+}
+
+/** Whether there are no more tries: an actor's are counted, a message's end with its time. */
+function isSpent(live: Live, row: EffectRow, now: number): boolean {
+  if (row.kind !== "actor") return now - row.createdAt >= EXHAUSTED_AFTER;
+  return row.attempt >= (policyOf(live, row).attempts ?? DEFAULT_ATTEMPTS);
+}
+
+/** An output as it comes back from storage. @throws TerminalError where it can't be stored: trying again wouldn't help */
+function storable(row: EffectRow, output: unknown): unknown {
+  if (row.kind !== "actor") return null;
+  const found = findUnserialisable(output ?? null, "output");
+  if (found !== null) throw new TerminalError(`${row.name}'s ${found} can't be stored as JSON`);
+  const text = JSON.stringify(output ?? null);
+  if (text.length <= MAX_OUTPUT) return JSON.parse(text) as unknown;
+  throw new TerminalError(
+    `${row.name}'s output has ${text.length} characters; at most ${MAX_OUTPUT}`,
+  );
 }
 
 function policyOf(live: Live, row: EffectRow): { attempts?: number; timeout?: number } {

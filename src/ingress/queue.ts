@@ -47,12 +47,19 @@ export async function consume(
   const bySubject = Map.groupBy(batch.messages, ({ body }) => subjectOf(body));
   await Promise.all(
     [...bySubject.values()].map(async (messages) => {
+      let isWaiting = false;
       for (const message of messages) {
+        // What follows a message that has to wait waits as well, so that it doesn't overtake it.
+        if (isWaiting) {
+          message.retry({ delaySeconds: retryDelay(message.attempts) });
+          continue;
+        }
         const met = await take(message.body, deliver);
         if (met === null) {
           message.ack();
         } else if (PASSING.has(met.status) || deadLetters === undefined) {
           message.retry({ delaySeconds: retryDelay(message.attempts) });
+          isWaiting = true;
         } else {
           await bury(message, batch.queue, met, deadLetters);
         }

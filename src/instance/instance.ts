@@ -62,7 +62,7 @@ export function instanceClass(workflows: ReadonlyMap<string, RegisteredWorkflow>
       );
       this.#runner = new Runner(context, env, this.#processor);
       if (this.#store.exists()) {
-        void context.blockConcurrencyWhile(() => this.#repairAlarm());
+        void context.blockConcurrencyWhile(() => this.#wakeUp());
       }
     }
 
@@ -162,10 +162,11 @@ export function instanceClass(workflows: ReadonlyMap<string, RegisteredWorkflow>
       };
     }
 
-    /** An instance with work pending and no alarm would sleep for ever. */
-    async #repairAlarm(): Promise<void> {
+    /** Brings the tables up to this deployment; sets the alarm without which pending work would sleep for ever. */
+    async #wakeUp(): Promise<void> {
       await this.#alarm.read();
       try {
+        this.ctx.storage.transactionSync(() => this.#store.renewRecording());
         const live = this.#processor.current();
         if (live !== undefined) this.#alarm.noLaterThan(nextDue(live));
       } catch (error) {

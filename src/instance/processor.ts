@@ -207,7 +207,8 @@ export class Processor {
         effects.delete(row.key);
         const taken = step(live.workflow.machine, live.machine, event);
         const data = "error" in result ? result.error : result.output;
-        const happening = { type: event.type, data, outcome: "applied", by: "actor" } as const;
+        const outcome = taken.taken ? "applied" : "ignored";
+        const happening: Happening = { type: event.type, data, outcome, by: "actor" };
         return [record(this.#store, { ...live, effects }, happening, taken, now)];
       });
     } catch (error) {
@@ -349,8 +350,9 @@ function earliest(timers: readonly Timer[], now: number): Timer | undefined {
 }
 
 function isSameEvent({ type, data }: JournalRow, event: IncomingEvent): boolean {
-  const before: unknown = data === null ? undefined : JSON.parse(data);
-  return type === event.type && canonical(before) === canonical(event.data);
+  // As it was stored: a schema may have made of the data what JSON writes differently.
+  const stored = (text: string | undefined | null): string => canonical(JSON.parse(text ?? "null"));
+  return type === event.type && stored(data) === stored(JSON.stringify(event.data));
 }
 
 /** Full jitter over 1, 2, 4, 8 … seconds. */

@@ -67,19 +67,26 @@ const SCHEMA = `
     seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, type TEXT NOT NULL, data TEXT,
     outcome TEXT NOT NULL, by TEXT NOT NULL, state TEXT NOT NULL, changes TEXT NOT NULL);
   CREATE TABLE inbox (key TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID;
-  CREATE VIEW happening AS
-    SELECT NULL AS key, journal.*, state.body FROM journal JOIN state USING (seq);
-  CREATE TRIGGER record INSTEAD OF INSERT ON happening BEGIN
+  CREATE TABLE effects (
+    key INTEGER PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL, payload TEXT NOT NULL,
+    attempt INTEGER NOT NULL, due INTEGER, created_at INTEGER NOT NULL, error TEXT, result TEXT);
+`;
+
+/**
+ * Code that lives in the database, by name. The text in the tables' catalogue is compared with this
+ * one when an instance wakes up, so that every deployment brings its own.
+ */
+const RECORDING = {
+  happening: `CREATE VIEW happening AS
+    SELECT NULL AS key, journal.*, state.body FROM journal JOIN state USING (seq)`,
+  record: `CREATE TRIGGER record INSTEAD OF INSERT ON happening BEGIN
     INSERT INTO inbox SELECT NEW.key, NEW.seq WHERE NEW.key IS NOT NULL;
     INSERT INTO journal VALUES (
       NEW.seq, NEW.at, NEW.type, NEW.data, NEW.outcome, NEW.by, NEW.state, NEW.changes);
     UPDATE state SET seq = NEW.seq, updated_at = NEW.at, body = coalesce(NEW.body, body)
       WHERE one = 1;
-  END;
-  CREATE TABLE effects (
-    key INTEGER PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL, payload TEXT NOT NULL,
-    attempt INTEGER NOT NULL, due INTEGER, created_at INTEGER NOT NULL, error TEXT, result TEXT);
-`;
+  END`,
+};
 
 const JOURNAL_COLUMNS = "seq, at, type, data, outcome, by, state, changes";
 
@@ -98,8 +105,22 @@ export class Store {
     return found.toArray().length > 0;
   }
 
+  /** Puts this deployment's view and trigger in the place of another's; writes nothing if they are the same. */
+  renewRecording(): void {
+    const found = this.#sql
+      .exec<{ name: string; sql: string }>(
+        "SELECT name, sql FROM sqlite_master WHERE name IN ('happening', 'record')",
+      )
+      .toArray();
+    const current = new Map(found.map(({ name, sql }) => [name, sql]));
+    if (Object.entries(RECORDING).every(([name, sql]) => current.get(name) === sql)) return;
+    this.#sql.exec("DROP TRIGGER IF EXISTS record; DROP VIEW IF EXISTS happening");
+    for (const sql of Object.values(RECORDING)) this.#sql.exec(sql);
+  }
+
   create(identity: Identity): void {
     this.#sql.exec(SCHEMA);
+    this.renewRecording();
     this.#sql.exec(
       "INSERT INTO identity VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?)",
       identity.tenant,

@@ -51,6 +51,15 @@ export interface ErrorData {
 }
 
 export function toErrorData(error: unknown): ErrorData {
-  if (error instanceof Error) return { name: error.name, message: error.message };
-  return { name: "Error", message: typeof error === "string" ? error : JSON.stringify(error) };
+  if (error instanceof Error) return { name: error.name, message: clip(error.message) };
+  if (typeof error === "string") return { name: "Error", message: clip(error) };
+  try {
+    return { name: "Error", message: clip(JSON.stringify(error) ?? String(error)) };
+  } catch {
+    return { name: "Error", message: Object.prototype.toString.call(error) };
+  }
+}
+
+function clip(message: string): string {
+  return message.length > 2_000 ? `${message.slice(0, 2_000)} …` : message;
 }

@@ -1,9 +1,13 @@
+const MAX_PATH = 2_000;
+
 /**
  * The path of the first value inside `value` that JSON would change or drop without a word (Date,
  * Map, function, NaN, undefined in a list …), or null where all of it survives. Properties that are
  * undefined are fine: they are simply absent afterwards.
  */
 export function findUnserialisable(value: unknown, path: string): string | null {
+  // What is nested so deep is circular, or can't be sent or stored anyway.
+  if (path.length > MAX_PATH) return `${path.slice(0, 60)}… (nested too deep)`;
   switch (typeof value) {
     case "string":
     case "boolean":

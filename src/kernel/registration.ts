@@ -50,7 +50,8 @@ export function registerWorkflows(workflows: Workflows): ReadonlyMap<string, Reg
 }
 
 function registerWorkflow(key: string, definition: WorkflowDefinition): RegisteredWorkflow {
-  const { machine, events, input, effects = {} } = definition;
+  const { events, input, effects = {} } = definition;
+  const machine = withActionsOf(definition.machine, effects);
   const place = { machine: machine.id };
   if (!WORKFLOW_KEY.test(key) || RESERVED.has(key)) {
     throw new Unsupported(
@@ -71,6 +72,14 @@ function registerWorkflow(key: string, definition: WorkflowDefinition): Register
     ...(events === undefined ? {} : { events }),
     ...(input === undefined ? {} : { input }),
   };
+}
+
+/** The machine, knowing by name the actions that only the workflow's effects implement. */
+function withActionsOf(machine: AnyStateMachine, effects: Effects): AnyStateMachine {
+  const names = Object.keys(effects.actions ?? {});
+  const missing = names.filter((name) => !(name in machine.implementations.actions));
+  if (missing.length === 0) return machine;
+  return machine.provide({ actions: Object.fromEntries(missing.map((name) => [name, () => {}])) });
 }
 
 function checkEvents(machine: AnyStateMachine, events: EventDefinitions, descriptors: string[]) {

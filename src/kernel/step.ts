@@ -15,6 +15,9 @@ import {
   type StoredMachine,
 } from "./xstate.ts";
 
+/** A hundred years, in milliseconds. */
+const MAX_DELAY = 3_155_760_000_000;
+
 /** Microsteps one event may take before it counts as an endless loop. */
 const MAX_MICROSTEPS = 1_000;
 
@@ -194,7 +197,9 @@ function run(
   }
   const keys = { next: raw.nextKey };
   const place = { machine: machine.id, state: describe(raw.snapshot) };
-  const effects = raw.actions.flatMap((action) => toEffects(action, keys, place));
+  const effects = raw.actions.flatMap((action) =>
+    toEffects(action, keys, place, machine.implementations.actions),
+  );
   const before = from.snapshot === undefined ? {} : childRows(from.snapshot);
   effects.push(...startedInAssigns(raw.snapshot, before, effects));
   return {
@@ -208,15 +213,24 @@ function toEffects(
   action: ResolvedAction,
   keys: { next: number },
   place: { machine: string; state: string },
+  known: Readonly<Record<string, unknown>>,
 ): Effect[] {
   const params = (action.params ?? {}) as Record<string, unknown>;
   switch (action.type) {
     case "xstate.raise": {
+      const { delay } = params;
       // Without a delay the macrostep has consumed it already.
-      if (typeof params["delay"] !== "number") return [];
+      if (delay === undefined) return [];
+      if (typeof delay !== "number" || !Number.isFinite(delay) || delay > MAX_DELAY) {
+        throw new Unsupported(
+          place,
+          `a delay of ${JSON.stringify(delay) ?? String(delay)} is no time to wait`,
+          "Give a finite number of milliseconds, at most a hundred years.",
+        );
+      }
       const event = params["event"] as MachineEvent;
       const id = typeof params["id"] === "string" ? params["id"] : `raise.${keys.next++}`;
-      return [{ type: "timer.set", id, delay: params["delay"], event }];
+      return [{ type: "timer.set", id, delay: Math.max(0, Math.ceil(delay)), event }];
     }
     case "xstate.cancel":
       return [{ type: "timer.cancel", id: String(params["sendId"]) }];
@@ -245,6 +259,14 @@ function toEffects(
         "Use raise for events to the machine itself.",
       );
     default:
+      // enqueueActions can name what registration couldn't see.
+      if (known[action.type] === undefined || known[action.type] !== action.exec) {
+        throw new Unsupported(
+          place,
+          `the action "${action.type}" is unknown, or an inline function`,
+          "Give it a name under setup({ actions }), and enqueue it by that name.",
+        );
+      }
       return [{ type: "command", key: keys.next++, name: action.type, params: action.params }];
   }
 }

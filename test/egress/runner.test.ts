@@ -81,6 +81,55 @@ describe("a promise actor", () => {
     expect(runs).toBe(1);
   });
 
+  it.each<[string, () => unknown, RegExp]>([
+    ["a BigInt", () => 1n, /bigint/],
+    [
+      "itself",
+      () => {
+        const circular: Record<string, unknown> = {};
+        circular["self"] = circular;
+        return circular;
+      },
+      /nested too deep/,
+    ],
+    ["too much", () => "x".repeat(500_001), /at most 500000/],
+  ])("that answers with %s fails for the chart, once", async (_, answer, message) => {
+    let runs = 0;
+    world.actor = () => {
+      runs += 1;
+      return Promise.resolve(answer());
+    };
+    const id = await start("probes", { type: "WORK" });
+    const failed = await eventually(() => view("probes", id), inState("failed"));
+    expect(failed.context["result"]).toMatchObject({ message });
+    expect(runs).toBe(1);
+  });
+
+  it("whose every run is lost with its process fails for the chart in the end", async () => {
+    const began = 1_800_000_000_000;
+    setTime(began);
+    let runs = 0;
+    world.actor = () => {
+      runs += 1;
+      return new Promise(() => {});
+    };
+    const id = await start("probes", { type: "WORK" });
+    for (let crash = 1; crash <= 3; crash++) {
+      await eventually(
+        () => Promise.resolve(runs),
+        (count) => count === crash,
+      );
+      await runInDurableObject(stubOf("probes", id), (_instance, context) => {
+        context.abort("crash");
+      }).catch(() => {});
+      setTime(began + crash * 30 * second);
+      await runDurableObjectAlarm(stubOf("probes", id));
+    }
+    const failed = await eventually(() => view("probes", id), inState("failed"));
+    expect(failed.context["result"]).toMatchObject({ message: /3 runs were lost/ });
+    expect(runs).toBe(3);
+  });
+
   it("whose state was left is told, and its late result is dropped", async () => {
     const run = pending<unknown>();
     let signal: AbortSignal | undefined;

@@ -1,8 +1,9 @@
-import { runInDurableObject } from "cloudflare:test";
+import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { beforeEach, describe, expect, it } from "vitest";
 import {
   call,
   customer,
+  eventually,
   freshId,
   history,
   send,
@@ -95,11 +96,15 @@ describe("an event", () => {
   it("shows each caller only what that caller may do", async () => {
     const id = await start("orders", addPizza("p1"));
     await send("orders", id, { type: "CONFIRM_PIZZA" });
+    await eventually(
+      () => view("orders", id),
+      ({ state }) => JSON.stringify(state).includes("waiting"),
+    );
     const { body } = await call("GET", `/orders/${id}`, { as: service });
     expect(body["allowed"]).toEqual([
-      { type: "PIZZA_IN_OVEN", guard: "passes" },
       { type: "PIZZA_READY", guard: "passes" },
       { type: "PIZZA_FAILED", guard: "passes" },
+      { type: "PIZZA_IN_OVEN", guard: "passes" },
     ]);
   });
 });
@@ -155,10 +160,27 @@ describe("the same event again", () => {
   });
 });
 
+describe("a context that is altered in place", () => {
+  it("is as stored again after a repeat, a throw and an eviction", async () => {
+    const id = await start("probes");
+    const list = async () => (await view("probes", id)).context["list"];
+    await send("probes", id, { type: "PUSH" }, { key: "k1" });
+    await send("probes", id, { type: "PUSH" }, { key: "k1" });
+    expect(await list()).toEqual([1]);
+    await send("probes", id, { type: "PUSH_AND_THROW" });
+    expect(await list()).toEqual([1]);
+    await send("probes", id, { type: "PUSH" });
+    await evictDurableObject(stubOf("probes", id));
+    expect(await list()).toEqual([1, 2]);
+  });
+});
+
 describe("a throw in the middle", () => {
   it.each([
     ["an assign throws", { type: "THROW_IN_ASSIGN" }, 422, "step-failed"],
     ["the context can't be stored", { type: "NOT_JSON" }, 422, "unsupported"],
+    ["a delay is no number", { type: "WAIT_FOR_EVER" }, 422, "unsupported"],
+    ["an unknown action is enqueued", { type: "ENQUEUE_UNKNOWN" }, 422, "unsupported"],
     ["the chart loops", { type: "LOOP" }, 422, "step-failed"],
     [
       "the state grows too large",

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { assign, createMachine, emit, fromPromise, raise, setup } from "xstate";
+import { assign, createMachine, emit, enqueueActions, fromPromise, raise, setup } from "xstate";
 import type { EffectContext, WorkflowDefinition } from "../../src/kernel/workflow.ts";
 
 /** What the probe's effects do, set by the tests: they share the Worker's isolate. */
@@ -16,6 +16,7 @@ interface ProbeContext {
   count: number;
   result: unknown;
   big: string;
+  list: number[];
 }
 
 /** A chart with one of everything the engine has to survive. */
@@ -26,7 +27,8 @@ const probeMachine = setup({
       | {
           type: "COUNT" | "WORK" | "REST" | "NAP" | "TELL" | "THROW_IN_ASSIGN" | "NOT_JSON" | "END";
         }
-      | { type: "GUARDED" | "LOOP" | "LATER" }
+      | { type: "GUARDED" | "LOOP" | "LATER" | "PUSH" | "PUSH_AND_THROW" }
+      | { type: "WAIT_FOR_EVER" | "ENQUEUE_UNKNOWN" }
       | { type: "GROW"; data: { bytes: number } };
     emitted: { type: "probe.told"; count: number };
   },
@@ -44,17 +46,29 @@ const probeMachine = setup({
     grow: assign({ big: ({ event }) => ("data" in event ? "x".repeat(event.data.bytes) : "") }),
     tellTheWorld: (_, _params: { count: number }) => {},
     announce: emit(({ context }) => ({ type: "probe.told" as const, count: context.count })),
+    // Charts should not alter their context in place; some will.
+    push: assign(({ context }) => {
+      context.list.push(context.list.length + 1);
+      return { list: context.list };
+    }),
+    remindMeNever: raise({ type: "LATER" }, { delay: Infinity }),
     remindMe: raise({ type: "LATER" }, { delay: 60_000, id: "reminder" }),
   },
 }).createMachine({
   id: "probe",
-  context: { count: 0, result: null, big: "" },
+  context: () => ({ count: 0, result: null, big: "", list: [] }),
   initial: "idle",
   on: {
     COUNT: { actions: "count" },
     THROW_IN_ASSIGN: { actions: ["count", "explode"] },
     NOT_JSON: { actions: "spoil" },
     GROW: { actions: "grow" },
+    PUSH: { actions: "push" },
+    PUSH_AND_THROW: { actions: ["push", "explode"] },
+    WAIT_FOR_EVER: { actions: "remindMeNever" },
+    ENQUEUE_UNKNOWN: {
+      actions: enqueueActions(({ enqueue }) => enqueue({ type: "nowhere" } as never)),
+    },
     GUARDED: { guard: "askTheWorld", actions: "count" },
     LATER: { actions: "count" },
     TELL: {
