@@ -224,7 +224,7 @@ function toEffects(
       if (typeof delay !== "number" || !Number.isFinite(delay) || delay > MAX_DELAY) {
         throw new Unsupported(
           place,
-          `a delay of ${JSON.stringify(delay) ?? String(delay)} is no time to wait`,
+          `a delay of ${typeof delay === "number" ? delay : JSON.stringify(delay)} is no time to wait`,
           "Give a finite number of milliseconds, at most a hundred years.",
         );
       }

@@ -235,6 +235,24 @@ describe("the kitchen", () => {
     expect(await jobsOf(id)).toEqual([]);
   });
 
+  it("asked again for what it has finished reports it again, and bakes nothing twice", async () => {
+    while ((await call("staff", "POST", "/kitchen/finish-next")).status === 200);
+    const id = await confirmedOrder();
+    expect((await call("staff", "POST", "/kitchen/finish-next")).body).toMatchObject({
+      order: `orders/${id}`,
+    });
+    await waitsIn("delivery", id);
+    const readies = async () => {
+      const path = `/orders/${id}/history`;
+      const { body } = await call<{ entries: JournalEntry[] }>("carla", "GET", path);
+      return body.entries.filter(({ event }) => event.type === "PIZZA_READY");
+    };
+    await make(id);
+    const seen = await eventually(readies, (entries) => entries.length === 2);
+    expect(seen.map(({ outcome }) => outcome)).toEqual(["applied", "ignored"]);
+    expect(await jobsOf(id)).toEqual([]);
+  });
+
   it("finishes one job a key, and answers a repeat alike", async () => {
     for (const id of [freshId(), freshId()]) {
       await make(id);

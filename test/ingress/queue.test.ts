@@ -112,6 +112,16 @@ describe("the queue consumer", () => {
     expect(await view("turnstiles", id)).toMatchObject({ state: "locked", seq: 3 });
   });
 
+  it("lets nothing overtake a message that has to wait", async () => {
+    const id = await start("turnstiles");
+    const push = sent(envelope(`turnstiles/${id}`, "PUSH"));
+    const coin = sent(envelope(`turnstiles/${id}`, "COIN"));
+    const { acks, retries } = await deliver([push, coin]);
+    expect(acks).toEqual([]);
+    expect(retries).toHaveLength(2);
+    expect(await view("turnstiles", id)).toMatchObject({ state: "locked", seq: 1 });
+  });
+
   it("buries what services may never send", async () => {
     const id = await start("probes");
     const { letters, retries } = await deliver([sent(envelope(`probes/${id}`, "COUNT"))]);

@@ -1,5 +1,6 @@
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { Store } from "../../src/instance/store.ts";
 import {
   call,
   customer,
@@ -205,6 +206,46 @@ describe("a timer", () => {
       ({ context }) => context["count"] === 2,
     );
     expect(fired.timers).toEqual([]);
+  });
+});
+
+describe("an instance of another deployment", () => {
+  const catalogue = (id: string) =>
+    runInDurableObject(stubOf("probes", id), (_instance, { storage }) =>
+      storage.sql.exec("SELECT name, sql FROM sqlite_master WHERE name = 'record'").toArray(),
+    );
+
+  it.each([
+    [
+      "an older trigger",
+      "DROP TRIGGER record; CREATE TRIGGER record INSTEAD OF INSERT ON happening BEGIN SELECT 1; END",
+    ],
+    ["none at all", "DROP TRIGGER record; DROP VIEW happening"],
+  ])("gets this one's way of recording when it wakes up: %s", async (_, change) => {
+    const id = await start("probes");
+    const current = await catalogue(id);
+    await runInDurableObject(stubOf("probes", id), (_instance, { storage }) => {
+      storage.sql.exec(change);
+    });
+    await evictDurableObject(stubOf("probes", id));
+    expect(await send("probes", id, { type: "COUNT" })).toMatchObject({ body: { seq: 2 } });
+    expect(await history("probes", id)).toHaveLength(2);
+    expect(await catalogue(id)).toEqual(current);
+  });
+
+  it("is brought up to date without a write when nothing has changed", async () => {
+    const id = await start("probes");
+    const statements = await runInDurableObject(stubOf("probes", id), (_instance, { storage }) => {
+      const seen: string[] = [];
+      const exec = storage.sql.exec.bind(storage.sql);
+      const spy = (query: string, ...bindings: unknown[]) => {
+        seen.push(query.slice(0, 6));
+        return exec(query, ...bindings);
+      };
+      new Store({ exec: spy } as unknown as SqlStorage).renewRecording();
+      return seen;
+    });
+    expect(statements).toEqual(["SELECT"]);
   });
 });
 
