@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import type { Secrets } from "../src/cli/secrets.ts";
 import { mintToken, tenant } from "../src/cli/secrets.ts";
-import type { Meter } from "./metered.ts";
+import type { MeterReading } from "./metered.ts";
 import { bundle, startServer } from "./workerd.ts";
 
 export interface Count {
@@ -38,14 +38,14 @@ export async function count(folder: string, secrets: Secrets) {
     if (!response.ok) throw new Error(await response.text());
     await response.body?.cancel();
   };
-  const read = async (): Promise<Meter> => {
+  const read = async (): Promise<MeterReading> => {
     const response = await fetch(`${origin}/meter/${encodeURIComponent(`${tenant}/orders/${id}`)}`);
-    return (await response.json()) as Meter;
+    return (await response.json()) as MeterReading;
   };
   const settle = () => new Promise((resolve) => setTimeout(resolve, 50));
 
   const counts: Count[] = [];
-  let before: Meter = { rowsWritten: 0, alarmsSet: 0, commits: 0, databaseBytes: 0 };
+  let before: MeterReading = { rowsWritten: 0, alarmsSet: 0, commits: 0, databaseBytes: 0 };
   const measure = async (what: string, path: string, body: unknown) => {
     await post(path, body);
     await settle();

@@ -1,5 +1,6 @@
 import { workflows } from "../machines/index.ts";
 import { durachart, type DurachartEnv } from "../src/index.ts";
+import { attachMeter, type Meter } from "./meter.ts";
 
 const app = durachart({ workflows });
 
@@ -7,10 +8,7 @@ const app = durachart({ workflows });
 const queue = { send: () => Promise.resolve() };
 const queues = { KITCHEN_QUEUE: queue, DELIVERY_QUEUE: queue, ORDERLOG_QUEUE: queue };
 
-export interface Meter {
-  rowsWritten: number;
-  alarmsSet: number;
-  commits: number;
+export interface MeterReading extends Meter {
   databaseBytes: number;
 }
 
@@ -24,38 +22,9 @@ export class Instance extends app.Instance {
     this.#meter = meter;
   }
 
-  readMeter(): Meter {
-    return this.#meter();
+  readMeter(): MeterReading {
+    return { ...this.#meter(), databaseBytes: this.ctx.storage.sql.databaseSize };
   }
-}
-
-function attachMeter(storage: DurableObjectStorage): () => Meter {
-  const cursors: { rowsWritten: number }[] = [];
-  let alarmsSet = 0;
-  let commits = 0;
-  const { sql } = storage;
-  const exec = sql.exec.bind(sql);
-  sql.exec = ((query: string, ...bindings: unknown[]) => {
-    const cursor = exec(query, ...bindings);
-    cursors.push(cursor);
-    return cursor;
-  }) as typeof sql.exec;
-  const transactionSync = storage.transactionSync.bind(storage);
-  storage.transactionSync = (closure) => {
-    commits += 1;
-    return transactionSync(closure);
-  };
-  const setAlarm = storage.setAlarm.bind(storage);
-  storage.setAlarm = (time, options) => {
-    alarmsSet += 1;
-    return setAlarm(time, options);
-  };
-  return () => ({
-    rowsWritten: cursors.reduce((sum, cursor) => sum + cursor.rowsWritten, 0),
-    alarmsSet,
-    commits,
-    databaseBytes: sql.databaseSize,
-  });
 }
 
 const METER = "/meter/";
@@ -69,6 +38,8 @@ export default {
     const { pathname } = new URL(request.url);
     if (!pathname.startsWith(METER)) return app.fetch(request, env);
     const stub = env.INSTANCES.getByName(decodeURIComponent(pathname.slice(METER.length)));
-    return Response.json(await (stub as unknown as { readMeter(): Promise<Meter> }).readMeter());
+    return Response.json(
+      await (stub as unknown as { readMeter(): Promise<MeterReading> }).readMeter(),
+    );
   },
 };

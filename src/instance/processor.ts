@@ -1,26 +1,16 @@
-import { canonical } from "../contract/canonical.ts";
-import { isOperator, type Caller } from "../contract/caller.ts";
-import type { ProblemError } from "../contract/problem.ts";
-import { refusal } from "../contract/problem.ts";
+import type { Caller } from "../contract/caller.ts";
+import { ProblemError, refusal } from "../contract/problem.ts";
 import type { IncomingEvent, SendRequest, StartRequest } from "../contract/requests.ts";
 import type { Outcome } from "../contract/view.ts";
-import { guardsOf } from "../kernel/allowed.ts";
 import { timerDue, type Timer } from "../kernel/effects.ts";
 import { Quarantined } from "../kernel/errors.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
-import {
-  begin,
-  describe,
-  settlementEvent,
-  step,
-  type Settlement,
-  type Step,
-} from "../kernel/step.ts";
+import { begin, settlementEvent, step, type Settlement } from "../kernel/step.ts";
 import type { AlarmClock } from "./alarm-clock.ts";
+import { decide, isSameEvent, type Decision } from "./decide.ts";
 import { load, nextDue, type Live } from "./live.ts";
 import { keepTimers, record, type Happening } from "./recorder.ts";
 import type { EffectRow, JournalRow, Store } from "./store.ts";
-import { allowedFor } from "./view.ts";
 
 /** Tries of a timer or a result that the chart throws on, before a person is needed. */
 const MAX_INTERNAL_TRIES = 5;
@@ -35,12 +25,6 @@ export interface SendResult {
   live: Live;
   outcome: Outcome;
   first?: { outcome: Outcome; seq: number };
-}
-
-/** What is to be recorded of an event; no step where it is ignored. */
-interface Decision {
-  happening: Happening;
-  next: Step | null;
 }
 
 /**
@@ -251,36 +235,14 @@ export class Processor {
     });
   }
 
-  /** What an event would do, nothing written yet. @throws ProblemError forbidden, event-not-allowed */
+  /** As `decide`; what threw may have altered the context in place: what is stored is the truth. */
   #decide(live: Live, event: IncomingEvent, caller: Caller): Decision {
-    const { workflow, machine, identity } = live;
-    authorise(workflow, event.type, caller);
-    const { type, data } = event;
-    let next: Step;
     try {
-      next = step(workflow.machine, machine, data === undefined ? { type } : { type, data });
+      return decide(live, event, caller);
     } catch (error) {
-      // What threw may have altered the context in place: what is stored is the truth.
-      this.#live = undefined;
+      if (!(error instanceof ProblemError)) this.#live = undefined;
       throw error;
     }
-    const happening = { type, data, by: caller.subject };
-    if (next.taken) return { happening: { ...happening, outcome: "applied" }, next };
-    if (workflow.events?.[type]?.otherwise === "ignore") {
-      return { happening: { ...happening, outcome: "ignored" }, next: null };
-    }
-    const allowed = allowedFor(live, caller);
-    const guards = guardsOf(machine.snapshot._nodes, type);
-    const why =
-      guards.length === 0
-        ? `does not take "${type}"`
-        : `takes "${type}" only if ${guards.join(" or ")}, and it is not so`;
-    const names = allowed.map((possible) => possible.type).join(", ") || "none";
-    throw refusal(
-      "event-not-allowed",
-      `${identity.workflow}/${identity.id} is in ${describe(machine.snapshot)}, which ${why}. Allowed now: ${names}.`,
-      { allowed, state: machine.snapshot.value },
-    );
   }
 
   #postponeTimer(timer: Timer, error: unknown, now: number): void {
@@ -330,16 +292,6 @@ export function notFound(workflow: string, id: string): ProblemError {
   return refusal("not-found", `There is no ${workflow}/${id}. Start it first.`);
 }
 
-function authorise(workflow: RegisteredWorkflow, type: string, caller: Caller): void {
-  if (isOperator(caller)) return;
-  const from = workflow.events?.[type]?.from ?? [];
-  if (caller.roles.some((role) => from.includes(role))) return;
-  throw refusal(
-    "forbidden",
-    `"${type}" is for ${[...from, "operator"].join(" or ")}; you are ${caller.roles.join(", ") || "nobody"}.`,
-  );
-}
-
 function earliest(timers: readonly Timer[], now: number): Timer | undefined {
   let found: Timer | undefined;
   for (const timer of timers) {
@@ -347,12 +299,6 @@ function earliest(timers: readonly Timer[], now: number): Timer | undefined {
     if (found === undefined || timer.at < found.at) found = timer;
   }
   return found;
-}
-
-function isSameEvent({ type, data }: JournalRow, event: IncomingEvent): boolean {
-  // As it was stored: a schema may have made of the data what JSON writes differently.
-  const stored = (text: string | undefined | null): string => canonical(JSON.parse(text ?? "null"));
-  return type === event.type && stored(data) === stored(JSON.stringify(event.data));
 }
 
 /** Full jitter over 1, 2, 4, 8 … seconds. */

@@ -2,7 +2,7 @@ import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "c
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { TerminalError } from "../../src/index.ts";
 import type { EffectContext } from "../../src/kernel/workflow.ts";
-import { eventually, history, send, start, stubOf, view } from "../support/client.ts";
+import { eventually, history, send, setTime, start, stubOf, view } from "../support/client.ts";
 import { world } from "../support/probe.ts";
 
 const second = 1_000;
@@ -16,11 +16,6 @@ afterEach(() => {
   vi.useRealTimers();
   vi.restoreAllMocks();
 });
-
-const setTime = (milliseconds: number) => {
-  vi.useFakeTimers({ toFake: ["Date"] });
-  vi.setSystemTime(milliseconds);
-};
 
 const inState = (state: string) => (found: { state: unknown }) => found.state === state;
 

@@ -1,35 +1,17 @@
 import { runInDurableObject } from "cloudflare:test";
 import { describe, expect, it } from "vitest";
+import { attachMeter } from "../../bench/meter.ts";
 import { eventually, send, start, stubOf, view } from "../support/client.ts";
 
 /** Counts what the object writes from now on: rows, one for each alarm, and transactions. */
 async function meter(id: string): Promise<() => { rows: number; commits: number }> {
-  const cursors: { rowsWritten: number }[] = [];
-  let alarms = 0;
-  let commits = 0;
-  await runInDurableObject(stubOf("orders", id), (_instance, { storage }) => {
-    const { sql } = storage;
-    const exec = sql.exec.bind(sql);
-    sql.exec = ((query: string, ...bindings: unknown[]) => {
-      const cursor = exec(query, ...bindings);
-      cursors.push(cursor);
-      return cursor;
-    }) as typeof sql.exec;
-    const transactionSync = storage.transactionSync.bind(storage);
-    storage.transactionSync = (closure) => {
-      commits += 1;
-      return transactionSync(closure);
-    };
-    const setAlarm = storage.setAlarm.bind(storage);
-    storage.setAlarm = (time, options) => {
-      alarms += 1;
-      return setAlarm(time, options);
-    };
-  });
-  return () => ({
-    rows: alarms + cursors.reduce((sum, { rowsWritten }) => sum + rowsWritten, 0),
-    commits,
-  });
+  const { read } = await runInDurableObject(stubOf("orders", id), (_instance, { storage }) => ({
+    read: attachMeter(storage),
+  }));
+  return () => {
+    const { rowsWritten, alarmsSet, commits } = read();
+    return { rows: rowsWritten + alarmsSet, commits };
+  };
 }
 
 const addPizza = { type: "ADD_PIZZA", data: { id: "p1", pizza: "mango-tango" } };

@@ -7,6 +7,7 @@ import {
   eventually,
   history,
   send,
+  setTime,
   service,
   start,
   stubOf,
@@ -24,12 +25,6 @@ beforeEach(() => {
 afterEach(() => {
   vi.useRealTimers();
 });
-
-/** Moves the clock of the object; real alarms stay where they are, the test rings them. */
-const setTime = (milliseconds: number) => {
-  vi.useFakeTimers({ toFake: ["Date"] });
-  vi.setSystemTime(milliseconds);
-};
 
 const alarmOf = (workflow: string, id: string) =>
   runInDurableObject(stubOf(workflow, id), (_instance, { storage }) => storage.getAlarm());

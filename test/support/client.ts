@@ -1,5 +1,6 @@
 import { importJWK, SignJWT, type JWK } from "jose";
 import { env, exports } from "cloudflare:workers";
+import { vi } from "vitest";
 import type { Caller } from "../../src/contract/caller.ts";
 import { objectName } from "../../src/contract/address.ts";
 import type { EventReply, JournalEntry, View } from "../../src/index.ts";
@@ -113,4 +114,10 @@ export async function history(workflow: string, id: string): Promise<JournalEntr
   const path = `/${workflow}/${id}/history?limit=1000`;
   const { body } = await call<{ entries: JournalEntry[] }>("GET", path);
   return body.entries;
+}
+
+/** Moves the clock, the objects' too; real alarms stay where they are, the test rings them. */
+export function setTime(milliseconds: number): void {
+  vi.useFakeTimers({ toFake: ["Date"] });
+  vi.setSystemTime(milliseconds);
 }
