@@ -38,7 +38,10 @@ export class Instances {
   /** Without a dedupe key a call that broke off is not repeated: it may have been applied. */
   send(request: SendRequest): Promise<SendReply> {
     const isRepeatable = request.dedupe !== undefined;
-    return this.#call(request, isRepeatable, (stub) => stub.send(request) as Promise<SendReply>);
+    return this.#call(request, isRepeatable, async (stub): Promise<SendReply> => {
+      const answer = await stub.send(JSON.stringify(request));
+      return typeof answer === "string" ? { ok: true, json: answer } : answer;
+    });
   }
 
   get(request: InstanceRequest): Promise<GetReply> {

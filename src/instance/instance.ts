@@ -8,7 +8,6 @@ import type {
   HistoryReply,
   HistoryRequest,
   InstanceRequest,
-  SendReply,
   SendRequest,
   StartReply,
   StartRequest,
@@ -73,11 +72,17 @@ export function instanceClass(workflows: ReadonlyMap<string, RegisteredWorkflow>
       });
     }
 
-    send(request: SendRequest): SendReply {
+    /**
+     * The busiest call: both ways as one JSON text, which crosses cheaper than objects do.
+     *
+     * @param json of a `SendRequest`
+     * @returns JSON of an `EventReply`, or a problem
+     */
+    send(json: string): string | { ok: false; problem: Problem } {
+      const request = JSON.parse(json) as SendRequest;
       return this.#answer(request, (caller) => {
         const { live, outcome, first } = this.#processor.send(request, Date.now());
-        const more = first === undefined ? { outcome } : { outcome, first };
-        return { ok: true, json: viewText(live, caller, more) };
+        return viewText(live, caller, first === undefined ? { outcome } : { outcome, first });
       });
     }
 
