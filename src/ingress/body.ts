@@ -45,30 +45,32 @@ export function parseJson(text: string): unknown {
 
 /** @throws ProblemError invalid-body where it is too deep or names a prototype */
 export function checkShape(root: unknown): void {
-  const pending: { value: unknown; path: string; depth: number }[] = [
-    { value: root, path: "", depth: 0 },
-  ];
-  for (let place = pending.pop(); place !== undefined; place = pending.pop()) {
-    const { value, path, depth } = place;
-    if (typeof value !== "object" || value === null) continue;
-    if (depth >= MAX_DEPTH) {
-      // The whole path of a bomb would be one itself.
-      const field = path.slice(0, 60);
-      throw refusal("invalid-body", `"${field}…" is nested deeper than ${MAX_DEPTH}.`, {
-        field,
-      });
-    }
-    for (const key of Object.keys(value)) {
-      const member = path === "" ? key : `${path}.${key}`;
-      if (POISONOUS.has(key)) {
-        throw refusal("invalid-body", `The field "${member}" is not allowed.`, {
-          field: member,
-        });
-      }
-      const inner = (value as Record<string, unknown>)[key];
-      if (typeof inner === "object") pending.push({ value: inner, path: member, depth: depth + 1 });
-    }
+  const bad = findBadShape(root, 0);
+  if (bad === null) return;
+  // The whole path of a bomb would be one itself.
+  const path = bad.path.toReversed().join(".");
+  const field = path.length > 200 ? `${path.slice(0, 60)}…` : path;
+  const detail = bad.isTooDeep
+    ? `"${field}" is nested deeper than ${MAX_DEPTH}.`
+    : `The field "${field}" is not allowed.`;
+  throw refusal("invalid-body", detail, { field });
+}
+
+/** The path, innermost key first, of what must not be; it is gathered only where something is found. */
+function findBadShape(
+  value: unknown,
+  depth: number,
+): { path: string[]; isTooDeep: boolean } | null {
+  if (typeof value !== "object" || value === null) return null;
+  if (depth >= MAX_DEPTH) return { path: [], isTooDeep: true };
+  for (const key of Object.keys(value)) {
+    if (POISONOUS.has(key)) return { path: [key], isTooDeep: false };
+    const found = findBadShape((value as Record<string, unknown>)[key], depth + 1);
+    if (found === null) continue;
+    found.path.push(key);
+    return found;
   }
+  return null;
 }
 
 /** The media type without parameters, in lower case. */

@@ -1,4 +1,5 @@
-const MAX_PATH = 2_000;
+/** What is nested deeper is circular, or could not be sent or stored anyway. */
+const MAX_DEPTH = 500;
 
 /**
  * The path of the first value inside `value` that JSON would change or drop without a word (Date,
@@ -6,37 +7,43 @@ const MAX_PATH = 2_000;
  * undefined are fine: they are simply absent afterwards.
  */
 export function findUnserialisable(value: unknown, path: string): string | null {
-  // What is nested so deep is circular, or can't be sent or stored anyway.
-  if (path.length > MAX_PATH) return `${path.slice(0, 60)}… (nested too deep)`;
+  const found = find(value, 0);
+  return found === null ? null : path + found;
+}
+
+/** The rest of the path. It is put together only where something is found: this runs on every event. */
+function find(value: unknown, depth: number): string | null {
   switch (typeof value) {
     case "string":
     case "boolean":
       return null;
     case "number":
-      return Number.isFinite(value) ? null : `${path} (${value})`;
+      return Number.isFinite(value) ? null : ` (${value})`;
     case "object":
-      return value === null ? null : findInObject(value, path);
+      return value === null ? null : findInObject(value, depth);
     default:
-      return `${path} (${typeof value})`;
+      return ` (${typeof value})`;
   }
 }
 
-function findInObject(value: object, path: string): string | null {
+function findInObject(value: object, depth: number): string | null {
+  if (depth > MAX_DEPTH) return " (nested too deep)";
   if (Array.isArray(value)) {
-    for (const [index, item] of value.entries()) {
-      const found = findUnserialisable(item, `${path}[${index}]`);
-      if (found !== null) return found;
+    for (let index = 0; index < value.length; index++) {
+      const found = find(value[index], depth + 1);
+      if (found !== null) return `[${index}]${found}`;
     }
     return null;
   }
   const prototype: unknown = Object.getPrototypeOf(value);
   if (prototype !== Object.prototype && prototype !== null) {
-    return `${path} (${value.constructor?.name ?? "object"})`;
+    return ` (${value.constructor?.name ?? "object"})`;
   }
-  for (const [key, item] of Object.entries(value)) {
+  for (const key of Object.keys(value)) {
+    const item = (value as Record<string, unknown>)[key];
     if (item === undefined) continue;
-    const found = findUnserialisable(item, `${path}.${key}`);
-    if (found !== null) return found;
+    const found = find(item, depth + 1);
+    if (found !== null) return `.${key}${found}`;
   }
   return null;
 }
