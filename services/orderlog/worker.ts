@@ -6,6 +6,7 @@ import { openEnvelope, type DeadLetter } from "../../src/ingress/queue.ts";
 import { errorResponse } from "../../src/ingress/respond.ts";
 import { authenticate, type TokenSettings } from "../../src/ingress/token.ts";
 import { validate } from "../../src/ingress/validate.ts";
+import { requireStaff } from "../staff.ts";
 import { append, fileLetters, readLetters, readLog, type Letter, type LogEntry } from "./log.ts";
 
 interface Env extends TokenSettings {
@@ -37,9 +38,7 @@ const guarded =
   (handle: (request: IRequest, caller: Caller, env: Env) => Promise<Response>) =>
   async (request: IRequest, env: Env): Promise<Response> => {
     const caller = await authenticate(request, env);
-    if (!caller.roles.some((role) => role === "service" || role === "operator")) {
-      throw refusal("forbidden", "The order log is for services and operators.");
-    }
+    requireStaff(caller, "order log");
     return handle(request, caller, env);
   };
 

@@ -98,7 +98,8 @@ export function stationClass(vocabulary: StationVocabulary) {
         if (type === vocabulary.takes) this.#take(order, data, now);
         if (type === vocabulary.cancels) this.#cancel(order, now);
       });
-      this.ctx.waitUntil(this.#flush());
+      // Few deliveries are answered with a report; the others have nothing to send.
+      if (this.#oldest() !== undefined) this.ctx.waitUntil(this.#flush());
     }
 
     pending(): Job[] {

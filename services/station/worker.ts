@@ -9,6 +9,7 @@ import { errorResponse, problemResponse } from "../../src/ingress/respond.ts";
 import { authenticate, type TokenSettings } from "../../src/ingress/token.ts";
 import { validate } from "../../src/ingress/validate.ts";
 import type { ReceivedEvent } from "../../src/ingress/cloudevent.ts";
+import { requireStaff } from "../staff.ts";
 import {
   stationClass,
   type Delivery,
@@ -41,9 +42,7 @@ export function stationWorker(vocabulary: StationVocabulary) {
     async (incoming: IRequest, env: Env): Promise<Response> => {
       const request = incoming as unknown as Request;
       const caller = await authenticate(request, env);
-      if (!caller.roles.some((role) => role === "service" || role === "operator")) {
-        throw refusal("forbidden", `The ${vocabulary.name} is for services and operators.`);
-      }
+      requireStaff(caller, vocabulary.name);
       return handle(request, caller, env);
     };
 

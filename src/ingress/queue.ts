@@ -4,6 +4,7 @@ import { problem, ProblemError, type Problem } from "../contract/problem.ts";
 import { checkShape } from "./body.ts";
 import { checkCloudEvent, type ReceivedEvent } from "./cloudevent.ts";
 import { validate } from "./validate.ts";
+import { jurisdiction } from "./jurisdiction.ts";
 
 /** What can't be delivered ends here, with its reason. */
 export interface DeadLetter {
@@ -15,7 +16,7 @@ export interface DeadLetter {
 
 const envelope = v.object({
   tenant: v.pipe(v.string(), v.minLength(1), v.maxLength(100)),
-  jurisdiction: v.optional(v.picklist(["eu", "fedramp", "fedramp-high", "us"])),
+  jurisdiction,
   event: v.record(v.string(), v.unknown()),
 });
 

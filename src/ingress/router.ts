@@ -25,7 +25,7 @@ export function createRouter(workflows: Workflows) {
       const workflow = workflows.get(key);
       if (workflow === undefined) throw refusal("not-found", `There is no workflow "${key}".`);
       return handle({
-        request: request,
+        request,
         caller,
         workflow,
         id,
@@ -47,7 +47,7 @@ export function createRouter(workflows: Workflows) {
     .post("/:workflow/:id/events", visit(send))
     .get("/:workflow/:id", visit(view))
     .post("/events", (request: IRequest, env: IngressEnv) =>
-      webhook(request as unknown as Request, workflows, new Instances(env.INSTANCES), env),
+      webhook(request, workflows, new Instances(env.INSTANCES), env),
     )
     .get("/healthz", () => Response.json({ status: "ok" }))
     .all("/healthz", only("GET"))
@@ -61,7 +61,7 @@ export function createRouter(workflows: Workflows) {
     .all("/:workflow/:id/history", only("GET"))
     .all("/:workflow/:id/stream", only("GET"))
     .all("*", async (request: IRequest, env: IngressEnv) => {
-      await authenticate(request as unknown as Request, env);
+      await authenticate(request, env);
       throw refusal("not-found", `There is nothing at ${new URL(request.url).pathname}.`);
     });
 }

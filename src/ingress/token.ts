@@ -2,6 +2,7 @@ import { createLocalJWKSet, jwtVerify, type JSONWebKeySet, type JWTPayload } fro
 import * as v from "valibot";
 import type { Caller } from "../contract/caller.ts";
 import { refusal } from "../contract/problem.ts";
+import { jurisdiction } from "./jurisdiction.ts";
 
 /** Without these nobody gets in. */
 export interface TokenSettings {
@@ -19,7 +20,7 @@ const claims = v.object({
   sub: v.pipe(v.string(), v.minLength(1), v.maxLength(200)),
   exp: v.number(),
   tenant: v.pipe(v.string(), v.regex(/^[A-Za-z0-9._~-]{1,100}$/)),
-  jurisdiction: v.optional(v.picklist(["eu", "fedramp", "fedramp-high", "us"])),
+  jurisdiction,
   roles: v.array(v.pipe(v.string(), v.minLength(1), v.maxLength(50))),
 });
 

@@ -3,6 +3,7 @@ import * as v from "valibot";
 import type { Caller } from "../contract/caller.ts";
 import { refusal } from "../contract/problem.ts";
 import { signedContent } from "./signed-content.ts";
+import { jurisdiction } from "./jurisdiction.ts";
 
 export interface WebhookSettings {
   /** Who may post to /events: a JSON list of senders, a secret of the deployment. */
@@ -16,7 +17,7 @@ const senders = v.array(
   v.strictObject({
     name: v.pipe(v.string(), v.minLength(1)),
     tenant: v.pipe(v.string(), v.minLength(1)),
-    jurisdiction: v.optional(v.picklist(["eu", "fedramp", "fedramp-high", "us"])),
+    jurisdiction,
     roles: v.array(v.string()),
     /** `whsec_` and base64; several while they are being rotated. */
     secrets: v.array(v.pipe(v.string(), v.startsWith("whsec_"))),

@@ -1,5 +1,3 @@
-import type { Changes } from "../contract/view.ts";
-
 /**
  * A context as JSON text, key by key: what is needed to store it, and to see what a step changed
  * even where the chart has altered a value in place.
@@ -36,14 +34,4 @@ export function changesText(
   const status = before?.status === after.status ? "" : `"status":${JSON.stringify(after.status)}`;
   if (set === "" && unset.length === 0) return `{${status}}`;
   return `{${status && `${status},`}"context":{"set":{${set}},"unset":${JSON.stringify(unset)}}}`;
-}
-
-/** The state of a context after `changes`. */
-export function applyChanges(
-  context: Record<string, unknown>,
-  changes: Changes,
-): Record<string, unknown> {
-  const next = { ...context, ...changes.context?.set };
-  for (const key of changes.context?.unset ?? []) delete next[key];
-  return next;
 }

@@ -1,8 +1,15 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { applyChanges, changesText, contextTexts, joinContext } from "../../src/kernel/changes.ts";
+import { changesText, contextTexts, joinContext } from "../../src/kernel/changes.ts";
 import { findUnserialisable } from "../../src/kernel/json.ts";
 import type { Changes } from "../../src/contract/view.ts";
+
+/** The state of a context after `changes`. */
+function applyChanges(context: Record<string, unknown>, changes: Changes): Record<string, unknown> {
+  const next = { ...context, ...changes.context?.set };
+  for (const key of changes.context?.unset ?? []) delete next[key];
+  return next;
+}
 
 const context = fc.dictionary(
   fc.string().filter((key) => key !== "__proto__"),
