@@ -4,6 +4,7 @@ import { orderMachine } from "../../machines/order/machine.ts";
 import { orderEvents } from "../../machines/order/events.ts";
 import { allNodes } from "../../src/kernel/allowed.ts";
 import { Driver } from "../support/drive.ts";
+import { SEED } from "../support/seed.ts";
 
 type Move = string | { type: string; data: unknown };
 const add = (id: string): Move => ({ type: "ADD_PIZZA", data: { id, pizza: "mango-tango" } });
@@ -256,8 +257,9 @@ describe("the order's chart", () => {
 describe("any history of an order", () => {
   const moves: Move[] = [
     ...["p1", "p2", "p3"].flatMap((id) => [add(id), remove(id)]),
-    ...["CONFIRM_PIZZA", "RETRY", "PIZZA_IN_OVEN", "PIZZA_READY", "PIZZA_DELIVERED"],
-    ...[failed, lost, ACTOR_DONE, ACTOR_FAILED],
+    // In the order of a good day: what makes sense next is what comes next.
+    ...["CONFIRM_PIZZA", "RETRY", ACTOR_DONE, "PIZZA_IN_OVEN", "PIZZA_READY", "PIZZA_DELIVERED"],
+    ...[failed, lost, ACTOR_FAILED],
   ];
   const endings: Move[] = ["CANCEL_ORDER", TIME_PASSES];
   /** Mostly something that makes sense where it comes, so that histories get far; now and then anything. */
@@ -314,7 +316,7 @@ describe("any history of an order", () => {
           if (!order.settle(error)) order.fireNextTimer();
         }
       }),
-      { numRuns: 1_000 },
+      { numRuns: 1_000, seed: SEED },
     );
   });
 
