@@ -1,5 +1,7 @@
+import * as fc from "fast-check";
+
 /**
- * The seed of all random histories. The same on every run, so that CI never rolls dice; another one is
- * tried with `DURACHART_SEED=<number> npx vitest run --project node`. A failure prints its own seed.
+ * The seed of all random histories: the same on every run, so that CI never rolls dice. Another is
+ * tried with `DURACHART_SEED=<number> npx vitest run --project node`. A failure prints its own.
  */
-export const SEED = Number(process.env["DURACHART_SEED"] ?? 20_261_122);
+fc.configureGlobal({ seed: Number(process.env["DURACHART_SEED"] ?? 20_261_122) });
