@@ -1,3 +1,5 @@
+import { Destination } from "./egress/destination.ts";
+import type { Destinations } from "./egress/leave.ts";
 import { deliverCloudEvent } from "./ingress/deliver.ts";
 import { entrypointClass } from "./ingress/entrypoint.ts";
 import { Instances } from "./ingress/instances.ts";
@@ -34,26 +36,32 @@ export interface DurachartEnv extends IngressEnv {
  * @example
  * const app = durachart({ workflows });
  * export default app;
- * export const { Instance, WorkflowsEntrypoint } = app;
+ * export const { Instance, Destination, WorkflowsEntrypoint } = app;
  *
- * @returns the Worker's handlers; `Instance`, the Durable Object class to bind as INSTANCES; and
+ * @returns the Worker's handlers; `Instance`, the Durable Object class to bind as INSTANCES;
+ *   `Destination`, the one to bind as DESTINATIONS where there are `destinations`; and
  *   `WorkflowsEntrypoint`, with `start`, `send` and `get` for callers by service binding
  * @throws Unsupported where a chart can't run durably, naming the state and the remedy
  */
 export function durachart<const Definitions extends Workflows>(options: {
   workflows: Definitions;
+  /** Limits, across all instances, of what the workflows' effects name as their `destination`. */
+  destinations?: Destinations;
 }) {
   const workflows = registerWorkflows(options.workflows);
+  for (const { warnings } of workflows.values()) for (const one of warnings) console.warn(one);
   const router = createRouter(workflows);
   return {
     fetch: (request: Request, env: DurachartEnv): Promise<Response> => router.fetch(request, env),
     queue: (batch: MessageBatch, env: DurachartEnv): Promise<void> =>
       consume(batch, env.DEAD_LETTERS, async (caller, event) => {
         const instances = new Instances(env.INSTANCES);
-        const reply = await deliverCloudEvent(workflows, instances, caller, event);
+        const brokered = { brokered: true };
+        const reply = await deliverCloudEvent(workflows, instances, caller, event, brokered);
         return reply.ok ? null : reply.problem;
       }),
-    Instance: instanceClass(workflows),
+    Instance: instanceClass(workflows, options.destinations),
+    Destination,
     WorkflowsEntrypoint: entrypointClass<Definitions>(workflows),
   };
 }

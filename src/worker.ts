@@ -4,4 +4,4 @@ import { durachart } from "./index.ts";
 const app = durachart({ workflows });
 
 export default app;
-export const { Instance, WorkflowsEntrypoint } = app;
+export const { Instance, Destination, WorkflowsEntrypoint } = app;

@@ -30,5 +30,7 @@ export const orderEffects: EffectsOf<typeof orderMachine, OrderBindings> = {
     cancelAtDelivery: (_params, { env, publish }) =>
       publish(env.DELIVERY_QUEUE, { type: "CANCEL_DELIVERY", data: {} }),
   },
-  emitted: ({ type, ...data }, { env, publish }) => publish(env.ORDERLOG_QUEUE, { type, data }),
+  routes: {
+    orderlog: ({ type, ...data }, { env, publish }) => publish(env.ORDERLOG_QUEUE, { type, data }),
+  },
 };

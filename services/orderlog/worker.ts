@@ -5,7 +5,7 @@ import { ProblemError, refusal } from "../../src/contract/problem.ts";
 import { openEnvelope, type DeadLetter } from "../../src/ingress/queue.ts";
 import { errorResponse } from "../../src/ingress/respond.ts";
 import { authenticate, type TokenSettings } from "../../src/ingress/token.ts";
-import { validate } from "../../src/ingress/validate.ts";
+import { validate } from "../../src/instance/validate.ts";
 import { requireStaff } from "../staff.ts";
 import { append, fileLetters, readLetters, readLog, type Letter, type LogEntry } from "./log.ts";
 

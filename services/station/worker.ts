@@ -7,7 +7,7 @@ import { idempotencyKey } from "../../src/ingress/idempotency.ts";
 import { consume } from "../../src/ingress/queue.ts";
 import { errorResponse, problemResponse } from "../../src/ingress/respond.ts";
 import { authenticate, type TokenSettings } from "../../src/ingress/token.ts";
-import { validate } from "../../src/ingress/validate.ts";
+import { validate } from "../../src/instance/validate.ts";
 import type { ReceivedEvent } from "../../src/ingress/cloudevent.ts";
 import { requireStaff } from "../staff.ts";
 import {

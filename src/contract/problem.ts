@@ -9,6 +9,7 @@ export interface Problem {
 
 const problems = {
   "not-found": [404, "Not found"],
+  "unknown-workflow": [422, "There is no such workflow"],
   "method-not-allowed": [405, "Method not allowed"],
   unauthenticated: [401, "Credentials are missing or wrong"],
   forbidden: [403, "Not allowed for you"],
@@ -29,6 +30,8 @@ const problems = {
   unsupported: [422, "The chart asks for what can't run durably"],
   "step-failed": [422, "The chart failed on this event"],
   "state-too-large": [422, "The state would become too large"],
+  "too-many-deferred": [429, "Too many deferred events"],
+  "too-many-hops": [508, "Instances answer each other without end"],
   quarantined: [409, "The stored state doesn't fit this deployment"],
   overloaded: [503, "Overloaded"],
   "not-configured": [503, "The service is not configured"],

@@ -20,13 +20,44 @@ export interface StartRequest extends InstanceRequest {
   event?: IncomingEvent;
   /** Of the body as it was sent: a repeated start must be the same one. */
   fingerprint: string;
+  /** The instance that starts this one and waits for its outcome. */
+  parent?: ParentLink;
+  hops?: number;
+}
+
+/** An actor of an instance that is another instance: where the outcome goes. */
+export interface ParentLink {
+  workflow: string;
+  id: string;
+  key: number;
+  epoch: number;
 }
 
 export interface SendRequest extends InstanceRequest {
   event: IncomingEvent;
   /** What a repeat is known by. The same key with another event is refused. */
   dedupe?: string;
+  /** It came over a queue: its sender waits for no answer, and can't be told of a bad moment. */
+  brokered?: boolean;
+  /** How many instances it has passed through. */
+  hops?: number;
 }
+
+/** How another instance came to its end. */
+export type Ending = { output: unknown } | { error: { name: string; message: string } };
+
+/** What one instance sends another; not yet checked against the workflow's schemas. */
+export type Letter = InstanceRequest & { hops: number } & (
+    | {
+        kind: "start";
+        input: unknown;
+        event?: { type: string; data?: unknown };
+        fingerprint: string;
+        parent?: ParentLink;
+      }
+    | { kind: "send"; event: { type: string; data?: unknown }; dedupe: string }
+    | { kind: "outcome"; of: ParentLink; ending: Ending }
+  );
 
 export interface HistoryRequest extends InstanceRequest {
   /** Entries with a larger seq. */
@@ -46,6 +77,7 @@ export type Reply<Value, More = object> =
 type Json<Value> = string & { readonly of?: Value };
 
 export type StartReply = Reply<View, { created: boolean }>;
-export type SendReply = Reply<EventReply>;
+/** `deferred`: it is kept, not yet applied. */
+export type SendReply = Reply<EventReply, { deferred?: true }>;
 export type GetReply = Reply<View>;
 export type HistoryReply = Reply<JournalEntry[], { next: number | null }>;

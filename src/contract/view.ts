@@ -1,12 +1,12 @@
 import type { StateValue } from "xstate";
 
 /** What has become of an event. */
-export type Outcome = "applied" | "ignored" | "duplicate";
+export type Outcome = "applied" | "ignored" | "duplicate" | "deferred" | "late";
 
 /** Something in an instance that needs a person. */
 export interface Incident {
-  kind: "blocked" | "exhausted";
-  /** The timer, actor or message that is stuck. */
+  kind: "blocked" | "exhausted" | "looping";
+  /** The timer, actor or message that is stuck; the limit that stopped a loop. */
   what: string;
   error: string;
 }
@@ -19,6 +19,19 @@ export interface Retrying {
   attempt: number;
   nextTry: string;
   error: string;
+}
+
+/** An actor of the chart's that is alive, or has come to its end in a state that is still active. */
+export interface ActorView {
+  /** Its own id, after those of the actors above it: `payment/card`. */
+  id: string;
+  /** The name of its logic. */
+  src: string;
+  status: View["status"];
+  /** Of a child machine. */
+  state?: StateValue;
+  /** Where the actor is another instance. */
+  instance?: { workflow: string; id: string };
 }
 
 /** An event type that has a transition now. `depends`: its guards decide, on the event's data. */
@@ -42,8 +55,14 @@ export interface View {
   epoch: number;
   seq: number;
   allowed: AllowedEvent[];
-  /** Deadlines that are running. */
+  actors: ActorView[];
+  /** Events that are kept until the chart has a use for them. */
+  deferred: { type: string; seq: number; until: string }[];
+  /** The next deadlines, at most 20 of the `timerCount` that are running. */
   timers: { event: string; due: string }[];
+  timerCount: number;
+  /** The instance that started this one. */
+  parent?: { workflow: string; id: string };
   retrying: Retrying[];
   incidents: Incident[];
   createdAt: string;
@@ -56,6 +75,8 @@ export interface View {
 export interface Changes {
   status?: View["status"];
   context?: { set: Record<string, unknown>; unset: string[] };
+  /** Child machines and transition logics that are new or changed, by key; null where gone. */
+  actors?: Record<string, unknown>;
 }
 
 /** A journal entry. */
@@ -75,5 +96,13 @@ export interface JournalEntry {
 export interface EventReply extends View {
   outcome: Outcome;
   /** For a duplicate: what became of the first. */
-  first?: { outcome: Outcome; seq: number };
+  first?: FirstAnswer;
+}
+
+/** The answer that a repeated event was given before. */
+export interface FirstAnswer {
+  outcome: Outcome;
+  seq: number;
+  /** Where the history has begun again since. */
+  epoch?: number;
 }

@@ -1,22 +1,19 @@
-import { objectName, subjectOf } from "../contract/address.ts";
+import { objectName, subjectOf, type Address } from "../contract/address.ts";
 import type { Live } from "../instance/live.ts";
 import type { EffectRow } from "../instance/store.ts";
-import type { MachineEvent } from "../kernel/effects.ts";
-import { findUnserialisable } from "../kernel/json.ts";
 import { toErrorData, Unsupported } from "../kernel/errors.ts";
 import type { Settlement } from "../kernel/step.ts";
 import type { EffectContext } from "../kernel/workflow.ts";
-import { findActorLogic, promiseCreator } from "../kernel/xstate.ts";
-import { backoff, LEASE } from "./timing.ts";
+import { askLeave, type Destinations } from "./leave.ts";
+import { sendLetter } from "./neighbours.ts";
+import { letterOf, perform, policyOf } from "./perform.ts";
 import { publish } from "./publish.ts";
-import { isTerminal, TerminalError } from "./terminal-error.ts";
+import { isTerminal } from "./terminal-error.ts";
+import { backoff, LEASE } from "./timing.ts";
 
 const DEFAULT_ATTEMPTS = 5;
 const DEFAULT_TIMEOUT = 60_000;
 const MAX_TIMEOUT = 600_000;
-
-/** Characters of JSON that an actor may answer: it goes into the journal, whose rows have a limit of 2 MB. */
-const MAX_OUTPUT = 500_000;
 
 /** How long a message is tried before it is parked for a person. */
 const EXHAUSTED_AFTER = 24 * 3_600_000;
@@ -27,22 +24,30 @@ export interface Ledger {
   settle(row: EffectRow, result: Settlement, now: number): void;
   finish(key: number): void;
   update(row: EffectRow): void;
+  startWaiting(now: number): void;
 }
 
 /**
- * Runs what was committed: actors, named actions, emitted events. Each at least once: a run that
- * outlives its process is taken over by the alarm when its lease ends.
+ * Runs what was committed: actors, named actions, emitted events, messages to other instances. Each at
+ * least once: a run that outlives its process is taken over by the alarm when its lease ends.
  */
 export class Runner {
   readonly #context: DurableObjectState;
   readonly #env: unknown;
   readonly #ledger: Ledger;
+  readonly #destinations: Destinations;
   readonly #running = new Map<number, AbortController>();
 
-  constructor(context: DurableObjectState, env: unknown, ledger: Ledger) {
+  constructor(
+    context: DurableObjectState,
+    env: unknown,
+    ledger: Ledger,
+    destinations: Destinations,
+  ) {
     this.#context = context;
     this.#env = env;
     this.#ledger = ledger;
+    this.#destinations = destinations;
   }
 
   /** Runs work whose lease was taken when it was written. */
@@ -63,31 +68,30 @@ export class Runner {
       // Read anew each time: what came before may have ended it.
       const live = this.#ledger.current();
       const row = live?.effects.get(key);
-      if (live === undefined || row === undefined || row.due === null || row.due > now) continue;
-      if (this.#running.has(row.key)) {
+      if (live === undefined || row === undefined || row.due > now) continue;
+      if (row.status === "settling") {
+        this.#ledger.settle(row, JSON.parse(row.result!) as Settlement, now);
+      } else if (row.status === "running" && this.#running.has(row.key)) {
         this.#ledger.update({ ...row, due: now + LEASE });
-      } else if (row.result !== null) {
-        this.#ledger.settle(row, JSON.parse(row.result) as Settlement, now);
-      } else if (isSpent(live, row, now)) {
+      } else if (row.status === "running" && isSpent(live, row, now)) {
         // Runs that were lost with their process count too: perhaps they are what killed it.
         this.#giveUp(row, row.error ?? `${row.attempt} runs were lost with their process`, now);
-      } else {
-        const next = { ...row, attempt: row.attempt + 1, due: now + LEASE };
-        this.#ledger.update(next);
-        this.start(live, [next]);
+      } else if (row.status === "running") {
+        this.#ledger.update({ ...row, status: "waiting", due: now });
       }
     }
+    this.#ledger.startWaiting(now);
   }
 
   async #run(live: Live, row: EffectRow): Promise<void> {
     const controller = new AbortController();
     this.#running.set(row.key, controller);
-    let outcome: { output: unknown } | { thrown: unknown };
+    let outcome: { output: unknown } | { thrown: unknown } | { refused: number };
     try {
       // Nothing leaves before what asked for it is on disk.
       await this.#context.storage.sync();
       controller.signal.throwIfAborted();
-      outcome = { output: storable(row, await this.#perform(live, row, controller)) };
+      outcome = await this.#try(live, row, controller);
     } catch (thrown) {
       outcome = { thrown };
     } finally {
@@ -96,15 +100,35 @@ export class Runner {
     const now = Date.now();
     // A lease may have been renewed meanwhile: the row in memory is the true one.
     const held = this.#ledger.current()?.effects.get(row.key);
-    if (held === undefined) return;
-    if ("thrown" in outcome) this.#failed(live, held, outcome.thrown, now);
-    else if (row.kind === "actor") this.#ledger.settle(held, { output: outcome.output }, now);
-    else this.#ledger.finish(row.key);
+    if (held === undefined || held.status !== "running") return;
+    if ("refused" in outcome) {
+      const due = now + outcome.refused;
+      this.#ledger.update({ ...held, status: "waiting", due, attempt: held.attempt - 1 });
+    } else if ("thrown" in outcome) {
+      this.#failed(live, held, outcome.thrown, now);
+    } else if (row.kind === "actor") {
+      this.#ledger.settle(held, { output: outcome.output }, now);
+    } else if (row.kind === "instance") {
+      this.#ledger.update({ ...held, status: "away", due: 0, error: null });
+    } else {
+      this.#ledger.finish(row.key);
+    }
   }
 
-  async #perform(live: Live, row: EffectRow, controller: AbortController): Promise<unknown> {
-    const timeout = Math.min(policyOf(live, row).timeout ?? DEFAULT_TIMEOUT, MAX_TIMEOUT);
-    const context = this.#effectContext(live, row, controller.signal);
+  /** One try, where its destination gives leave; otherwise milliseconds until the next asking. */
+  async #try(
+    live: Live,
+    row: EffectRow,
+    controller: AbortController,
+  ): Promise<{ output: unknown } | { refused: number }> {
+    const policy = policyOf(live.workflow, row);
+    const timeout = Math.min(policy.timeout ?? DEFAULT_TIMEOUT, MAX_TIMEOUT);
+    const leave = await askLeave(this.#env, this.#destinations, {
+      destination: policy.destination,
+      holder: `${effectId(live, row)}#${row.attempt}`,
+      holdFor: timeout,
+    });
+    if ("refused" in leave) return leave;
     let timer: ReturnType<typeof setTimeout> | undefined;
     const aborted = new Promise<never>((_, reject) => {
       controller.signal.addEventListener("abort", () => reject(controller.signal.reason as Error));
@@ -112,10 +136,16 @@ export class Runner {
         controller.abort(new Error(`${row.name} took longer than ${timeout} ms`));
       }, timeout);
     });
+    const letter = letterOf(live, row);
+    const work =
+      letter === null
+        ? perform(live, row, this.#effectContext(live, row, controller.signal))
+        : sendLetter(this.#env, letter);
     try {
-      return await Promise.race([perform(live, row, context), aborted]);
+      return { output: await Promise.race([work, aborted]) };
     } finally {
       clearTimeout(timer);
+      this.#context.waitUntil(leave.giveBack());
     }
   }
 
@@ -126,23 +156,40 @@ export class Runner {
       `${workflow}/${id}: try ${row.attempt} of ${row.kind} ${row.name} failed: ${error.message}`,
     );
     const said = `${error.name}: ${error.message}`;
-    if (isTerminal(thrown) || isSpent(live, row, now)) this.#giveUp(row, said, now, error);
-    else this.#ledger.update({ ...row, due: now + backoff(row.attempt), error: said });
+    if (isTerminal(thrown) || thrown instanceof Unsupported || isSpent(live, row, now)) {
+      this.#giveUp(row, said, now, error);
+      return;
+    }
+    const due = now + backoff(row.attempt, policyOf(live.workflow, row).backoff);
+    this.#ledger.update({ ...row, status: "waiting", due, error: said });
   }
 
   /** An actor fails for the chart; a message is parked for a person. */
   #giveUp(row: EffectRow, said: string, now: number, error = { name: "Error", message: said }) {
-    if (row.kind === "actor") this.#ledger.settle(row, { error }, now);
-    else this.#ledger.update({ ...row, due: null, error: said });
+    if (row.kind === "actor" || row.kind === "instance") this.#ledger.settle(row, { error }, now);
+    else this.#ledger.update({ ...row, status: "parked", error: said });
   }
 
   #effectContext(live: Live, row: EffectRow, signal: AbortSignal): EffectContext<unknown> {
-    const { tenant, workflow, id, epoch, jurisdiction } = live.identity;
+    const { tenant, workflow, id, jurisdiction } = live.identity;
     const address = { tenant, workflow, id };
-    const effect = `${epoch}-${row.key}`;
-    let published = 0;
+    const effect = `${row.epoch}-${row.key}`;
+    // A run that says several things numbers them in the order in which it says them.
+    const numbered = (): (() => string) => {
+      let said = 0;
+      return () => (said++ === 0 ? effect : `${effect}-${said}`);
+    };
+    const [nextMessage, nextLetter] = [numbered(), numbered()];
+    const toInstance = (to: Omit<Address, "tenant">, letter: object) => {
+      const { payload: _, ...neutral } = row;
+      const frame = letterOf(live, { ...neutral, kind: "send", payload: '{"id":""}' })!;
+      const name = `instance:${workflow}/${id}/${nextLetter()}`;
+      const named = { fingerprint: name, dedupe: name };
+      const whole = { ...frame, ...named, ...letter, address: { tenant, ...to } };
+      return sendLetter(this.#env, JSON.parse(JSON.stringify(whole)) as typeof frame);
+    };
     return {
-      id: `${objectName(address)}/${effect}`,
+      id: effectId(live, row),
       instance: address,
       env: this.#env,
       attempt: row.attempt,
@@ -150,78 +197,27 @@ export class Runner {
       publish: (queue, message) =>
         publish(queue, {
           source: `/${subjectOf(address)}`,
-          // A run that publishes twice numbers its messages in the order it makes them.
-          id: published++ === 0 ? effect : `${effect}-${published}`,
+          id: nextMessage(),
           type: message.type,
           data: message.data ?? null,
           time: row.createdAt,
           about: address,
           jurisdiction: (jurisdiction ?? undefined) as DurableObjectJurisdiction | undefined,
         }),
+      start: (to, { id: other, input, event }) =>
+        toInstance({ workflow: to, id: other }, { kind: "start", input, event }),
+      send: (to, other, event) => toInstance({ workflow: to, id: other }, { kind: "send", event }),
     };
   }
+}
+
+/** The same on every repeat, and never given to another effect. */
+function effectId({ identity }: Live, { epoch, key }: EffectRow): string {
+  return `${objectName(identity)}/${epoch}-${key}`;
 }
 
 /** Whether there are no more tries: an actor's are counted, a message's end with its time. */
 function isSpent(live: Live, row: EffectRow, now: number): boolean {
   if (row.kind !== "actor") return now - row.createdAt >= EXHAUSTED_AFTER;
-  return row.attempt >= (policyOf(live, row).attempts ?? DEFAULT_ATTEMPTS);
-}
-
-/** An output as it comes back from storage. @throws TerminalError where it can't be stored: trying again wouldn't help */
-function storable(row: EffectRow, output: unknown): unknown {
-  if (row.kind !== "actor") return null;
-  const found = findUnserialisable(output ?? null, "output");
-  if (found !== null) throw new TerminalError(`${row.name}'s ${found} can't be stored as JSON`);
-  const text = JSON.stringify(output ?? null);
-  if (text.length <= MAX_OUTPUT) return JSON.parse(text) as unknown;
-  throw new TerminalError(
-    `${row.name}'s output has ${text.length} characters; at most ${MAX_OUTPUT}`,
-  );
-}
-
-function policyOf(live: Live, row: EffectRow): { attempts?: number; timeout?: number } {
-  return (row.kind === "actor" ? live.workflow.effects.actors?.[row.name] : undefined) ?? {};
-}
-
-async function perform(live: Live, row: EffectRow, context: EffectContext<unknown>) {
-  const { effects, machine } = live.workflow;
-  const payload: unknown = JSON.parse(row.payload);
-  switch (row.kind) {
-    case "actor": {
-      const { input } = payload as { input: unknown };
-      const provided = effects.actors?.[row.name];
-      if (provided !== undefined) return provided.run({ ...context, input });
-      const logic = findActorLogic(machine, row.name);
-      if (logic === undefined) throw new TerminalError(`The actor "${row.name}" is unknown`);
-      return promiseCreator(logic)({ ...context, input });
-    }
-    case "command": {
-      const provided = effects.actions?.[row.name];
-      if (provided !== undefined) return provided(payload, context);
-      const own: unknown = machine.implementations.actions[row.name];
-      if (typeof own !== "function") throw new TerminalError(`The action "${row.name}" is unknown`);
-      return (own as (context: object, params: unknown) => unknown)(
-        withoutLiveContext(machine.id, row.name, context),
-        payload,
-      );
-    }
-    case "emit":
-      return effects.emitted?.(payload as MachineEvent, context);
-  }
-}
-
-/** A named action runs after the commit, perhaps twice: by then the context may be another. */
-function withoutLiveContext(machine: string, action: string, context: object): object {
-  const refuse = (what: string) => () => {
-    throw new Unsupported(
-      { machine },
-      `the action "${action}" reads ${what}, which is not there after the commit`,
-      "Hand it what it needs as params.",
-    );
-  };
-  return Object.defineProperties(
-    { ...context },
-    { context: { get: refuse("context") }, event: { get: refuse("event") } },
-  );
+  return row.attempt >= (policyOf(live.workflow, row).attempts ?? DEFAULT_ATTEMPTS);
 }

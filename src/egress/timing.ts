@@ -6,8 +6,12 @@ const LONGEST = 3_600_000;
 
 /**
  * Milliseconds to wait before the try after `attempt`: exponential with full jitter, from 1 s up to
- * an hour, so that many instances that failed together don't come back together.
+ * an hour unless said otherwise, so that many instances that failed together don't come back together.
  */
-export function backoff(attempt: number, random: () => number = Math.random): number {
-  return Math.ceil(random() * Math.min(LONGEST, FIRST * 2 ** (attempt - 1)));
+export function backoff(
+  attempt: number,
+  { first = FIRST, longest = LONGEST }: { first?: number; longest?: number } = {},
+  random: () => number = Math.random,
+): number {
+  return Math.ceil(random() * Math.min(longest, first * 2 ** (attempt - 1)));
 }

@@ -5,7 +5,7 @@ import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import type { ReceivedEvent } from "./cloudevent.ts";
 import { dedupeByCloudEvent } from "./idempotency.ts";
 import { addressOf, type Instances } from "./instances.ts";
-import { validateEvent } from "./validate.ts";
+import { validateEvent } from "../instance/validate.ts";
 
 /**
  * Brings a CloudEvent to the instance that its subject names, `{workflow}/{id}`.
@@ -17,6 +17,7 @@ export function deliverCloudEvent(
   instances: Instances,
   caller: Caller,
   received: ReceivedEvent,
+  { brokered = false }: { brokered?: boolean } = {},
 ): Promise<SendReply> {
   const parts = (received.subject ?? "").split("/");
   const [key, id] = parts;
@@ -28,5 +29,5 @@ export function deliverCloudEvent(
   const event = validateEvent(workflow, received.type, received.data);
   const address = addressOf(caller, key, id);
   const dedupe = dedupeByCloudEvent(caller, received);
-  return instances.send({ address, caller, event, dedupe });
+  return instances.send({ address, caller, event, dedupe, brokered });
 }

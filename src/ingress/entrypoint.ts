@@ -10,7 +10,7 @@ import { dedupeByKey } from "./idempotency.ts";
 import { addressOf, Instances } from "./instances.ts";
 import type { IngressEnv } from "./router.ts";
 import { startRequest } from "./start-body.ts";
-import { validateEvent } from "./validate.ts";
+import { validateEvent } from "../instance/validate.ts";
 
 /**
  * Who calls by service binding: the `props` of the binding in the caller's own `wrangler.toml`. The

@@ -1,7 +1,7 @@
 import * as v from "valibot";
 import type { Caller } from "../contract/caller.ts";
 import { refusal } from "../contract/problem.ts";
-import type { SendRequest } from "../contract/requests.ts";
+import type { SendReply, SendRequest } from "../contract/requests.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import { SUBPROTOCOL } from "../instance/instance.ts";
 import { readJson, readOptionalJson, readText } from "./body.ts";
@@ -11,7 +11,7 @@ import { dedupeByCloudEvent, dedupeByKey, idempotencyKey } from "./idempotency.t
 import { addressOf, type Instances } from "./instances.ts";
 import { granted, jsonResponse } from "./respond.ts";
 import { startRequest } from "./start-body.ts";
-import { validate, validateEvent } from "./validate.ts";
+import { validate, validateEvent } from "../instance/validate.ts";
 import { authenticateWebhook, type WebhookSettings } from "./webhook.ts";
 
 /** A request at the door of a workflow: authenticated, its path taken apart. */
@@ -49,7 +49,7 @@ export async function send(visit: Visit): Promise<Response> {
   const address = addressOf(caller, workflow.key, id);
   const { event, dedupe } = await readEvent(visit);
   const wanted = { address, caller, event, ...(dedupe === undefined ? {} : { dedupe }) };
-  return jsonResponse(granted(await instances.send(wanted)).json);
+  return answerTo(await instances.send(wanted));
 }
 
 async function readEvent(visit: Visit): Promise<Pick<SendRequest, "event" | "dedupe">> {
@@ -112,9 +112,13 @@ export async function webhook(
   const text = await readText(request);
   const caller = authenticateWebhook(request.headers, text, settings);
   const received = readCloudEvent(request.headers, text);
-  return jsonResponse(
-    granted(await deliverCloudEvent(workflows, instances, caller, received)).json,
-  );
+  return answerTo(await deliverCloudEvent(workflows, instances, caller, received));
+}
+
+/** 202 where the event is kept for later. */
+function answerTo(reply: SendReply): Response {
+  const { json, deferred } = granted(reply);
+  return jsonResponse(json, deferred ? 202 : 200);
 }
 
 function wholeNumber(query: URLSearchParams, name: string, least: number, most: number) {

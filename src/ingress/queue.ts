@@ -3,7 +3,7 @@ import type { Caller } from "../contract/caller.ts";
 import { problem, ProblemError, type Problem } from "../contract/problem.ts";
 import { checkShape } from "./body.ts";
 import { checkCloudEvent, type ReceivedEvent } from "./cloudevent.ts";
-import { validate } from "./validate.ts";
+import { validate } from "../instance/validate.ts";
 import { jurisdiction } from "./jurisdiction.ts";
 
 /** What can't be delivered ends here, with its reason. */
@@ -24,7 +24,7 @@ const envelope = v.object({
  * Problems that may pass: an instance that is yet to be started, an event that came before the one
  * it follows (queues keep no order), a moment of overload. The queue's own `max_retries` ends them.
  */
-const PASSING = new Set([404, 409, 500, 503]);
+const PASSING = new Set([404, 409, 429, 500, 503]);
 
 /** Seconds until the next try; with the queue's 17 retries that makes about an hour. */
 function retryDelay(attempts: number): number {

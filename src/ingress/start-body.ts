@@ -5,7 +5,7 @@ import type { StartRequest } from "../contract/requests.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import { fingerprint } from "./fingerprint.ts";
 import { addressOf } from "./instances.ts";
-import { validate, validateEvent } from "./validate.ts";
+import { validate, validateEvent } from "../instance/validate.ts";
 
 const startBody = v.strictObject({
   id: v.optional(v.string()),

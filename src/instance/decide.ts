@@ -1,7 +1,7 @@
 import { canonical } from "../contract/canonical.ts";
 import { isOperator, type Caller } from "../contract/caller.ts";
 import { refusal } from "../contract/problem.ts";
-import type { IncomingEvent } from "../contract/requests.ts";
+import type { IncomingEvent, SendRequest } from "../contract/requests.ts";
 import { guardsOf } from "../kernel/allowed.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import { describe, step, type Step } from "../kernel/step.ts";
@@ -10,11 +10,16 @@ import type { Happening } from "./recorder.ts";
 import type { JournalRow } from "./store.ts";
 import { allowedFor } from "./view.ts";
 
-/** What is to be recorded of an event; no step where it is ignored. */
+/** What is to be recorded of an event; no step where the chart has no use for it. */
 export interface Decision {
   happening: Happening;
   next: Step | null;
+  /** Milliseconds for which it is to be kept. */
+  deferFor?: number;
 }
+
+/** How long a deferred event is kept unless its definition says otherwise. */
+const DEFER_FOR = 24 * 3_600_000;
 
 /**
  * What an event from outside does, nothing written yet.
@@ -22,15 +27,24 @@ export interface Decision {
  * @throws ProblemError forbidden, event-not-allowed
  * @throws StepFailed, Unsupported as the kernel's `step` does
  */
-export function decide(live: Live, event: IncomingEvent, caller: Caller): Decision {
+export function decide(
+  live: Live,
+  event: IncomingEvent,
+  { caller, hops = 0, brokered = false }: Pick<SendRequest, "caller" | "hops" | "brokered">,
+): Decision {
   const { workflow, machine, identity } = live;
   const { type, data } = event;
   authorise(workflow, type, caller);
-  const next = step(workflow.machine, machine, data === undefined ? { type } : { type, data });
-  const happening = { type, data, by: caller.subject };
+  const next = step(machine, data === undefined ? { type } : { type, data });
+  const happening = { type, data, by: caller.subject, hops };
   if (next.taken) return { happening: { ...happening, outcome: "applied" }, next };
-  if (workflow.events?.[type]?.otherwise === "ignore") {
+  const { otherwise = brokered ? "defer" : "reject", deferFor = DEFER_FOR } =
+    workflow.events?.[type] ?? {};
+  if (otherwise === "ignore")
     return { happening: { ...happening, outcome: "ignored" }, next: null };
+  // What has come to its end will never have a use for it.
+  if (otherwise === "defer" && machine.snapshot.status === "active") {
+    return { happening: { ...happening, outcome: "deferred" }, next: null, deferFor };
   }
   const allowed = allowedFor(live, caller);
   const guards = guardsOf(machine.snapshot._nodes, type);
@@ -57,7 +71,10 @@ function authorise(workflow: RegisteredWorkflow, type: string, caller: Caller): 
 }
 
 /** Whether the event that came with a key before is this one. */
-export function isSameEvent({ type, data }: JournalRow, event: IncomingEvent): boolean {
+export function isSameEvent(
+  { type, data }: Pick<JournalRow, "type" | "data">,
+  event: IncomingEvent,
+): boolean {
   // As it was stored: a schema may have made of the data what JSON writes differently.
   const stored = (text: string | undefined | null): string => canonical(JSON.parse(text ?? "null"));
   return type === event.type && stored(data) === stored(JSON.stringify(event.data));

@@ -3,20 +3,25 @@ import { SUBPROTOCOL, Watchers, type Source } from "../broadcast/watchers.ts";
 import { objectName } from "../contract/address.ts";
 import type { Caller } from "../contract/caller.ts";
 import { problem, ProblemError, type Problem } from "../contract/problem.ts";
+import type { EventReply } from "../contract/view.ts";
 import type {
   GetReply,
   HistoryReply,
   HistoryRequest,
   InstanceRequest,
+  Letter,
+  SendReply,
   SendRequest,
   StartReply,
   StartRequest,
 } from "../contract/requests.ts";
+import type { Destinations } from "../egress/leave.ts";
 import { Runner } from "../egress/runner.ts";
 import { Quarantined, StepFailed, Unsupported } from "../kernel/errors.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import { AlarmClock } from "./alarm-clock.ts";
-import { nextDue, type Live } from "./live.ts";
+import { takeLetter } from "./letters.ts";
+import type { Live } from "./live.ts";
 import { notFound, Processor } from "./processor.ts";
 import { Store, type JournalRow } from "./store.ts";
 import { journalEntry, viewOf, viewText } from "./view.ts";
@@ -33,7 +38,10 @@ export const STREAM_PATH = "/stream";
 export type InstanceClass = ReturnType<typeof instanceClass>;
 
 /** One instance: one SQLite Durable Object. Its public methods are all that can be called. */
-export function instanceClass(workflows: ReadonlyMap<string, RegisteredWorkflow>) {
+export function instanceClass(
+  workflows: ReadonlyMap<string, RegisteredWorkflow>,
+  destinations: Destinations = {},
+) {
   return class Instance extends DurableObject {
     readonly #name: string | undefined;
     readonly #store: Store;
@@ -59,7 +67,7 @@ export function instanceClass(workflows: ReadonlyMap<string, RegisteredWorkflow>
           this.#runner.start(live, started);
         },
       );
-      this.#runner = new Runner(context, env, this.#processor);
+      this.#runner = new Runner(context, env, this.#processor, destinations);
       if (this.#store.exists()) {
         void context.blockConcurrencyWhile(() => this.#wakeUp());
       }
@@ -68,7 +76,7 @@ export function instanceClass(workflows: ReadonlyMap<string, RegisteredWorkflow>
     start(request: StartRequest): StartReply {
       return this.#answer(request, (caller) => {
         const { created, live } = this.#processor.start(request, Date.now());
-        return { ok: true, created, json: viewText(live, caller) };
+        return { ok: true, created, json: this.#view(live, caller) };
       });
     }
 
@@ -76,19 +84,39 @@ export function instanceClass(workflows: ReadonlyMap<string, RegisteredWorkflow>
      * The busiest call: both ways as one JSON text, which crosses cheaper than objects do.
      *
      * @param json of a `SendRequest`
-     * @returns JSON of an `EventReply`, or a problem
+     * @returns JSON of an `EventReply`; where it is no plain one, more
      */
-    send(json: string): string | { ok: false; problem: Problem } {
+    send(json: string): string | SendReply {
       const request = JSON.parse(json) as SendRequest;
       return this.#answer(request, (caller) => {
         const { live, outcome, first } = this.#processor.send(request, Date.now());
-        return viewText(live, caller, first === undefined ? { outcome } : { outcome, first });
+        const view = this.#view(
+          live,
+          caller,
+          first === undefined ? { outcome } : { outcome, first },
+        );
+        return outcome === "deferred" ? { ok: true as const, json: view, deferred: true } : view;
       });
+    }
+
+    /**
+     * What another instance of this deployment has to say.
+     *
+     * @param json of a `Letter`
+     * @returns a problem, or null when it is committed
+     */
+    receive(json: string): Problem | null {
+      const letter = JSON.parse(json) as Letter;
+      const answer = this.#answer(letter, () => {
+        takeLetter(workflows, this.#processor, letter, Date.now());
+        return null;
+      });
+      return answer === null ? null : answer.problem;
     }
 
     get(request: InstanceRequest): GetReply {
       return this.#answer(request, (caller) => {
-        return { ok: true, json: viewText(this.#current(request), caller) };
+        return { ok: true, json: this.#view(this.#current(request), caller) };
       });
     }
 
@@ -114,7 +142,7 @@ export function instanceClass(workflows: ReadonlyMap<string, RegisteredWorkflow>
       }
       const reply = this.#answer(ask, (caller) => {
         const live = this.#current(ask);
-        return { ok: true as const, live, view: viewOf(live, caller) };
+        return { ok: true as const, live, view: viewOf(live, caller, this.#processor.loop) };
       });
       if (!reply.ok) return Response.json(reply.problem, { status: reply.problem.status });
       const { live, view } = reply;
@@ -138,12 +166,16 @@ export function instanceClass(workflows: ReadonlyMap<string, RegisteredWorkflow>
         this.#processor.fireTimers(now);
         this.#runner.runDue(now);
         const live = this.#processor.current();
-        this.#alarm.set(live === undefined ? Infinity : nextDue(live));
+        this.#alarm.set(live === undefined ? Infinity : this.#processor.due(live));
       } catch (error) {
         // The platform drops an alarm whose handler has thrown seven times: keep it, further apart.
         console.error(`The alarm of ${this.#name} failed`, error);
         this.#alarm.set(now + AFTER_FAILURE);
       }
+    }
+
+    #view(live: Live, caller: Caller, more: Partial<EventReply> = {}): string {
+      return viewText(live, caller, more, this.#processor.loop);
     }
 
     #current({ address, caller: _ }: InstanceRequest): Live {
@@ -173,7 +205,9 @@ export function instanceClass(workflows: ReadonlyMap<string, RegisteredWorkflow>
       try {
         this.ctx.storage.transactionSync(() => this.#store.renewRecording());
         const live = this.#processor.current();
-        if (live !== undefined) this.#alarm.noLaterThan(nextDue(live));
+        if (live === undefined) return;
+        this.#processor.startWaiting(Date.now());
+        this.#alarm.noLaterThan(this.#processor.due(this.#processor.current()!));
       } catch (error) {
         // A constructor that throws makes the object unusable; the next call will say the same.
         console.error(error);

@@ -1,9 +1,12 @@
 import { contextTexts, joinContext, type ContextTexts } from "../kernel/changes.ts";
-import { timerDue, type Timer } from "../kernel/effects.ts";
 import { Quarantined } from "../kernel/errors.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
-import { restore, type MachineState, type Stored, type StoredState } from "../kernel/step.ts";
-import type { EffectRow, Identity, Store } from "./store.ts";
+import type { MachineState } from "../kernel/step.ts";
+import { restore, type Stored, type StoredActor, type StoredState } from "../kernel/stored.ts";
+import type { Timer } from "../kernel/timers.ts";
+import { effectsDue } from "./effect-book.ts";
+import type { DeferredRow, EffectRow, Identity, Store } from "./store.ts";
+import { loadTimers, timersDue, type Timers } from "./timer-book.ts";
 
 /** An instance in memory between two events: what the tables hold, revived. Never changed in place. */
 export interface Live {
@@ -11,8 +14,11 @@ export interface Live {
   readonly workflow: RegisteredWorkflow;
   readonly machine: MachineState;
   readonly texts: ContextTexts;
-  readonly timers: readonly Timer[];
+  readonly timers: Timers;
   readonly effects: ReadonlyMap<number, EffectRow>;
+  readonly deferred: readonly DeferredRow[];
+  /** Bytes of each actor that has a row. */
+  readonly sizes: ReadonlyMap<number, number>;
   readonly seq: number;
   readonly updatedAt: number;
 }
@@ -44,22 +50,32 @@ export function load(store: Store, workflows: ReadonlyMap<string, RegisteredWork
   const { seq, updatedAt, body } = store.state();
   const { machine, timers } = JSON.parse(body) as Body;
   const texts = contextTexts(machine.context);
+  const actors = store.actors();
+  const rows = actors.map((text) => JSON.parse(text) as StoredActor);
   return {
     identity,
     workflow,
-    machine: restore(workflow.machine, machine),
+    machine: restore(workflow.machine, machine, rows),
     texts,
-    timers,
+    timers: loadTimers(store, timers),
     effects: new Map(store.effects().map((row) => [row.key, row])),
+    deferred: store.deferred(),
+    sizes: new Map(rows.map(({ key }, index) => [key, byteLength(actors[index]!)])),
     seq,
     updatedAt,
   };
 }
 
 /** When the instance next has something to do by itself; Infinity for never. */
-export function nextDue({ timers, effects }: Pick<Live, "timers" | "effects">): number {
-  let due = Infinity;
-  for (const timer of timers) due = Math.min(due, timerDue(timer));
-  for (const effect of effects.values()) due = Math.min(due, effect.due ?? Infinity);
+export function nextDue({ workflow, timers, effects, deferred }: Live): number {
+  let due = timersDue(timers);
+  if (effects.size > 0) due = Math.min(due, effectsDue(workflow, effects));
+  for (const { until } of deferred) due = Math.min(due, until);
   return due;
+}
+
+const encoder = new TextEncoder();
+
+export function byteLength(text: string): number {
+  return encoder.encode(text).byteLength;
 }

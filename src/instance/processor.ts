@@ -1,16 +1,20 @@
-import type { Caller } from "../contract/caller.ts";
 import { ProblemError, refusal } from "../contract/problem.ts";
-import type { IncomingEvent, SendRequest, StartRequest } from "../contract/requests.ts";
-import type { Outcome } from "../contract/view.ts";
-import { timerDue, type Timer } from "../kernel/effects.ts";
+import type { IncomingEvent, ParentLink, SendRequest, StartRequest } from "../contract/requests.ts";
+import type { FirstAnswer, Outcome } from "../contract/view.ts";
 import { Quarantined } from "../kernel/errors.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
-import { begin, settlementEvent, step, type Settlement } from "../kernel/step.ts";
+import { begin, settle, step, type Settlement, type Step } from "../kernel/step.ts";
+import { reviveEvent } from "../kernel/stored.ts";
+import type { Timer } from "../kernel/timers.ts";
 import type { AlarmClock } from "./alarm-clock.ts";
+import { beginAgain } from "./begin-again.ts";
 import { decide, isSameEvent, type Decision } from "./decide.ts";
+import { deferredEvent, fileLate, MAX_DEFERRED, takeDeferred } from "./deferral.ts";
 import { load, nextDue, type Live } from "./live.ts";
-import { keepTimers, record, type Happening } from "./recorder.ts";
+import { LoopGuard } from "./loop-guard.ts";
+import { bookEffects, keep, record, type Happening, type Recorded } from "./recorder.ts";
 import type { EffectRow, JournalRow, Store } from "./store.ts";
+import { dueTimer, NO_TIMERS, postponeTimer, takeTimer } from "./timer-book.ts";
 
 /** Tries of a timer or a result that the chart throws on, before a person is needed. */
 const MAX_INTERNAL_TRIES = 5;
@@ -18,13 +22,16 @@ const MAX_INTERNAL_TRIES = 5;
 /** Timers that may fire in one run of the alarm; the rest follows at once. */
 const MAX_TIMERS_A_RUN = 500;
 
+/** Instances that an event may pass through. */
+const MAX_HOPS = 32;
+
 /** What a committed transaction leaves to do: show the entries, run the work. */
 export type AfterCommit = (live: Live, entries: JournalRow[], started: EffectRow[]) => void;
 
 export interface SendResult {
   live: Live;
   outcome: Outcome;
-  first?: { outcome: Outcome; seq: number };
+  first?: FirstAnswer;
 }
 
 /**
@@ -37,6 +44,7 @@ export class Processor {
   readonly #alarm: AlarmClock;
   readonly #workflows: ReadonlyMap<string, RegisteredWorkflow>;
   readonly #afterCommit: AfterCommit;
+  readonly #loops = new LoopGuard();
   #live: Live | undefined;
 
   constructor(
@@ -65,10 +73,21 @@ export class Processor {
     return this.#live;
   }
 
+  /** Why inner work waits, where the instance runs in a loop. */
+  get loop(): string | undefined {
+    return this.#loops.why(Date.now());
+  }
+
+  /** When the instance next has something to do by itself; Infinity for never. */
+  due(live: Live): number {
+    return Math.max(nextDue(live), this.#loops.until(Date.now()));
+  }
+
   /** @throws ProblemError id-in-use where it was started with something else, or the event is refused */
   start(request: StartRequest, now: number): { created: boolean; live: Live } {
     const existing = this.current();
-    const { address, caller } = request;
+    const { address, caller, parent, hops = 0 } = request;
+    checkHops(hops);
     if (existing !== undefined) {
       if (existing.identity.startFingerprint === request.fingerprint) {
         return { created: false, live: existing };
@@ -87,6 +106,7 @@ export class Processor {
         createdAt: now,
         startFingerprint: request.fingerprint,
         jurisdiction: caller.jurisdiction ?? null,
+        parent: parent === undefined ? null : JSON.stringify(parent),
       };
       this.#store.create(identity);
       const first = begin(workflow.machine, request.input);
@@ -95,8 +115,10 @@ export class Processor {
         workflow,
         machine: first.state,
         texts: new Map(),
-        timers: [],
+        timers: NO_TIMERS,
         effects: new Map(),
+        deferred: [],
+        sizes: new Map(),
         seq: 0,
         updatedAt: now,
       };
@@ -105,29 +127,31 @@ export class Processor {
         data: request.input,
         outcome: "applied",
         by: caller.subject,
+        hops,
       };
       const recorded = [record(this.#store, blank, started, first, now)];
       if (request.event !== undefined) {
         const { live: begun } = recorded[0]!;
-        const { happening, next } = this.#decide(begun, request.event, caller);
-        recorded.push(record(this.#store, begun, happening, next, now));
+        const decision = this.#decide(begun, request.event, { caller, hops });
+        recorded.push(this.#recordDecision(begun, decision, now, null));
       }
       return recorded;
     });
     return { created: true, live };
   }
 
-  /** @throws ProblemError not-found, forbidden, event-not-allowed, key-reused */
-  send({ address, caller, event, dedupe }: SendRequest, now: number): SendResult {
+  /** @throws ProblemError not-found, forbidden, event-not-allowed, key-reused, too-many-deferred */
+  send(request: SendRequest, now: number): SendResult {
     this.fireTimers(now);
+    const { address, event, dedupe } = request;
     const live = this.current();
     if (live === undefined) throw notFound(address.workflow, address.id);
     try {
-      const { happening, next } = this.#decide(live, event, caller);
-      const committed = this.#commit(() => [
-        record(this.#store, live, happening, next, now, { key: dedupe ?? null }),
-      ]);
-      return { live: committed, outcome: happening.outcome };
+      checkHops(request.hops ?? 0);
+      const decision = this.#decide(live, event, request);
+      this.#commit(() => [this.#recordDecision(live, decision, now, dedupe ?? null)]);
+      this.#takeDeferred(now);
+      return { live: this.current()!, outcome: decision.happening.outcome };
     } catch (error) {
       // A repeat fails, be it refused by the state it led to or by its key: it gets the first answer.
       const first = dedupe === undefined ? undefined : this.#firstOf(dedupe, event);
@@ -136,12 +160,59 @@ export class Processor {
     }
   }
 
+  #recordDecision(
+    live: Live,
+    { happening, next, deferFor }: Decision,
+    now: number,
+    key: string | null,
+  ): Recorded {
+    if (deferFor === undefined) return record(this.#store, live, happening, next, now, { key });
+    const row = deferredEvent(live, happening, now + deferFor);
+    this.#store.insertDeferred(row);
+    const deferred = [...live.deferred, row];
+    return record(this.#store, live, happening, null, now, { key, deferred });
+  }
+
+  /**
+   * Tries the deferred events, oldest first, until the state takes none of them; each in a transaction
+   * of its own. Should the process die before, waking up does it. What an instance that has come to its
+   * end still keeps is filed as late.
+   */
+  #takeDeferred(now: number): void {
+    const failed = new Set<number>();
+    for (let live = this.current(); live !== undefined; live = this.current()) {
+      const current = live;
+      const hasEnded = current.machine.snapshot.status !== "active";
+      const row = current.deferred.find(({ seq }) => !failed.has(seq));
+      if (row === undefined) return;
+      if (hasEnded) {
+        this.#commit(() => [fileLate(this.#store, current, row, now)]);
+        continue;
+      }
+      try {
+        const taken = takeDeferred(current, failed);
+        if (taken === null) return;
+        this.#commit(() => [taken(this.#store, now)]);
+      } catch (error) {
+        // It stays where it is: the next state may take it, or its time ends.
+        const { seq, cause } = error as { seq?: number; cause?: unknown };
+        if (seq === undefined) throw error;
+        const { workflow, id } = current.identity;
+        console.warn(`${workflow}/${id}: the deferred event of seq ${seq} failed`, cause);
+        failed.add(seq);
+        this.#live = undefined;
+      }
+    }
+  }
+
   /** What became of the event that came with this key before. @throws ProblemError key-reused */
-  #firstOf(key: string, event: IncomingEvent): { outcome: Outcome; seq: number } | undefined {
+  #firstOf(key: string, event: IncomingEvent): FirstAnswer | undefined {
     const known = this.#store.taken(key);
     if (known === undefined) return undefined;
-    const { seq, outcome } = known;
-    if (isSameEvent(known, event)) return { outcome, seq };
+    const { seq, epoch, entry } = known;
+    // The history has begun again since: all that is left to tell is that it was taken.
+    if (entry === undefined) return { outcome: "applied", seq, epoch };
+    if (isSameEvent(entry, event)) return { outcome: entry.outcome, seq };
     throw refusal(
       "key-reused",
       `The idempotency key came before with another event (seq ${seq}). Use a new key for a new event.`,
@@ -150,24 +221,30 @@ export class Processor {
 
   /**
    * Fires what is due, oldest first, each in a transaction of its own. One that the chart throws on
-   * is put off and, after five tries, left blocked; the others go on.
+   * is put off and, after five tries, left blocked; the others go on. Deferred events whose time is up
+   * are filed as late.
    */
   fireTimers(now: number): void {
     for (let fired = 0; fired < MAX_TIMERS_A_RUN; fired++) {
       const live = this.current();
       if (live === undefined) return;
-      const due = earliest(live.timers, now);
-      if (due === undefined) return;
-      const others = live.timers.filter((timer) => timer !== due);
-      const happening = { type: due.event.type, by: "timer" };
+      const late = live.deferred.find(({ until }) => until <= now);
+      if (late !== undefined) {
+        this.#commit(() => [fileLate(this.#store, live, late, now)]);
+        continue;
+      }
+      const due = dueTimer(live.timers, now);
+      if (due === undefined || !this.#loops.admits(live, now)) return;
       try {
         this.#commit(() => {
-          const next = step(live.workflow.machine, live.machine, due.event);
+          const event = reviveEvent(live.machine, due.event);
+          const next = step(live.machine, event, due.target);
+          const timers = takeTimer(this.#store, live.timers, due);
           const outcome = next.taken ? "applied" : "ignored";
-          return [
-            record(this.#store, live, { ...happening, outcome }, next, now, { timers: others }),
-          ];
+          const happening: Happening = { type: event.type, by: "timer", outcome, hops: 0 };
+          return [record(this.#store, live, happening, next, now, { timers })];
         });
+        this.#takeDeferred(now);
       } catch (error) {
         this.#postponeTimer(due, error, now);
       }
@@ -178,71 +255,96 @@ export class Processor {
   settle(row: EffectRow, result: Settlement, now: number): void {
     const live = this.current();
     if (live === undefined || !live.effects.has(row.key)) return;
-    const { id } = JSON.parse(row.payload) as { id: string };
-    const event = settlementEvent(live.machine, { key: row.key, id }, result);
-    if (event === null) {
-      this.finish(row.key);
+    if (!this.#loops.admits(live, now)) {
+      const due = this.#loops.until(now);
+      this.update({ ...row, status: "settling", due, result: JSON.stringify(result) });
       return;
     }
     try {
       this.#commit(() => {
-        this.#store.deleteEffect(row.key);
-        const effects = new Map(live.effects);
-        effects.delete(row.key);
-        const taken = step(live.workflow.machine, live.machine, event);
-        const data = "error" in result ? result.error : result.output;
-        const outcome = taken.taken ? "applied" : "ignored";
-        const happening: Happening = { type: event.type, data, outcome, by: "actor" };
-        return [record(this.#store, { ...live, effects }, happening, taken, now)];
+        const taken = settle(live.machine, row.key, result);
+        if (taken === null) return [this.#change(live, { remove: [row.key] }, now)];
+        return [this.#recordSettlement(live, row, result, taken, now)];
       });
+      this.#takeDeferred(now);
     } catch (error) {
       const failures = row.result === null ? 1 : row.attempt + 1;
-      const blocked = failures >= MAX_INTERNAL_TRIES;
+      const isBlocked = failures >= MAX_INTERNAL_TRIES;
       this.update({
         ...row,
+        status: isBlocked ? "parked" : "settling",
         attempt: failures,
-        due: blocked ? null : now + internalBackoff(failures),
+        due: now + internalBackoff(failures),
         error: messageOf(error),
         result: JSON.stringify(result),
       });
     }
   }
 
+  #recordSettlement(live: Live, row: EffectRow, result: Settlement, next: Step, now: number) {
+    const { id } = JSON.parse(row.payload) as { id: string };
+    const happening: Happening = {
+      type: `xstate.${"error" in result ? "error" : "done"}.actor.${id}`,
+      data: "error" in result ? result.error : result.output,
+      outcome: next.taken ? "applied" : "ignored",
+      by: "actor",
+      hops: row.hops,
+    };
+    return record(this.#store, live, happening, next, now, { finished: row.key });
+  }
+
+  /** The outcome of an instance that is an actor of this one. @returns false where nobody waits for it */
+  takeOutcome({ key, epoch }: ParentLink, result: Settlement, now: number): boolean {
+    const row = this.current()?.effects.get(key);
+    if (row?.kind !== "instance" || row.epoch !== epoch || row.status === "parked") return false;
+    if (row.status !== "settling") this.settle(row, result, now);
+    return true;
+  }
+
   /** Forgets work that is done. */
   finish(key: number): void {
-    this.#changeEffects((effects) => {
-      this.#store.deleteEffect(key);
-      effects.delete(key);
-    });
+    this.#changeEffects({ remove: [key] });
   }
 
   /** Keeps a new try, lease or error of some work. */
   update(row: EffectRow): void {
-    this.#changeEffects((effects) => {
-      if (!effects.has(row.key)) return;
-      this.#store.updateEffect(row);
-      effects.set(row.key, row);
-    });
+    this.#changeEffects({ put: row });
   }
 
-  #changeEffects(change: (effects: Map<number, EffectRow>) => void): void {
+  /** Leases and runs what waits for nothing any more; after a restart, deferred events too. */
+  startWaiting(now: number): void {
+    this.#takeDeferred(now);
+    this.#changeEffects({});
+  }
+
+  #changeEffects(changes: Parameters<typeof bookEffects>[2]): void {
     const live = this.current();
     if (live === undefined) return;
-    this.#commit(() => {
-      const effects = new Map(live.effects);
-      change(effects);
-      return [{ live: { ...live, effects }, entry: null, started: [] }];
-    });
+    this.#commit(() => [this.#change(live, changes, Date.now())]);
+  }
+
+  #change(live: Live, changes: Parameters<typeof bookEffects>[2], now: number): Recorded {
+    const { effects, started } = bookEffects(this.#store, live, changes, now);
+    return { live: { ...live, effects }, entry: null, started };
   }
 
   /** As `decide`; what threw may have altered the context in place: what is stored is the truth. */
-  #decide(live: Live, event: IncomingEvent, caller: Caller): Decision {
+  #decide(...arguments_: Parameters<typeof decide>): Decision {
+    const [live] = arguments_;
+    let decision: Decision;
     try {
-      return decide(live, event, caller);
+      decision = decide(...arguments_);
     } catch (error) {
       if (!(error instanceof ProblemError)) this.#live = undefined;
       throw error;
     }
+    if (decision.deferFor !== undefined && live.deferred.length >= MAX_DEFERRED) {
+      throw refusal(
+        "too-many-deferred",
+        `${live.identity.workflow}/${live.identity.id} keeps ${MAX_DEFERRED} deferred events already. Send "${decision.happening.type}" again later.`,
+      );
+    }
+    return decision;
   }
 
   #postponeTimer(timer: Timer, error: unknown, now: number): void {
@@ -252,31 +354,39 @@ export class Processor {
     const { retryAt: _, ...rest } = timer;
     const postponed: Timer = { ...rest, failures, error: messageOf(error) };
     if (failures < MAX_INTERNAL_TRIES) postponed.retryAt = now + internalBackoff(failures);
-    const timers = live.timers.map((other) => (other.id === timer.id ? postponed : other));
-    this.#commit(() => [keepTimers(this.#store, live, timers)]);
+    this.#commit(() => {
+      const kept = { ...live, timers: postponeTimer(this.#store, live.timers, postponed) };
+      keep(this.#store, kept);
+      return [{ live: kept, entry: null, started: [] }];
+    });
   }
 
   /** One transaction. Memory follows only when it has committed; on a throw it is read afresh. */
-  #commit(change: () => { live: Live; entry: JournalRow | null; started: EffectRow[] }[]): Live {
+  #commit(change: () => Recorded[]): Live {
     const alarmBefore = this.#alarm.at;
-    let done: ReturnType<typeof change>;
+    let done: Recorded[];
     try {
       done = this.#storage.transactionSync(() => {
         const changed = change();
-        this.#alarm.noLaterThan(nextDue(changed.at(-1)!.live));
+        const again = beginAgain(this.#store, changed.at(-1)!.live, Date.now());
+        if (again !== null) changed.push(again);
+        this.#alarm.noLaterThan(this.due(changed.at(-1)!.live));
         return changed;
       });
     } catch (error) {
       this.#alarm.restore(alarmBefore);
+      this.#store.forget();
       this.#live = undefined;
       throw error;
     }
     const { live } = done.at(-1)!;
     this.#live = live;
+    // What one happening started another may have ended.
+    const started = done.flatMap((one) => one.started).filter(({ key }) => live.effects.has(key));
     this.#afterCommit(
       live,
       done.flatMap(({ entry }) => entry ?? []),
-      done.flatMap(({ started }) => started).filter(({ key }) => live.effects.has(key)),
+      started,
     );
     return live;
   }
@@ -292,13 +402,12 @@ export function notFound(workflow: string, id: string): ProblemError {
   return refusal("not-found", `There is no ${workflow}/${id}. Start it first.`);
 }
 
-function earliest(timers: readonly Timer[], now: number): Timer | undefined {
-  let found: Timer | undefined;
-  for (const timer of timers) {
-    if (timerDue(timer) > now) continue;
-    if (found === undefined || timer.at < found.at) found = timer;
-  }
-  return found;
+function checkHops(hops: number): void {
+  if (hops <= MAX_HOPS) return;
+  throw refusal(
+    "too-many-hops",
+    `The event has passed through ${hops} instances; at most ${MAX_HOPS}. Look for instances that answer each other without end.`,
+  );
 }
 
 /** Full jitter over 1, 2, 4, 8 … seconds. */

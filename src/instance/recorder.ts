@@ -1,11 +1,14 @@
 import { refusal } from "../contract/problem.ts";
 import type { Outcome } from "../contract/view.ts";
-import { LEASE } from "../egress/timing.ts";
 import { changesText } from "../kernel/changes.ts";
-import { nextTimers, type Effect, type Timer } from "../kernel/effects.ts";
-import { store as storedForm, type Step } from "../kernel/step.ts";
-import { bodyText, type Live } from "./live.ts";
-import type { EffectRow, JournalRow, Store } from "./store.ts";
+import type { Step } from "../kernel/step.ts";
+import { store as storedForm, type Stored } from "../kernel/stored.ts";
+import { isTimerEffect } from "../kernel/timers.ts";
+import { book, type Booked, type EffectChanges } from "./effect-book.ts";
+import { effectChanges } from "./effect-rows.ts";
+import { bodyText, byteLength, type Live } from "./live.ts";
+import type { DeferredRow, EffectRow, JournalRow, Store } from "./store.ts";
+import { applyTimers, type Timers } from "./timer-book.ts";
 
 /** What a snapshot may weigh. The local runtime enforces no limit, production refuses 2 MB a row. */
 const MAX_STATE_BYTES = 1_000_000;
@@ -16,22 +19,32 @@ export interface Happening {
   data?: unknown;
   outcome: Outcome;
   by: string;
+  /** How many instances it has passed through. */
+  hops: number;
 }
 
 export interface Recorded {
   live: Live;
-  entry: JournalRow;
+  entry: JournalRow | null;
   /** What is to run now that it is committed. */
   started: EffectRow[];
 }
 
+export interface Beside {
+  /** The timers before the step; the one that is firing already taken out. */
+  timers?: Timers;
+  /** What a repeat of the event is known by. */
+  key?: string | null;
+  /** Work that the happening brings to its end. */
+  finished?: number;
+  deferred?: readonly DeferredRow[];
+}
+
 /**
- * Writes one happening: journal, state, timers and outgoing work. Must run inside a transaction, and
- * `live` counts only once that has committed.
+ * Writes one happening: journal, state, actors, timers and outgoing work. Must run inside a
+ * transaction, and `live` counts only once that has committed.
  *
  * @param step null where the state stays as it was
- * @param timers the timers before the step; the one that is firing already taken out
- * @param key what a repeat of the event is known by
  * @throws where the key was taken before
  */
 export function record(
@@ -40,51 +53,67 @@ export function record(
   happening: Happening,
   step: Step | null,
   now: number,
-  { timers = live.timers, key = null }: { timers?: readonly Timer[]; key?: string | null } = {},
+  { timers = live.timers, key = null, finished, deferred = live.deferred }: Beside = {},
 ): Recorded {
   const seq = live.seq + 1;
-  if (step === null) {
+  const remove = finished === undefined ? [] : [finished];
+  const isFirst = live.seq === 0;
+  const isSame = step?.state === live.machine && timers === live.timers && !isFirst;
+  if (step === null || isSame) {
     const entry = journalRow(seq, now, happening, live, "{}");
     store.record(entry, null, key);
-    return { live: { ...live, seq, updatedAt: now }, entry, started: [] };
+    const { effects, started } = bookEffects(store, live, { remove }, now);
+    return { live: { ...live, effects, deferred, seq, updatedAt: now }, entry, started };
   }
 
-  const { machine } = live.workflow;
-  const isFirst = live.seq === 0;
-  const stored = storedForm(machine, step.state, isFirst ? undefined : live.machine);
+  const { state, changes } = effectChanges(live, step, happening.hops, now);
+  const stored = storedForm(state, isFirst ? undefined : live.machine);
   const { texts } = stored;
-  const { status } = step.state.snapshot;
-  const before = isFirst ? undefined : { status: live.machine.snapshot.status, texts: live.texts };
-  const remaining = nextTimers(timers, step.effects, now, status === "active");
-  const body = bodyText(stored, remaining);
-  checkSize(body, live);
-  const { effects, started } = writeEffects(store, live, step.effects, now);
+  const { status } = state.snapshot;
+  const timerEffects = step.effects.filter(isTimerEffect);
+  const remaining = applyTimers(store, timers, timerEffects, now, status === "active");
+  const body = bodyText(stored, remaining.inline);
+  const sizes = writeActors(store, live, stored);
+  checkSize(body, sizes, live);
+  const all = { ...changes, remove: [...remove, ...(changes.remove ?? [])] };
+  const { effects, started } = bookEffects(store, live, all, now);
   const next: Live = {
     ...live,
-    machine: step.state,
+    machine: state,
     texts,
     timers: remaining,
     effects,
+    deferred,
+    sizes,
     seq,
     updatedAt: now,
   };
-
-  const entry = journalRow(seq, now, happening, next, changesText(before, { status, texts }));
+  const before = isFirst ? undefined : { status: live.machine.snapshot.status, texts: live.texts };
+  const entry = journalRow(
+    seq,
+    now,
+    happening,
+    next,
+    changesText(before, { status, texts }, stored.actors),
+  );
   store.record(entry, body, key);
   return { live: next, entry, started };
 }
 
-/** Keeps timers that were put off, without anything having happened to the instance. */
-export function keepTimers(store: Store, live: Live, timers: readonly Timer[]) {
-  const stored = storedForm(live.workflow.machine, live.machine);
-  store.writeState(bodyText(stored, timers));
-  return { live: { ...live, timers }, entry: null, started: [] };
+/** Keeps what was put off, without anything having happened to the instance. */
+export function keep(store: Store, live: Live): void {
+  const stored = storedForm(live.machine, live.machine);
+  store.writeState(bodyText(stored, live.timers.inline));
+}
+
+export function bookEffects(store: Store, live: Live, changes: EffectChanges, now: number): Booked {
+  return book(store, live.workflow, live.effects, changes, now);
 }
 
 function journalRow(
   seq: number,
   at: number,
-  { type, data, outcome, by }: Happening,
+  { type, data, outcome, by }: Omit<Happening, "hops">,
   live: Live,
   changes: string,
 ): JournalRow {
@@ -100,64 +129,23 @@ function journalRow(
   };
 }
 
-function writeEffects(store: Store, live: Live, effects: readonly Effect[], now: number) {
-  const started: EffectRow[] = [];
-  const stopped: number[] = [];
-  for (const effect of effects) {
-    if (effect.type === "actor.stop") stopped.push(effect.key);
-    const row = toRow(effect, live, now);
-    if (row !== null) started.push(row);
+function writeActors(store: Store, live: Live, { actors }: Stored): Live["sizes"] {
+  if (actors.size === 0) return live.sizes;
+  const sizes = new Map(live.sizes);
+  for (const [key, text] of actors) {
+    store.writeActor(key, text);
+    if (text === null) sizes.delete(key);
+    else sizes.set(key, byteLength(text));
   }
-  const running = stopped.filter((key) => live.effects.has(key));
-  if (started.length === 0 && running.length === 0) return { effects: live.effects, started };
-  const next = new Map(live.effects);
-  for (const key of running) {
-    store.deleteEffect(key);
-    next.delete(key);
-  }
-  for (const row of started) {
-    store.insertEffect(row);
-    next.set(row.key, row);
-  }
-  return { effects: next, started };
+  return sizes;
 }
 
-/** New work is leased from the start, so that running it at once costs no second commit. */
-function toRow(effect: Effect, live: Live, now: number): EffectRow | null {
-  const row = (
-    kind: EffectRow["kind"],
-    key: number,
-    name: string,
-    payload: unknown,
-  ): EffectRow => ({
-    key,
-    kind,
-    name,
-    payload: JSON.stringify(payload ?? null),
-    attempt: 1,
-    due: now + LEASE,
-    createdAt: now,
-    error: null,
-    result: null,
-  });
-  switch (effect.type) {
-    case "actor.start":
-      return row("actor", effect.key, effect.src, { id: effect.id, input: effect.input });
-    case "command":
-      return row("command", effect.key, effect.name, effect.params);
-    case "emit":
-      // Without a route nobody listens, as in XState.
-      if (live.workflow.effects.emitted === undefined) return null;
-      return row("emit", effect.key, effect.event.type, effect.event);
-    default:
-      return null;
-  }
-}
-
-function checkSize(body: string, { identity }: Live): void {
+function checkSize(body: string, sizes: Live["sizes"], { identity }: Live): void {
+  let others = 0;
+  for (const size of sizes.values()) others += size;
   // A UTF-16 unit is at most three bytes of UTF-8: only large bodies need counting.
-  if (body.length * 3 <= MAX_STATE_BYTES) return;
-  const bytes = new TextEncoder().encode(body).byteLength;
+  if (body.length * 3 + others <= MAX_STATE_BYTES) return;
+  const bytes = byteLength(body) + others;
   if (bytes <= MAX_STATE_BYTES) return;
   throw refusal(
     "state-too-large",

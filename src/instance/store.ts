@@ -1,4 +1,6 @@
+import type { ParentLink } from "../contract/requests.ts";
 import type { Outcome } from "../contract/view.ts";
+import type { Timer } from "../kernel/timers.ts";
 
 /** Who this object is; written once, when it is started. */
 export interface Identity {
@@ -11,23 +13,50 @@ export interface Identity {
   createdAt: number;
   startFingerprint: string;
   jurisdiction: string | null;
+  /** JSON of the `ParentLink` of an instance that another one started. */
+  parent: string | null;
 }
 
-/** Work to be done after a commit: an actor to run, a named action, an emitted event. */
+/**
+ * Work to be done after a commit: an actor to run, a named action, an emitted event on a route, another
+ * instance as an actor, a message to an instance, the outcome for the one that started this.
+ */
 export interface EffectRow {
   key: number;
-  kind: "actor" | "command" | "emit";
+  kind: "actor" | "instance" | "command" | "emit" | "send" | "outcome";
   name: string;
   /** JSON. */
   payload: string;
+  /**
+   * `running`: under a lease until `due`. `waiting`: for `due`, and for its turn. `settling`: its result
+   * is brought to the chart again at `due`. `away`: the other instance's outcome will come. `parked`:
+   * for a person.
+   */
+  status: "running" | "waiting" | "settling" | "away" | "parked";
   /** Tries begun so far. */
   attempt: number;
-  /** When to look at it next: the end of its lease, or the next try; null when it has been given up. */
-  due: number | null;
+  due: number;
   createdAt: number;
+  /** The instance's when it was written: with the key it makes the id that repeats are known by. */
+  epoch: number;
+  /** How many instances the event that led here has passed through. */
+  hops: number;
   error: string | null;
   /** JSON of a settlement that the chart could not take yet. */
   result: string | null;
+}
+
+/** An event kept until the chart has a use for it. */
+export interface DeferredRow {
+  /** Its entry in the journal. */
+  seq: number;
+  type: string;
+  /** JSON, or null where the event carries no data. */
+  data: string | null;
+  by: string;
+  hops: number;
+  /** When it is filed as late; milliseconds since the epoch. */
+  until: number;
 }
 
 export interface JournalRow {
@@ -59,18 +88,36 @@ const SCHEMA = `
   CREATE TABLE identity (
     one INTEGER PRIMARY KEY, tenant TEXT NOT NULL, workflow TEXT NOT NULL,
     id TEXT NOT NULL, version TEXT NOT NULL, epoch INTEGER NOT NULL, created_at INTEGER NOT NULL,
-    start_fingerprint TEXT NOT NULL, jurisdiction TEXT);
+    start_fingerprint TEXT NOT NULL, jurisdiction TEXT, parent TEXT);
   CREATE TABLE state (
     one INTEGER PRIMARY KEY, seq INTEGER NOT NULL, updated_at INTEGER NOT NULL,
     body TEXT NOT NULL);
   CREATE TABLE journal (
     seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, type TEXT NOT NULL, data TEXT,
     outcome TEXT NOT NULL, by TEXT NOT NULL, state TEXT NOT NULL, changes TEXT NOT NULL);
-  CREATE TABLE inbox (key TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID;
+  CREATE TABLE inbox (key TEXT PRIMARY KEY, seq INTEGER NOT NULL, epoch INTEGER NOT NULL)
+    WITHOUT ROWID;
   CREATE TABLE effects (
     key INTEGER PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL, payload TEXT NOT NULL,
-    attempt INTEGER NOT NULL, due INTEGER, created_at INTEGER NOT NULL, error TEXT, result TEXT);
+    status TEXT NOT NULL, attempt INTEGER NOT NULL, due INTEGER NOT NULL,
+    created_at INTEGER NOT NULL, epoch INTEGER NOT NULL, hops INTEGER NOT NULL, error TEXT,
+    result TEXT);
 `;
+
+/** Tables that many instances never need: each is made when it is first written to. */
+const ON_DEMAND = {
+  actors: "CREATE TABLE actors (key INTEGER PRIMARY KEY, body TEXT NOT NULL)",
+  timers: `CREATE TABLE timers (
+    owner INTEGER NOT NULL, id TEXT NOT NULL, key INTEGER NOT NULL, at INTEGER NOT NULL,
+    due INTEGER, detached INTEGER NOT NULL, body TEXT NOT NULL, PRIMARY KEY (owner, id, key))
+    WITHOUT ROWID;
+    CREATE INDEX timers_due ON timers (due, key) WHERE due IS NOT NULL`,
+  deferred: `CREATE TABLE deferred (
+    seq INTEGER PRIMARY KEY, type TEXT NOT NULL, data TEXT, by TEXT NOT NULL,
+    hops INTEGER NOT NULL, until INTEGER NOT NULL)`,
+};
+
+type OnDemand = keyof typeof ON_DEMAND;
 
 /**
  * Code that lives in the database, by name. The text in the tables' catalogue is compared with this
@@ -80,7 +127,7 @@ const RECORDING = {
   happening: `CREATE VIEW happening AS
     SELECT NULL AS key, journal.*, state.body FROM journal JOIN state USING (seq)`,
   record: `CREATE TRIGGER record INSTEAD OF INSERT ON happening BEGIN
-    INSERT INTO inbox SELECT NEW.key, NEW.seq WHERE NEW.key IS NOT NULL;
+    INSERT INTO inbox SELECT NEW.key, NEW.seq, epoch FROM identity WHERE NEW.key IS NOT NULL;
     INSERT INTO journal VALUES (
       NEW.seq, NEW.at, NEW.type, NEW.data, NEW.outcome, NEW.by, NEW.state, NEW.changes);
     UPDATE state SET seq = NEW.seq, updated_at = NEW.at, body = coalesce(NEW.body, body)
@@ -94,6 +141,8 @@ type Row = Record<string, SqlStorageValue>;
 
 export class Store {
   readonly #sql: SqlStorage;
+  /** The tables there are; read when first asked for, and again after a rollback. */
+  #tables: Set<string> | undefined;
 
   constructor(sql: SqlStorage) {
     this.#sql = sql;
@@ -101,8 +150,28 @@ export class Store {
 
   /** Whether this object was ever started. Reading this leaves nothing behind. */
   exists(): boolean {
-    const found = this.#sql.exec("SELECT 1 FROM sqlite_master WHERE name = 'identity'");
-    return found.toArray().length > 0;
+    return this.#has("identity");
+  }
+
+  /** After a rollback: a table made in the transaction is gone again. */
+  forget(): void {
+    this.#tables = undefined;
+  }
+
+  #has(table: string): boolean {
+    this.#tables ??= new Set(
+      this.#sql
+        .exec<{ name: string }>("SELECT name FROM sqlite_master WHERE type = 'table'")
+        .toArray()
+        .map(({ name }) => name),
+    );
+    return this.#tables.has(table);
+  }
+
+  #ensure(table: OnDemand): void {
+    if (this.#has(table)) return;
+    this.#sql.exec(ON_DEMAND[table]);
+    this.#tables!.add(table);
   }
 
   /** Puts this deployment's view and trigger in the place of another's; writes nothing if they are the same. */
@@ -120,9 +189,10 @@ export class Store {
 
   create(identity: Identity): void {
     this.#sql.exec(SCHEMA);
+    this.forget();
     this.renewRecording();
     this.#sql.exec(
-      "INSERT INTO identity VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?)",
+      "INSERT INTO identity VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
       identity.tenant,
       identity.workflow,
       identity.id,
@@ -131,6 +201,7 @@ export class Store {
       identity.createdAt,
       identity.startFingerprint,
       identity.jurisdiction,
+      identity.parent,
     );
     this.#sql.exec("INSERT INTO state VALUES (1, 0, ?, '')", identity.createdAt);
   }
@@ -139,7 +210,7 @@ export class Store {
     return this.#sql
       .exec<Row & Identity>(
         `SELECT tenant, workflow, id, version, epoch, created_at AS createdAt,
-           start_fingerprint AS startFingerprint, jurisdiction FROM identity`,
+           start_fingerprint AS startFingerprint, jurisdiction, parent FROM identity`,
       )
       .one();
   }
@@ -177,6 +248,17 @@ export class Store {
     this.#sql.exec("UPDATE state SET body = ? WHERE one = 1", body);
   }
 
+  /**
+   * Begins the history again, in the next epoch: the journal is emptied, and what repeats are known by
+   * is kept for one epoch more.
+   */
+  beginAgain(epoch: number): void {
+    this.#sql.exec("DELETE FROM inbox WHERE epoch < ?", epoch - 1);
+    this.#sql.exec("DELETE FROM journal");
+    this.#sql.exec("UPDATE identity SET epoch = ? WHERE one = 1", epoch);
+    this.#sql.exec("UPDATE state SET seq = 0 WHERE one = 1");
+  }
+
   journal(after: number, limit: number): JournalRow[] {
     return this.#sql
       .exec<Row & JournalRow>(
@@ -187,40 +269,48 @@ export class Store {
       .toArray();
   }
 
-  /** The journal entry of the event that came with a key before. */
-  taken(key: string): JournalRow | undefined {
-    const found = this.#sql.exec<{ seq: number }>("SELECT seq FROM inbox WHERE key = ?", key);
-    const [row] = found.toArray();
-    return row && this.journal(row.seq - 1, 1)[0];
+  /** When an event with this key came before: its place, and its entry while the journal has it. */
+  taken(key: string): { seq: number; epoch: number; entry: JournalRow | undefined } | undefined {
+    const found = this.#sql
+      .exec<{ seq: number; epoch: number }>("SELECT seq, epoch FROM inbox WHERE key = ?", key)
+      .toArray();
+    const [row] = found;
+    if (row === undefined) return undefined;
+    const isCurrent = row.epoch === this.identity().epoch;
+    return { ...row, entry: isCurrent ? this.journal(row.seq - 1, 1)[0] : undefined };
   }
 
   effects(): EffectRow[] {
     return this.#sql
       .exec<Row & EffectRow>(
-        `SELECT key, kind, name, payload, attempt, due, created_at AS createdAt, error, result
-           FROM effects ORDER BY key`,
+        `SELECT key, kind, name, payload, status, attempt, due, created_at AS createdAt, epoch, hops,
+           error, result FROM effects ORDER BY key`,
       )
       .toArray();
   }
 
   insertEffect(row: EffectRow): void {
     this.#sql.exec(
-      "INSERT INTO effects VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      "INSERT INTO effects VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
       row.key,
       row.kind,
       row.name,
       row.payload,
+      row.status,
       row.attempt,
       row.due,
       row.createdAt,
+      row.epoch,
+      row.hops,
       row.error,
       row.result,
     );
   }
 
-  updateEffect({ key, attempt, due, error, result }: EffectRow): void {
+  updateEffect({ key, status, attempt, due, error, result }: EffectRow): void {
     this.#sql.exec(
-      "UPDATE effects SET attempt = ?, due = ?, error = ?, result = ? WHERE key = ?",
+      "UPDATE effects SET status = ?, attempt = ?, due = ?, error = ?, result = ? WHERE key = ?",
+      status,
       attempt,
       due,
       error,
@@ -232,4 +322,122 @@ export class Store {
   deleteEffect(key: number): void {
     this.#sql.exec("DELETE FROM effects WHERE key = ?", key);
   }
+
+  /** The JSON of every actor that has a row, in the order in which they were made. */
+  actors(): string[] {
+    if (!this.#has("actors")) return [];
+    return this.#sql
+      .exec<{ body: string }>("SELECT body FROM actors ORDER BY key")
+      .toArray()
+      .map(({ body }) => body);
+  }
+
+  /** @param body null to forget it */
+  writeActor(key: number, body: string | null): void {
+    this.#ensure("actors");
+    if (body === null) this.#sql.exec("DELETE FROM actors WHERE key = ?", key);
+    else this.#sql.exec("INSERT OR REPLACE INTO actors VALUES (?, ?)", key, body);
+  }
+
+  /** How many timers have a row. */
+  countTimers(): number {
+    if (!this.#has("timers")) return 0;
+    return this.#sql.exec<{ count: number }>("SELECT count(*) AS count FROM timers").one().count;
+  }
+
+  /** The timers with a row that are due first. */
+  nextTimers(limit: number): Timer[] {
+    return this.#timers("due IS NOT NULL ORDER BY due, key LIMIT ?", limit);
+  }
+
+  /** Timers with a row that wait for a person. */
+  blockedTimers(limit: number): Timer[] {
+    return this.#timers("due IS NULL ORDER BY key LIMIT ?", limit);
+  }
+
+  #timers(where: string, limit: number): Timer[] {
+    return this.#sql
+      .exec<{ body: string; detached: number }>(
+        `SELECT body, detached FROM timers WHERE ${where}`,
+        limit,
+      )
+      .toArray()
+      .map(({ body, detached }) => {
+        const timer = JSON.parse(body) as Timer;
+        return detached === 1 ? { ...timer, detached: true } : timer;
+      });
+  }
+
+  /** @param due when to look at it next; null for never by itself */
+  writeTimer(timer: Timer, due: number | null): void {
+    this.#ensure("timers");
+    const { owner, id, key, at, detached = false } = timer;
+    this.#sql.exec(
+      "INSERT OR REPLACE INTO timers VALUES (?, ?, ?, ?, ?, ?, ?)",
+      owner,
+      id,
+      key,
+      at,
+      due,
+      detached ? 1 : 0,
+      JSON.stringify(timer),
+    );
+  }
+
+  deleteTimer({ owner, id, key }: Timer): void {
+    this.#sql.exec("DELETE FROM timers WHERE owner = ? AND id = ? AND key = ?", owner, id, key);
+  }
+
+  detachTimers({ owner, id }: { owner: number; id: string }): void {
+    this.#sql.exec(
+      "UPDATE timers SET detached = 1 WHERE owner = ? AND id = ? AND detached = 0",
+      owner,
+      id,
+    );
+  }
+
+  /** @returns how many were there */
+  cancelTimers({ owner, id }: { owner: number; id?: string }): number {
+    const cancelled =
+      id === undefined
+        ? this.#sql.exec("DELETE FROM timers WHERE owner = ? AND detached = 0 RETURNING key", owner)
+        : this.#sql.exec(
+            "DELETE FROM timers WHERE owner = ? AND id = ? AND detached = 0 RETURNING key",
+            owner,
+            id,
+          );
+    return cancelled.toArray().length;
+  }
+
+  deleteAllTimers(): void {
+    this.#sql.exec("DELETE FROM timers");
+  }
+
+  deferred(): DeferredRow[] {
+    if (!this.#has("deferred")) return [];
+    return this.#sql
+      .exec<Row & DeferredRow>("SELECT seq, type, data, by, hops, until FROM deferred ORDER BY seq")
+      .toArray();
+  }
+
+  insertDeferred(row: DeferredRow): void {
+    this.#ensure("deferred");
+    this.#sql.exec(
+      "INSERT INTO deferred VALUES (?, ?, ?, ?, ?, ?)",
+      row.seq,
+      row.type,
+      row.data,
+      row.by,
+      row.hops,
+      row.until,
+    );
+  }
+
+  deleteDeferred(seq: number): void {
+    this.#sql.exec("DELETE FROM deferred WHERE seq = ?", seq);
+  }
+}
+
+export function parentLink({ parent }: Identity): ParentLink | null {
+  return parent === null ? null : (JSON.parse(parent) as ParentLink);
 }

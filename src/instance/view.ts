@@ -1,5 +1,6 @@
 import { isOperator, type Caller } from "../contract/caller.ts";
 import type {
+  ActorView,
   AllowedEvent,
   Changes,
   EventReply,
@@ -10,11 +11,15 @@ import type {
 } from "../contract/view.ts";
 import { possibleEvents, type PossibleEvent } from "../kernel/allowed.ts";
 import { joinContext } from "../kernel/changes.ts";
+import { ROOT, type MachineState } from "../kernel/step.ts";
+import type { ActorState } from "../kernel/system.ts";
+import type { InstancePayload } from "./effect-rows.ts";
 import type { Live } from "./live.ts";
-import type { JournalRow } from "./store.ts";
+import { parentLink, type JournalRow } from "./store.ts";
+import { blockedTimers, countTimers, nextTimers } from "./timer-book.ts";
 
-export function viewOf(live: Live, caller: Caller): View {
-  return JSON.parse(viewText(live, caller)) as View;
+export function viewOf(live: Live, caller: Caller, loop?: string): View {
+  return JSON.parse(viewText(live, caller, {}, loop)) as View;
 }
 
 /**
@@ -22,17 +27,27 @@ export function viewOf(live: Live, caller: Caller): View {
  * is not made again: the context's text is the stored one, and what depends on the configuration of
  * the chart alone is remembered with it.
  */
-export function viewText(live: Live, caller: Caller, more: Partial<EventReply> = {}): string {
+export function viewText(
+  live: Live,
+  caller: Caller,
+  more: Partial<EventReply> = {},
+  loop?: string,
+): string {
   const { identity, timers, effects } = live;
   const { status, output, error } = live.machine.snapshot;
   const head = { id: identity.id, workflow: identity.workflow, version: identity.version, status };
-  const incidents = timers.length + effects.size === 0 ? [] : incidentsOf(live);
+  const timerCount = countTimers(timers);
+  const parent = parentLink(identity);
   const tail = {
     epoch: identity.epoch,
     seq: live.seq,
-    timers: timers.map(({ event, at }) => ({ event: event.type, due: iso(at) })),
+    actors: live.machine.actors.size === 1 ? [] : actorsOf(live),
+    deferred: live.deferred.map(({ type, seq, until }) => ({ type, seq, until: iso(until) })),
+    timers: nextTimers(timers).map(({ event, at }) => ({ event: event.type, due: iso(at) })),
+    timerCount,
     retrying: effects.size === 0 ? [] : retryingIn(live),
-    incidents,
+    incidents: timerCount + effects.size === 0 ? [] : incidentsOf(live, loop),
+    parent: parent === null ? undefined : { workflow: parent.workflow, id: parent.id },
     createdAt: iso(identity.createdAt),
     updatedAt: iso(live.updatedAt),
     output: output as unknown,
@@ -122,26 +137,49 @@ function innermostMessage(snapshot: Snapshot): string | undefined {
   return innermost?.message;
 }
 
+function actorsOf({ machine, effects }: Live): ActorView[] {
+  return [...machine.actors.values()].flatMap((actor) => {
+    if (actor.key === ROOT) return [];
+    const { key, src, snapshot } = actor;
+    const row = effects.get(key);
+    const payload = row?.kind === "instance" ? (JSON.parse(row.payload) as InstancePayload) : null;
+    return {
+      id: pathOf(actor, machine),
+      src,
+      status: snapshot.status,
+      ...(actor.kind === "machine" ? { state: snapshot["value"] as View["state"] } : {}),
+      ...(payload === null
+        ? {}
+        : { instance: { workflow: payload.workflow, id: payload.instance } }),
+    };
+  });
+}
+
+function pathOf({ id, parent }: ActorState, machine: MachineState): string {
+  const above = parent === null ? undefined : machine.actors.get(parent);
+  return above === undefined || above.key === ROOT ? id : `${pathOf(above, machine)}/${id}`;
+}
+
 function retryingIn({ effects }: Live): Retrying[] {
-  return [...effects.values()].flatMap(({ kind, name, attempt, due, error }) => {
-    if (error === null || due === null) return [];
+  return [...effects.values()].flatMap(({ kind, name, status, attempt, due, error }) => {
+    if (error === null || status === "parked") return [];
     return [{ what: `${kind} ${name}`, attempt, nextTry: iso(due), error }];
   });
 }
 
-function incidentsOf({ timers, effects }: Live): Incident[] {
-  const blockedTimers = timers.filter(
-    (timer) => timer.failures !== undefined && timer.retryAt === undefined,
-  );
-  const stuck = [...effects.values()].filter((effect) => effect.due === null);
+function incidentsOf({ timers, effects }: Live, loop?: string): Incident[] {
+  const stuck = [...effects.values()].filter(({ status }) => status === "parked");
   return [
-    ...blockedTimers.map((timer) => ({
+    ...(loop === undefined
+      ? []
+      : [{ kind: "looping" as const, what: "transitions per minute", error: loop }]),
+    ...blockedTimers(timers).map((timer) => ({
       kind: "blocked" as const,
       what: `timer ${timer.id}`,
       error: timer.error ?? "",
     })),
     ...stuck.map((effect) => ({
-      kind: effect.kind === "actor" ? ("blocked" as const) : ("exhausted" as const),
+      kind: effect.result === null ? ("exhausted" as const) : ("blocked" as const),
       what: `${effect.kind} ${effect.name}`,
       error: effect.error ?? "",
     })),

@@ -20,18 +20,40 @@ export function joinContext(texts: ContextTexts): string {
   return `{${joined}}`;
 }
 
-/** A `Changes` document as JSON text. Unlike a JSON merge patch it can tell null from absent. */
+/** What a step changes, by the texts that are stored. */
+interface State {
+  status: string;
+  texts: ContextTexts;
+}
+
+/**
+ * A `Changes` document as JSON text. Unlike a JSON merge patch it can tell null from absent.
+ *
+ * @param actors JSON of each actor with a row that is new or changed; null where it is gone
+ */
 export function changesText(
-  before: { status: string; texts: ContextTexts } | undefined,
-  after: { status: string; texts: ContextTexts },
+  before: State | undefined,
+  after: State,
+  actors: ReadonlyMap<number, string | null>,
 ): string {
+  const parts: string[] = [];
+  if (before?.status !== after.status) parts.push(`"status":${JSON.stringify(after.status)}`);
+  const context = contextChanges(before?.texts, after.texts);
+  if (context !== "") parts.push(`"context":${context}`);
+  if (actors.size > 0) {
+    const members = [...actors].map(([key, text]) => `"${key}":${text ?? "null"}`);
+    parts.push(`"actors":{${members.join(",")}}`);
+  }
+  return `{${parts.join(",")}}`;
+}
+
+function contextChanges(before: ContextTexts | undefined, after: ContextTexts): string {
   let set = "";
-  for (const [key, text] of after.texts) {
-    if (before?.texts.get(key) !== text) set += `${set && ","}${JSON.stringify(key)}:${text}`;
+  for (const [key, text] of after) {
+    if (before?.get(key) !== text) set += `${set && ","}${JSON.stringify(key)}:${text}`;
   }
   const unset: string[] = [];
-  for (const key of before?.texts.keys() ?? []) if (!after.texts.has(key)) unset.push(key);
-  const status = before?.status === after.status ? "" : `"status":${JSON.stringify(after.status)}`;
-  if (set === "" && unset.length === 0) return `{${status}}`;
-  return `{${status && `${status},`}"context":{"set":{${set}},"unset":${JSON.stringify(unset)}}}`;
+  for (const key of before?.keys() ?? []) if (!after.has(key)) unset.push(key);
+  if (set === "" && unset.length === 0) return "";
+  return `{"set":{${set}},"unset":${JSON.stringify(unset)}}`;
 }

@@ -1,9 +1,10 @@
 import type { StandardSchemaV1 } from "@standard-schema/spec";
-import type { AnyStateMachine, AnyStateNode } from "xstate";
-import { allNodes, eventDescriptors } from "./allowed.ts";
+import { fromPromise, type AnyActorLogic, type AnyStateMachine } from "xstate";
+import { descriptorCovers, eventDescriptors } from "./allowed.ts";
+import { checkMachine } from "./check.ts";
 import { Unsupported } from "./errors.ts";
-import { findActorLogic, isPromiseLogic } from "./xstate.ts";
 import type { EventDefinitions, WorkflowDefinition, Workflows } from "./workflow.ts";
+import { kindOf } from "./xstate.ts";
 
 /** A workflow that was checked and can run. */
 export interface RegisteredWorkflow {
@@ -13,27 +14,23 @@ export interface RegisteredWorkflow {
   /** Absent: every event type the chart names, from operators only. */
   events?: EventDefinitions;
   input?: StandardSchemaV1;
-  // oxlint-disable-next-line typescript/no-explicit-any -- the workflow typed its own effects
-  effects: NonNullable<WorkflowDefinition["effects"]>;
+  effects: Effects;
+  transitionsPerMinute: number;
+  continueAfter: number;
   /** The event descriptors of the chart: `ADD_PIZZA`, `payment.*`, `*`. */
   descriptors: string[];
+  /** What the author should know, though it can run. */
+  warnings: string[];
 }
+
+export type Effects = NonNullable<WorkflowDefinition["effects"]>;
 
 /** First path segments that are routes of their own. */
 const RESERVED = new Set(["events", "healthz", "machines", "openapi.json", "asyncapi.json"]);
 const WORKFLOW_KEY = /^[a-z][a-z0-9-]{0,62}$/;
 
-/** XState's action creators that a step here can carry out. */
-const SUPPORTED_BUILT_INS = new Set([
-  "xstate.assign",
-  "xstate.raise",
-  "xstate.cancel",
-  "xstate.emit",
-  "xstate.log",
-  "xstate.enqueueActions",
-  "xstate.spawnChild",
-  "xstate.stopChild",
-]);
+const TRANSITIONS_PER_MINUTE = 20_000;
+const LEAST_CONTINUE_AFTER = 100;
 
 /**
  * Checks all workflows, so that what can't run durably never ships.
@@ -41,18 +38,29 @@ const SUPPORTED_BUILT_INS = new Set([
  * @throws Unsupported naming the state and the remedy
  */
 export function registerWorkflows(workflows: Workflows): ReadonlyMap<string, RegisteredWorkflow> {
-  return new Map(
+  const registered = new Map(
     Object.entries(workflows).map(([key, entry]) => {
       const definition = "machine" in entry ? entry : { machine: entry };
       return [key, registerWorkflow(key, definition)];
     }),
   );
+  for (const { effects, machine } of registered.values()) {
+    for (const [src, actor] of Object.entries(effects.actors ?? {})) {
+      const other = (actor as { workflow?: string }).workflow;
+      if (other === undefined || registered.has(other)) continue;
+      throw new Unsupported(
+        { machine: machine.id },
+        `the actor "${src}" is an instance of "${other}", which is no workflow`,
+        `Register it; there are ${[...registered.keys()].join(", ")}.`,
+      );
+    }
+  }
+  return registered;
 }
 
 function registerWorkflow(key: string, definition: WorkflowDefinition): RegisteredWorkflow {
-  const { events, input, effects = {} } = definition;
-  const machine = withActionsOf(definition.machine, effects);
-  const place = { machine: machine.id };
+  const { events, input, effects = {}, continueAfter = Infinity } = definition;
+  const place = { machine: definition.machine.id };
   if (!WORKFLOW_KEY.test(key) || RESERVED.has(key)) {
     throw new Unsupported(
       place,
@@ -60,26 +68,72 @@ function registerWorkflow(key: string, definition: WorkflowDefinition): Register
       `Use lower-case letters, digits and hyphens, and none of ${[...RESERVED].join(", ")}.`,
     );
   }
-  for (const node of allNodes(machine.root)) checkNode(machine, node, effects);
+  if (continueAfter < LEAST_CONTINUE_AFTER) {
+    throw new Unsupported(
+      place,
+      `continueAfter is ${continueAfter}`,
+      `Let a history have at least ${LEAST_CONTINUE_AFTER} entries.`,
+    );
+  }
+  const machine = withEffects(definition.machine, effects);
+  checkMachine(machine);
   const descriptors = eventDescriptors(machine.root);
+  const warnings: string[] = [];
   if (events !== undefined) checkEvents(machine, events, descriptors);
+  else if (descriptors.length > 0) {
+    warnings.push(
+      `Workflow "${key}" has no events table: it takes ${descriptors.join(", ")} with any data, from operators only.`,
+    );
+  }
   return {
     key,
     machine,
     version: machine.version ?? "1",
     descriptors,
     effects,
+    warnings,
+    continueAfter,
+    transitionsPerMinute: definition.transitionsPerMinute ?? TRANSITIONS_PER_MINUTE,
     ...(events === undefined ? {} : { events }),
     ...(input === undefined ? {} : { input }),
   };
 }
 
-/** The machine, knowing by name the actions that only the workflow's effects implement. */
-function withActionsOf(machine: AnyStateMachine, effects: Effects): AnyStateMachine {
-  const names = Object.keys(effects.actions ?? {});
-  const missing = names.filter((name) => !(name in machine.implementations.actions));
-  if (missing.length === 0) return machine;
-  return machine.provide({ actions: Object.fromEntries(missing.map((name) => [name, () => {}])) });
+/**
+ * The machine and its child machines, knowing by name what only the workflow's effects implement: the
+ * chart need not repeat it.
+ */
+function withEffects(machine: AnyStateMachine, effects: Effects): AnyStateMachine {
+  const provided = new Map<AnyStateMachine, AnyStateMachine>();
+  const provide = (one: AnyStateMachine): AnyStateMachine => {
+    const known = provided.get(one);
+    if (known !== undefined) return known;
+    // A machine that names itself meets the one it was.
+    provided.set(one, one);
+    const { actions, actors } = one.implementations as {
+      actions: Record<string, unknown>;
+      actors: Record<string, AnyActorLogic>;
+    };
+    const newActions = Object.keys(effects.actions ?? {}).filter((name) => !(name in actions));
+    const newActors = Object.keys(effects.actors ?? {}).filter((src) => !(src in actors));
+    const children = Object.entries(actors).flatMap(([src, logic]) => {
+      if (kindOf(logic) !== "machine") return [];
+      const child = provide(logic as AnyStateMachine);
+      return child === logic ? [] : [[src, child] as const];
+    });
+    if (newActions.length + newActors.length + children.length === 0) return one;
+    const elsewhere = (): Promise<never> => Promise.reject(new Error("Provided by the effects"));
+    const whole = one.provide({
+      actions: Object.fromEntries(newActions.map((name) => [name, () => {}])),
+      actors: Object.fromEntries([
+        ...newActors.map((src) => [src, fromPromise(elsewhere)] as const),
+        ...children,
+      ]) as never,
+    });
+    provided.set(one, whole);
+    return whole;
+  };
+  return provide(machine);
 }
 
 function checkEvents(machine: AnyStateMachine, events: EventDefinitions, descriptors: string[]) {
@@ -87,6 +141,13 @@ function checkEvents(machine: AnyStateMachine, events: EventDefinitions, descrip
   for (const type of Object.keys(events)) {
     if (type.startsWith("xstate.") || type === "" || type === "*") {
       throw new Unsupported(place, `"${type}" is no event of yours`, "Remove it from events.");
+    }
+    if (!descriptors.some((descriptor) => descriptorCovers(descriptor, type))) {
+      throw new Unsupported(
+        place,
+        `the chart never takes the event "${type}"`,
+        "Remove it from events, or give the chart a transition for it.",
+      );
     }
   }
   for (const type of descriptors) {
@@ -97,116 +158,4 @@ function checkEvents(machine: AnyStateMachine, events: EventDefinitions, descrip
       "Add it to the workflow's events.",
     );
   }
-}
-
-type Effects = RegisteredWorkflow["effects"];
-
-function checkNode(machine: AnyStateMachine, node: AnyStateNode, effects: Effects): void {
-  const place = { machine: machine.id, state: node.id };
-  const transitions = [...[...node.transitions.values()].flat(), ...(node.always ?? [])];
-  for (const action of node.entry) checkAction(machine, place, "entry", action, effects);
-  for (const action of node.exit) checkAction(machine, place, "exit", action, effects);
-  for (const { eventType, actions } of transitions) {
-    const when = `on ${eventType || "always"}`;
-    for (const action of actions) checkAction(machine, place, when, action, effects);
-  }
-  for (const { guard } of transitions) checkGuard(machine, place, guard);
-  for (const delay of Object.keys((node.config as { after?: object }).after ?? {})) {
-    if (Number.isNaN(Number(delay)) && !(delay in machine.implementations.delays)) {
-      throw new Unsupported(
-        place,
-        `the delay "${delay}" is unknown`,
-        "Add it to setup({ delays }).",
-      );
-    }
-  }
-  for (const { src, systemId } of node.invoke) {
-    if (systemId !== undefined) {
-      throw new Unsupported(
-        place,
-        `the systemId "${systemId}" is not supported yet`,
-        "Give the invoke an id instead.",
-      );
-    }
-    checkActor(machine, place, src as string, effects);
-  }
-}
-
-type Place = { machine: string; state: string };
-
-function checkActor(machine: AnyStateMachine, place: Place, src: string, effects: Effects): void {
-  if (src.startsWith("xstate.invoke.")) {
-    throw new Unsupported(
-      place,
-      "it invokes logic that has no name, so that it couldn't be found again",
-      "Give the logic a name under setup({ actors }) and invoke it by that name.",
-    );
-  }
-  if (effects.actors?.[src] !== undefined) return;
-  const logic = findActorLogic(machine, src);
-  if (logic === undefined) {
-    throw new Unsupported(
-      place,
-      `the actor "${src}" is unknown`,
-      "Add it to setup({ actors }) or to the workflow's effects.",
-    );
-  }
-  if (!isPromiseLogic(logic)) {
-    throw new Unsupported(
-      place,
-      `the actor "${src}" is not a promise; other kinds can't be kept alive over a restart yet`,
-      "Use fromPromise.",
-    );
-  }
-}
-
-function checkAction(
-  machine: AnyStateMachine,
-  place: Place,
-  when: string,
-  action: unknown,
-  effects: Effects,
-): void {
-  if (typeof action === "function") {
-    if (!isBuiltIn(action)) {
-      throw new Unsupported(
-        place,
-        `an action of "${when}" is an inline function, which can't be run after the commit`,
-        "Give it a name under setup({ actions }) and implement it in the workflow's effects.",
-      );
-    }
-    checkBuiltIn(place, action);
-    return;
-  }
-  const name = typeof action === "string" ? action : (action as { type: string }).type;
-  const implementation = machine.implementations.actions[name] as unknown;
-  if (typeof implementation === "function" && isBuiltIn(implementation)) {
-    checkBuiltIn(place, implementation);
-  } else if (implementation === undefined && effects.actions?.[name] === undefined) {
-    throw new Unsupported(
-      place,
-      `the action "${name}" of "${when}" is unknown`,
-      "Add it to setup({ actions }) or to the workflow's effects.",
-    );
-  }
-}
-
-function checkBuiltIn(place: Place, action: { type: string }): void {
-  if (SUPPORTED_BUILT_INS.has(action.type)) return;
-  throw new Unsupported(
-    place,
-    `the action ${action.type.replace("xstate.", "")} is not supported yet`,
-    "Use raise for events to the machine itself, and emit or a named action for messages.",
-  );
-}
-
-function isBuiltIn(action: unknown): action is { type: string } {
-  return typeof action === "function" && "resolve" in action;
-}
-
-function checkGuard(machine: AnyStateMachine, place: Place, guard: unknown): void {
-  if (guard === undefined || typeof guard === "function") return;
-  const name = typeof guard === "string" ? guard : (guard as { type: string }).type;
-  if (name in machine.implementations.guards) return;
-  throw new Unsupported(place, `the guard "${name}" is unknown`, "Add it to setup({ guards }).");
 }

@@ -1,46 +1,39 @@
 import type { AnyMachineSnapshot, AnyStateMachine } from "xstate";
-import { contextTexts, type ContextTexts } from "./changes.ts";
+import { Run, type Before } from "./actors.ts";
 import type { Effect, MachineEvent } from "./effects.ts";
 import { StepFailed, Unsupported, type ErrorData } from "./errors.ts";
 import { findUnserialisable } from "./json.ts";
-import {
-  childKey,
-  childRows,
-  initialStep,
-  restore as restoreSnapshot,
-  transitionStep,
-  type ChildRow,
-  type RawStep,
-  type ResolvedAction,
-  type StoredMachine,
-} from "./xstate.ts";
+import { MAX_CHILDREN } from "./limits.ts";
+import { System, type ActorState } from "./system.ts";
+import { makeRef } from "./xstate.ts";
 
-/** A hundred years, in milliseconds. */
-const MAX_DELAY = 3_155_760_000_000;
+/** The key of the instance's own machine. */
+export const ROOT = 0;
 
-/** Microsteps one event may take before it counts as an endless loop. */
-const MAX_MICROSTEPS = 1_000;
-
-/** An instance's machine between two events: XState's snapshot, and the next key to hand out. */
+/** An instance's actors between two events. Never changed in place. */
 export interface MachineState {
+  /** Of the instance's own machine. */
   readonly snapshot: AnyMachineSnapshot;
+  /** All of them by key; the instance's own machine is `ROOT`. */
+  readonly actors: ReadonlyMap<number, ActorState>;
+  readonly systemIds: ReadonlyMap<string, number>;
+  /** Handed out next. */
   readonly nextKey: number;
+  readonly system: System;
 }
 
 export interface Step {
   state: MachineState;
   effects: Effect[];
   /**
-   * Whether the event did anything: a transition for it, at any depth, an empty one included. Where
+   * Whether the event did anything: a transition for it, in any actor, an empty one included. Where
    * not, `state` is as it was and there are no effects.
    */
   taken: boolean;
 }
 
-/** The stored form of a `MachineState`: plain JSON. */
-export interface StoredState extends StoredMachine {
-  nextKey: number;
-}
+/** How an actor's run ended. */
+export type Settlement = { output: unknown } | { error: ErrorData };
 
 /**
  * Enters the machine's initial state.
@@ -49,241 +42,113 @@ export interface StoredState extends StoredMachine {
  * @throws StepFailed where a function of the chart throws
  */
 export function begin(machine: AnyStateMachine, input: unknown): Step {
-  boundMicrosteps(machine);
-  return run(machine, "xstate.init", { snapshot: undefined, nextKey: 1 }, (nextKey) => {
-    const raw = initialStep(machine, input, nextKey);
-    // XState swallows what is thrown in the initial step and answers with a failed snapshot.
-    if (raw.snapshot.status === "error") throw raw.snapshot.error;
-    return raw;
-  });
+  const system = new System();
+  const nothing: Before = { actors: new Map(), systemIds: new Map(), nextKey: 1 };
+  const run = new Run(system, nothing);
+  const ref = system.reserve(ROOT, () =>
+    makeRef(system, undefined, { id: "root", src: machine.id, sync: false }),
+  );
+  const where = { machine: machine.id, state: "(not begun)", event: "xstate.init" };
+  return perform(system, run, where, () => run.begin(ref, machine, input));
 }
 
 /**
- * Takes one event: one macrostep, nothing started, nothing sent. What has come to its end takes
- * nothing.
+ * Takes one event: the macrostep of one actor, and of all that it sends events to; nothing started,
+ * nothing sent out. What has come to its end takes nothing.
  *
+ * @param target the actor's key
  * @throws Unsupported, StepFailed as `begin` does; `state` stays as it was
  */
-export function step(machine: AnyStateMachine, state: MachineState, event: MachineEvent): Step {
-  if (state.snapshot.status !== "active") return { state, effects: [], taken: false };
-  const next = run(machine, event.type, state, (nextKey) =>
-    transitionStep(machine, state.snapshot, event, nextKey),
-  );
-  // A failed actor that nobody handles selects no transition either, and yet ends the machine.
-  const isChanged = next.taken || next.state.snapshot !== state.snapshot;
-  return isChanged ? { ...next, taken: true } : { state, effects: [], taken: false };
+export function step(state: MachineState, event: MachineEvent, target: number = ROOT): Step {
+  const actor = state.actors.get(target);
+  const unchanged: Step = { state, effects: [], taken: false };
+  if (state.snapshot.status !== "active" || actor?.snapshot.status !== "active") return unchanged;
+  const run = new Run(state.system, state);
+  const { machine } = state.snapshot;
+  const where = { machine: machine.id, state: describe(state.snapshot), event: event.type };
+  const next = perform(state.system, run, where, () => run.deliver(target, event));
+  return next.taken ? next : unchanged;
 }
 
-/** How an actor's run ended. */
-export type Settlement = { output: unknown } | { error: ErrorData };
-
 /**
- * The event by which an actor's result reaches the machine, or null when nobody waits for that run
+ * Brings a promise actor's result to it, and by it to its parent; null when nobody waits for that run
  * any more: its state was left, or another run has taken its place.
  */
-export function settlementEvent(
-  state: MachineState,
-  actor: { key: number; id: string },
-  result: Settlement,
-): MachineEvent | null {
-  const child = state.snapshot.children[actor.id];
-  if (child === undefined || childKey(child) !== actor.key) return null;
-  return "error" in result
-    ? { type: `xstate.error.actor.${actor.id}`, error: result.error, actorId: actor.id }
-    : { type: `xstate.done.actor.${actor.id}`, output: result.output, actorId: actor.id };
+export function settle(state: MachineState, key: number, result: Settlement): Step | null {
+  const actor = state.actors.get(key);
+  if (actor?.kind !== "promise" || actor.snapshot.status !== "active") return null;
+  const event: MachineEvent =
+    "error" in result
+      ? { type: "xstate.promise.reject", data: result.error }
+      : { type: "xstate.promise.resolve", data: result.output };
+  return step(state, event, key);
 }
 
-/** A state as it is stored: the context apart, as JSON texts, since it is compared as such. */
-export interface Stored {
-  head: Omit<StoredState, "context">;
-  texts: ContextTexts;
+function perform(
+  system: System,
+  run: Run,
+  where: { machine: string; state: string; event: string },
+  act: () => void,
+): Step {
+  return system.during(run, () => {
+    try {
+      act();
+    } catch (error) {
+      if (error instanceof Unsupported) throw error;
+      throw new StepFailed(where.machine, where.state, where.event, error);
+    }
+    const { thrown, isTaken, effects, ...after } = run.after();
+    if (thrown !== undefined) {
+      throw new StepFailed(where.machine, where.state, where.event, thrown.error);
+    }
+    const snapshot = after.actors.get(ROOT)!.snapshot as unknown as AnyMachineSnapshot;
+    const state: MachineState = { ...after, snapshot, system };
+    checkChildren(state);
+    const wanted = withoutStillborn(effects);
+    checkEffects(state, wanted);
+    return { state, effects: wanted, taken: isTaken };
+  });
 }
 
-/**
- * @param before the state that this one follows: what is the same object still needn't be looked at
- * @throws Unsupported where the context or the output holds what JSON would change
- */
-export function store(
-  machine: AnyStateMachine,
-  state: MachineState,
-  before?: MachineState,
-): Stored {
-  const { value, status, context, output, error, historyValue } = state.snapshot;
-  checkSerialisable(
-    machine,
-    state,
-    "context.",
-    context as Record<string, unknown>,
-    before?.snapshot.context,
+function checkChildren({ actors, snapshot }: MachineState): void {
+  if (actors.size - 1 <= MAX_CHILDREN) return;
+  throw new Unsupported(
+    { machine: snapshot.machine.id, state: describe(snapshot) },
+    `it would have ${actors.size - 1} actors alive at once; at most ${MAX_CHILDREN}`,
+    "Start instances of their own, or fewer at a time.",
   );
-  const head: Stored["head"] = {
-    value,
-    status,
-    children: childRows(state.snapshot),
-    nextKey: state.nextKey,
-  };
-  if (output !== undefined) {
-    checkSerialisable(machine, state, "", { output: output as unknown });
-    head.output = output;
-  }
-  if (error !== undefined) head.error = error;
-  const remembered = Object.entries(historyValue as Record<string, { id: string }[]>);
-  if (remembered.length > 0) {
-    head.historyValue = Object.fromEntries(
-      remembered.map(([id, nodes]) => [id, nodes.map((node) => ({ id: node.id }))]),
-    );
-  }
-  return { head, texts: contextTexts(context as Record<string, unknown>) };
 }
 
-function checkSerialisable(
-  machine: AnyStateMachine,
-  state: MachineState,
-  root: string,
-  values: Record<string, unknown>,
-  before: Record<string, unknown> = {},
-): void {
-  for (const name of Object.keys(values)) {
-    const value = values[name];
-    if (value === undefined || value === before[name]) continue;
-    const found = findUnserialisable(value, root + name);
+/** What leaves the step as data must survive being data. */
+function checkEffects({ snapshot }: MachineState, effects: readonly Effect[]): void {
+  for (const effect of effects) {
+    const found = unserialisableIn(effect);
     if (found === null) continue;
     throw new Unsupported(
-      { machine: machine.id, state: describe(state.snapshot) },
+      { machine: snapshot.machine.id, state: describe(snapshot) },
       `${found} can't be stored as JSON`,
-      "Keep plain objects, lists, finite numbers, strings, booleans and null in the context.",
+      "Hand on plain objects, lists, finite numbers, strings, booleans and null.",
     );
   }
 }
 
-/**
- * Reads a stored state back, without starting anything.
- *
- * @param stored parsed afresh: it becomes part of the result
- * @throws Quarantined where it doesn't fit the machine
- */
-export function restore(machine: AnyStateMachine, stored: StoredState): MachineState {
-  boundMicrosteps(machine);
-  const { nextKey, ...rest } = stored;
-  return { snapshot: restoreSnapshot(machine, rest), nextKey };
-}
-
-/** The state value as one line, for messages: `idle`, or `{"bakePizza":"pizzaInOven"}`. */
-export function describe(snapshot: AnyMachineSnapshot): string {
-  const value: unknown = snapshot.value;
-  return typeof value === "string" ? value : JSON.stringify(value);
-}
-
-function boundMicrosteps(machine: AnyStateMachine): void {
-  const options = machine.options;
-  if (options.maxIterations === undefined || options.maxIterations > MAX_MICROSTEPS) {
-    options.maxIterations = MAX_MICROSTEPS;
-  }
-}
-
-function run(
-  machine: AnyStateMachine,
-  eventType: string,
-  from: { snapshot: AnyMachineSnapshot | undefined; nextKey: number },
-  next: (nextKey: number) => RawStep,
-): Step {
-  let raw: RawStep;
-  try {
-    raw = next(from.nextKey);
-  } catch (error) {
-    if (error instanceof Unsupported) throw error;
-    const state = from.snapshot === undefined ? "(not begun)" : describe(from.snapshot);
-    throw new StepFailed(machine.id, state, eventType, error);
-  }
-  const keys = { next: raw.nextKey };
-  const place = { machine: machine.id, state: describe(raw.snapshot) };
-  const effects = raw.actions.flatMap((action) =>
-    toEffects(action, keys, place, machine.implementations.actions),
-  );
-  const before = from.snapshot === undefined ? {} : childRows(from.snapshot);
-  effects.push(...startedInAssigns(raw.snapshot, before, effects));
-  return {
-    state: { snapshot: raw.snapshot, nextKey: keys.next },
-    effects: withoutStillborn(effects),
-    taken: raw.taken,
-  };
-}
-
-function toEffects(
-  action: ResolvedAction,
-  keys: { next: number },
-  place: { machine: string; state: string },
-  known: Readonly<Record<string, unknown>>,
-): Effect[] {
-  const params = (action.params ?? {}) as Record<string, unknown>;
-  switch (action.type) {
-    case "xstate.raise": {
-      const { delay } = params;
-      // Without a delay the macrostep has consumed it already.
-      if (delay === undefined) return [];
-      if (typeof delay !== "number" || !Number.isFinite(delay) || delay > MAX_DELAY) {
-        throw new Unsupported(
-          place,
-          `a delay of ${typeof delay === "number" ? delay : JSON.stringify(delay)} is no time to wait`,
-          "Give a finite number of milliseconds, at most a hundred years.",
-        );
-      }
-      const event = params["event"] as MachineEvent;
-      const id = typeof params["id"] === "string" ? params["id"] : `raise.${keys.next++}`;
-      return [{ type: "timer.set", id, delay: Math.max(0, Math.ceil(delay)), event }];
-    }
-    case "xstate.cancel":
-      return [{ type: "timer.cancel", id: String(params["sendId"]) }];
-    case "xstate.spawnChild": {
-      const { actorRef, src, input } = params;
-      if (actorRef === undefined || typeof src !== "string") {
-        throw new Unsupported(
-          place,
-          `the actor ${JSON.stringify(src)} is unknown or has no name`,
-          "Give its logic a name under setup({ actors }).",
-        );
-      }
-      const { id } = actorRef as { id: string };
-      return [{ type: "actor.start", key: childKey(actorRef as object), id, src, input }];
-    }
-    case "xstate.stopChild":
-      return action.params ? [{ type: "actor.stop", key: childKey(action.params) }] : [];
-    case "xstate.emit":
-      return [{ type: "emit", key: keys.next++, event: params["event"] as MachineEvent }];
-    case "xstate.log":
-      return [{ type: "log", message: String(params["value"]) }];
-    case "xstate.sendTo":
-      throw new Unsupported(
-        place,
-        "sendTo is not supported yet",
-        "Use raise for events to the machine itself.",
-      );
+function unserialisableIn(effect: Effect): string | null {
+  switch (effect.type) {
+    case "actor.start":
+      return effect.input === undefined
+        ? null
+        : findUnserialisable(effect.input, `the input of "${effect.id}"`);
+    case "command":
+      return effect.params === undefined
+        ? null
+        : findUnserialisable(effect.params, `the params of "${effect.name}"`);
+    case "emit":
+      return findUnserialisable(effect.event, `the emitted "${effect.event.type}"`);
+    case "timer.set":
+      return findUnserialisable(effect.event, `the delayed "${effect.event.type}"`, true);
     default:
-      // enqueueActions can name what registration couldn't see.
-      if (known[action.type] === undefined || known[action.type] !== action.exec) {
-        throw new Unsupported(
-          place,
-          `the action "${action.type}" is unknown, or an inline function`,
-          "Give it a name under setup({ actions }), and enqueue it by that name.",
-        );
-      }
-      return [{ type: "command", key: keys.next++, name: action.type, params: action.params }];
+      return null;
   }
-}
-
-/** `spawn` inside an assign announces nothing: only the child's presence tells. */
-function startedInAssigns(
-  snapshot: AnyMachineSnapshot,
-  before: Record<string, ChildRow>,
-  effects: readonly Effect[],
-): Effect[] {
-  if (Object.keys(snapshot.children).length === 0) return [];
-  const announced = new Set(effects.flatMap((e) => (e.type === "actor.start" ? [e.key] : [])));
-  return Object.entries(childRows(snapshot)).flatMap(([id, { key, src }]) => {
-    if (announced.has(key) || before[id]?.key === key) return [];
-    const options = (snapshot.children[id] as unknown as { options?: { input?: unknown } }).options;
-    return [{ type: "actor.start" as const, key, id, src, input: options?.input }];
-  });
 }
 
 /** An actor started and stopped within one step must never run. */
@@ -297,4 +162,10 @@ function withoutStillborn(effects: Effect[]): Effect[] {
   return effects.filter(
     (e) => (e.type !== "actor.start" && e.type !== "actor.stop") || !stillborn.has(e.key),
   );
+}
+
+/** The state value as one line, for messages: `idle`, or `{"bakePizza":"pizzaInOven"}`. */
+export function describe(snapshot: { value: unknown }): string {
+  const { value } = snapshot;
+  return typeof value === "string" ? value : JSON.stringify(value);
 }

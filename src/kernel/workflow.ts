@@ -14,6 +14,16 @@ export interface WorkflowDefinition {
   /** How the chart's named actors, actions and emitted events reach the world. */
   // oxlint-disable-next-line typescript/no-explicit-any -- each workflow types its own effects
   effects?: EffectsOf<any, any>;
+  /**
+   * Transitions from inside (timers, actors, other instances) that an instance may take a minute before
+   * it counts as caught in a loop and waits for the next; 20,000 by default.
+   */
+  transitionsPerMinute?: number;
+  /**
+   * For instances that never end: after so many journal entries the history begins again, in a new
+   * epoch, with the state as it is. Never by default; at least 100.
+   */
+  continueAfter?: number;
 }
 
 /** URL segment → a workflow, or a bare machine. */
@@ -27,9 +37,17 @@ export interface EventDefinition {
   schema: StandardSchemaV1;
   /** Who may send it, beside operators, who may send everything. */
   from?: readonly Role[];
-  /** What becomes of it when the current state has no transition for it; `reject` by default. */
-  otherwise?: "reject" | "ignore";
+  /**
+   * What becomes of it when the current state has no transition for it. `reject`: an error for who
+   * sent it; `defer`: kept, and tried again after each transition; `ignore`: journalled, no more. By
+   * default what comes over a queue is deferred, and all else rejected.
+   */
+  otherwise?: Otherwise;
+  /** How long it is kept where it is deferred, in milliseconds; 24 hours by default. */
+  deferFor?: number;
 }
+
+export type Otherwise = "reject" | "defer" | "ignore";
 
 export type EventDefinitions = Readonly<Record<string, EventDefinition>>;
 
@@ -57,39 +75,71 @@ export interface EffectContext<Env> {
   /** Aborted when the time is up or the result is no longer wanted. */
   signal: AbortSignal;
   publish: Publish;
+  /** Starts another instance of this tenant; where it is there already, that is fine. */
+  start(workflow: string, request: StartInstance): Promise<void>;
+  /** Sends an event to another instance of this tenant. Repeats are applied once. */
+  send(workflow: string, id: string, event: { type: string; data?: unknown }): Promise<void>;
 }
 
-export interface RetryPolicy {
-  /** Tries before the actor fails for the chart; 5 by default. */
-  attempts?: number;
+export interface StartInstance {
+  id: string;
+  input?: unknown;
+  event?: { type: string; data?: unknown };
+}
+
+/** What protects who is called: `destination` names one that the deployment sets limits for. */
+export interface Called {
+  destination?: string;
   /** Milliseconds one try may take; 60,000 by default, 600,000 at most. */
   timeout?: number;
 }
 
-export interface ActorDefinition<Env, Input, Output> extends RetryPolicy {
+export interface ActorDefinition<Env, Input, Output> extends Called {
+  /** Tries before the actor fails for the chart; 5 by default. */
+  attempts?: number;
+  /** The ceiling of the first wait between tries, and of any, in milliseconds; 1,000 and 3,600,000 by default. */
+  backoff?: { first?: number; longest?: number };
   run(context: EffectContext<Env> & { input: Input }): Promise<Output>;
 }
 
 /**
- * The implementations a machine's chart asks for by name. Actors left out run the machine's own
- * `fromPromise`; actions left out are refused at registration.
+ * An actor that is another instance: its input is a `StartInstance`, without an id one is made; the
+ * instance's output is the actor's, and its failure too.
+ */
+export interface InstanceActor {
+  workflow: string;
+  /** Sent to the instance when the actor is stopped before that one has come to its end. */
+  onStop?: { type: string; data?: unknown };
+}
+
+/** A side effect of a chart's named action. Those of one destination keep their order, action by action. */
+export type Action<Env, Params> =
+  | ((params: Params, context: EffectContext<Env>) => Promise<void>)
+  | (Called & { run(params: Params, context: EffectContext<Env>): Promise<void> });
+
+/** Where emitted events go. */
+export type Route<Env, Emitted> =
+  | ((event: Emitted, context: EffectContext<Env>) => Promise<void>)
+  | (Called & {
+      /** The event types it takes, `order.*` for all that begin so; all by default. */
+      types?: readonly string[];
+      deliver(event: Emitted, context: EffectContext<Env>): Promise<void>;
+    });
+
+/**
+ * The implementations a chart asks for by name, its child machines' too. Actors left out run the
+ * machine's own `fromPromise`; actions left out, what stands under `setup({ actions })`.
  */
 export interface EffectsOf<Machine extends AnyStateMachine, Env> {
   actors?: {
-    [Actor in ActorsOf<Machine> as Actor["src"]]?: ActorDefinition<
-      Env,
-      InputFrom<Actor["logic"]>,
-      unknown
-    >;
+    [Actor in ActorsOf<Machine> as Actor["src"]]?:
+      ActorDefinition<Env, InputFrom<Actor["logic"]>, unknown> | InstanceActor;
   };
   actions?: {
-    [Action in ActionsOf<Machine> as Action["type"]]?: (
-      params: Action["params"],
-      context: EffectContext<Env>,
-    ) => Promise<void>;
+    [Named in ActionsOf<Machine> as Named["type"]]?: Action<Env, Named["params"]>;
   };
-  /** Delivers what the chart `emit`s. */
-  emitted?(event: EmittedOf<Machine>, context: EffectContext<Env>): Promise<void>;
+  /** Deliver what the chart `emit`s, each route by itself and in its own order. */
+  routes?: Record<string, Route<Env, EmittedOf<Machine>>>;
 }
 
 /* oxlint-disable typescript/no-explicit-any -- positions of StateMachine's parameters that don't matter here */

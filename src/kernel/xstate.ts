@@ -1,255 +1,268 @@
 import {
+  Actor,
   createActor,
+  StateMachine,
   type AnyActorLogic,
   type AnyMachineSnapshot,
   type AnyStateMachine,
   type EventObject,
 } from "xstate";
-import { Quarantined, Unsupported } from "./errors.ts";
+import { Unsupported } from "./errors.ts";
 
 /**
- * The undocumented corners of XState 5.33 that a durable step needs, in one place, so that XState 6's
+ * The undocumented corners of XState 5.33 that durable actors need, in one place, so that XState 6's
  * `xstate/durable` can take it. The version is pinned exactly; `docs/architecture.md` says what to
  * run again when it moves.
  */
 
-/** An action as XState resolves it in a step. */
+/** XState's own name for the event that stops an actor. */
+export const STOP = "xstate.stop";
+
+/** An action as XState resolves it in a step; `exec` of a built-in one carries it out. */
 export interface ResolvedAction {
   type: string;
   params: unknown;
-  exec?: unknown;
+  info: unknown;
+  exec?: (info: unknown, params: unknown) => void;
 }
 
-/** What XState's child references are here: never started, known by their key alone. */
-interface ChildRef {
-  id: string;
-  src: unknown;
-  sessionId: string;
-}
-
-export interface ChildRow {
-  key: number;
-  src: string;
-}
-
-/** A machine's state as it is stored: plain JSON. */
-export interface StoredMachine {
-  value: AnyMachineSnapshot["value"];
-  status: AnyMachineSnapshot["status"];
-  context: Record<string, unknown>;
+/** A state of any logic. */
+export interface AnySnapshot {
+  status: "active" | "done" | "error" | "stopped";
   output?: unknown;
   error?: unknown;
-  historyValue?: Record<string, { id: string }[]>;
-  children: Record<string, ChildRow>;
+  context?: unknown;
+  [more: string]: unknown;
 }
 
-/** One step's scope: hands out the instance's keys and gathers what XState wants done. */
-class StepScope {
-  readonly machine: AnyStateMachine;
-  readonly actions: ResolvedAction[] = [];
-  nextKey: number;
-  /** Whether the event selected any transition; unknown until its first microstep. */
-  taken: boolean | undefined;
-  readonly id = "root";
-  readonly sessionId = "root";
-  readonly self: StepSelf;
-  readonly system: StepSystem;
-  readonly logger = inert;
-  readonly defer = inert;
-  readonly emit = inert;
-  readonly stopChild = inert;
-  /** An own property: XState replaces it for the length of a microstep. */
-  actionExecutor = (action: ResolvedAction): void => void this.actions.push(action);
-
-  constructor(machine: AnyStateMachine, nextKey: number) {
-    this.machine = machine;
-    this.nextKey = nextKey;
-    this.system = new StepSystem(this);
-    this.self = new StepSelf(this);
-  }
-
-  refuse(what: string): never {
-    throw new Unsupported(
-      { machine: this.machine.id },
-      `${what} is not available to the chart`,
-      "Use the built-in actions raise, emit and invoke instead.",
-    );
-  }
+/** What an actor's logic is given to act with. XState replaces `actionExecutor` for each microstep. */
+export interface ActorScope {
+  self: Ref;
+  id: string;
+  sessionId: string;
+  system: ActorSystem;
+  logger(...values: unknown[]): void;
+  defer(task: () => void): void;
+  stopChild(ref: Ref): void;
+  emit(event: EventObject): void;
+  actionExecutor(action: ResolvedAction): void;
 }
 
-function inert(): void {}
-
-/** As much of XState's actor system as a step touches. */
-class StepSystem {
-  readonly #scope: StepScope;
-  readonly _logger = inert;
-  readonly _clock = { setTimeout: inert, clearTimeout: inert };
-
-  constructor(scope: StepScope) {
-    this.#scope = scope;
-  }
-
-  _bookId(): string {
-    return String(this.#scope.nextKey++);
-  }
-
-  _register(sessionId: string): string {
-    return sessionId;
-  }
-
-  _unregister(): void {}
-
-  _set(): void {
-    this.#scope.refuse("systemId");
-  }
-
-  _relay(): void {
-    this.#scope.refuse("Sending to an actor");
-  }
-
-  _sendInspectionEvent({ type, _transitions }: InspectionEvent): void {
-    if (type === "@xstate.microstep") this.#scope.taken ??= (_transitions?.length ?? 0) > 0;
-  }
-
-  get(): undefined {
-    return undefined;
-  }
-
-  getAll(): object {
-    return {};
-  }
+/** As much of XState's actor system as its actors and built-in actions touch. */
+export interface ActorSystem {
+  _bookId(): string;
+  _register(sessionId: string, ref: Ref): string;
+  _unregister(ref: Ref): void;
+  _set(systemId: string, ref: Ref): void;
+  _relay(source: Ref | undefined, target: Ref, event: EventObject): void;
+  _sendInspectionEvent(event: InspectionEvent): void;
+  get(systemId: string): Ref | undefined;
+  getAll(): Record<string, Ref>;
+  scheduler: {
+    schedule(source: Ref, target: Ref, event: EventObject, delay: number, id?: string): void;
+    cancel(source: Ref, id: string): void;
+    cancelAll(source: Ref): void;
+  };
+  readonly _clock: object;
+  _logger(...values: unknown[]): void;
 }
 
-interface InspectionEvent {
+export interface InspectionEvent {
   type: string;
+  actorRef: Ref;
   _transitions?: readonly unknown[];
 }
 
-/** `self` as guards, assigns and outputs are given it. */
-class StepSelf {
-  readonly id = "root";
-  readonly sessionId = "root";
-  readonly system: StepSystem;
-  readonly #scope: StepScope;
-
-  constructor(scope: StepScope) {
-    this.#scope = scope;
-    this.system = scope.system;
-  }
-
-  send(): void {
-    this.#scope.refuse("self.send");
-  }
-
-  getSnapshot(): void {
-    this.#scope.refuse("self.getSnapshot");
-  }
+/**
+ * A reference to an actor, as charts hold it. XState makes them; here they keep no state of their own
+ * but ask whoever runs the actors.
+ */
+export interface Ref {
+  readonly id: string;
+  readonly sessionId: string;
+  readonly src: unknown;
+  readonly systemId?: string | undefined;
+  readonly _syncSnapshot: boolean | undefined;
+  _parent: Ref | undefined;
+  send(event: EventObject): void;
+  getSnapshot(): AnySnapshot;
 }
 
-export interface RawStep {
-  snapshot: AnyMachineSnapshot;
-  actions: ResolvedAction[];
-  nextKey: number;
-  /** Whether any transition was selected, at any depth: an explicit empty one counts. */
-  taken: boolean;
+/** Whoever runs the actors that references speak of. */
+export interface Host extends ActorSystem {
+  snapshotOf(ref: Ref): AnySnapshot;
+  /** XState's processing status: 0 not started, 1 running, 2 stopped. */
+  statusOf(ref: Ref): 0 | 1 | 2;
+  startActor(ref: Ref): void;
+  stopActor(ref: Ref): void;
+  refuse(error: Unsupported): never;
 }
 
-// XState's types know only scopes of running actors; this cast is the seam between the two worlds.
-type XStateScope = Parameters<AnyStateMachine["transition"]>[2];
+/** How logic is run: in the step, or after the commit. */
+export type ActorKind = "machine" | "transition" | "promise";
 
-export function initialStep(machine: AnyStateMachine, input: unknown, nextKey: number): RawStep {
-  const scope = new StepScope(machine, nextKey);
-  const snapshot = machine.getInitialSnapshot(scope as unknown as XStateScope, input);
-  return { snapshot, actions: scope.actions, nextKey: scope.nextKey, taken: true };
+/** Unlike XState's, sessions are numbered for an instance's whole life. */
+const SESSION = /^x:(\d+)$/;
+
+export function sessionOf(key: number): string {
+  return `x:${key}`;
 }
 
-export function transitionStep(
-  machine: AnyStateMachine,
-  from: AnyMachineSnapshot,
-  event: EventObject,
-  nextKey: number,
-): RawStep {
-  const scope = new StepScope(machine, nextKey);
-  const snapshot = machine.transition(from, event, scope as unknown as XStateScope);
-  const { actions, taken = false } = scope;
-  return { snapshot, actions, nextKey: scope.nextKey, taken };
+export function keyOf(ref: { sessionId: string }): number {
+  return Number(SESSION.exec(ref.sessionId)![1]);
 }
 
-/** Reads a stored state back without starting anything. `stored` must be parsed afresh: it is taken over. */
-export function restore(machine: AnyStateMachine, stored: StoredMachine): AnyMachineSnapshot {
-  const { children, historyValue, ...rest } = stored;
-  for (const { id } of Object.values(historyValue ?? {}).flat()) {
-    if (!(machine as unknown as { idMap: Map<string, unknown> }).idMap.has(id)) {
-      throw new Quarantined(machine.id, `the remembered state "${id}" is gone`);
-    }
-  }
-  const scope = new StepScope(machine, 0);
-  let snapshot: AnyMachineSnapshot;
-  try {
-    // Status and context are put back afterwards: restoring walks the context looking for references.
-    const bare = { ...rest, historyValue: historyValue ?? {}, context: undefined, children: {} };
-    snapshot = machine.restoreSnapshot(
-      bare as unknown as Parameters<AnyStateMachine["restoreSnapshot"]>[0],
-      scope as unknown as XStateScope,
-    ) as AnyMachineSnapshot;
-  } catch (error) {
-    throw new Quarantined(machine.id, error instanceof Error ? error.message : String(error));
-  }
-  snapshot.context = stored.context;
-  snapshot.children = Object.fromEntries(
-    Object.entries(children).map(([id, row]) => [id, restoredChild(scope, machine, id, row)]),
-  );
-  return snapshot;
+/** A reference as JSON. */
+export interface StoredRef {
+  xstate$$type: 1;
+  id: string;
+  key: number;
 }
 
-function restoredChild(scope: StepScope, machine: AnyStateMachine, id: string, row: ChildRow) {
-  if (findActorLogic(machine, row.src) === undefined) {
-    throw new Quarantined(machine.id, `the actor "${row.src}" that "${id}" runs is gone`);
-  }
-  scope.nextKey = row.key;
+export function isStoredRef(value: object): value is StoredRef {
+  return "xstate$$type" in value && value.xstate$$type === 1 && "key" in value;
+}
+
+export function isRef(value: object): value is Ref {
+  return value instanceof Actor;
+}
+
+const hostOf = (ref: Ref): Host => (ref as unknown as { system: Host }).system;
+
+function notThere(what: string) {
+  return function (this: Ref): never {
+    return hostOf(this).refuse(
+      new Unsupported(
+        { machine: String((this as { src: unknown }).src ?? this.id) },
+        `${what} of an actor reference is not there in a durable step`,
+        "Let the actor send an event, or read its getSnapshot().",
+      ),
+    );
+  };
+}
+
+/** What references answer instead of XState's own actors. */
+const DURABLE_REF = Object.create(Actor.prototype, {
+  _snapshot: {
+    get(this: Ref) {
+      return hostOf(this).snapshotOf(this);
+    },
+    set() {},
+  },
+  _processingStatus: {
+    get(this: Ref) {
+      return hostOf(this).statusOf(this);
+    },
+    set() {},
+  },
+  start: {
+    value(this: Ref) {
+      hostOf(this).startActor(this);
+      return this;
+    },
+  },
+  _stop: {
+    value(this: Ref) {
+      hostOf(this).stopActor(this);
+      return this;
+    },
+  },
+  toJSON: {
+    value(this: Ref): StoredRef {
+      return { xstate$$type: 1, id: this.id, key: keyOf(this) };
+    },
+  },
+  subscribe: { value: notThere("subscribe") },
+  on: { value: notThere("on") },
+  getPersistedSnapshot: { value: notThere("getPersistedSnapshot") },
+}) as object;
+
+/** Makes one of XState's own actors, in the middle of its construction, a reference of ours. */
+export function becomeDurable(actor: Ref): void {
+  const own = actor as unknown as Record<string, unknown>;
+  delete own["_snapshot"];
+  delete own["_processingStatus"];
+  Object.setPrototypeOf(actor, DURABLE_REF);
+}
+
+/** A reference to an actor that exists, made without evaluating its logic. */
+export function makeRef(
+  host: Host,
+  parent: Ref | undefined,
+  { id, src, sync }: { id: string; src: string; sync: boolean },
+): Ref {
   const logic = { getInitialSnapshot: () => ({ status: "active" }) } as unknown as AnyActorLogic;
-  return createActor(logic, { id, src: row.src, parent: scope.self as never });
+  const options = { id, src, parent: parent ?? { system: host }, syncSnapshot: sync };
+  const ref = createActor(logic, options as never) as unknown as Ref;
+  if (parent === undefined) ref._parent = undefined;
+  becomeDurable(ref);
+  return ref;
 }
 
-/** The children that are alive, by id. */
-export function childRows(snapshot: AnyMachineSnapshot): Record<string, ChildRow> {
-  const rows: Record<string, ChildRow> = {};
-  const children = snapshot.children as Record<string, { src: unknown } | undefined>;
-  for (const [id, ref] of Object.entries(children)) {
-    if (ref === undefined) continue;
-    if (typeof ref.src !== "string") {
-      throw new Unsupported(
-        { machine: snapshot.machine.id },
-        `the actor "${id}" has no name`,
-        "Give its logic a name under setup({ actors }) and spawn it by that name.",
-      );
-    }
-    rows[id] = { key: childKey(ref), src: ref.src };
-  }
-  return rows;
-}
+/** What spawned logic does first: told to whoever runs the actors. */
+type Spawned = (
+  scope: ActorScope,
+  logic: AnyActorLogic,
+  src: string,
+  input: unknown,
+) => AnySnapshot;
 
-export function childKey(ref: object): number {
-  return Number((ref as ChildRef).sessionId);
-}
+const prepared = new WeakMap<AnyStateMachine, AnyStateMachine>();
+const raw = new WeakMap<AnyStateMachine, AnyStateMachine>();
 
-/** The logic behind a name, `xstate.invoke.<i>.<state>` included. */
-export function findActorLogic(machine: AnyStateMachine, src: string): AnyActorLogic | undefined {
-  return machine.implementations.actors[src] as AnyActorLogic | undefined;
-}
+/** Microsteps one event may take before it counts as an endless loop. */
+const MAX_MICROSTEPS = 1_000;
 
 /**
- * XState's logics carry no kind. A promise's is told by its behaviour: it alone becomes done at
- * `xstate.promise.resolve`.
+ * The machine with stand-ins for its actors, so that spawning one evaluates nothing but what the
+ * host wants evaluated.
  */
-export function isPromiseLogic(logic: AnyActorLogic): boolean {
-  if (!("config" in logic) || typeof logic.config !== "function") return false;
+export function prepare(machine: AnyStateMachine, spawned: Spawned): AnyStateMachine {
+  let found = prepared.get(machine);
+  if (found === undefined) {
+    const actors = machine.implementations.actors as Record<string, AnyActorLogic>;
+    const standIns = Object.entries(actors).map(([src, logic]) => [
+      src,
+      {
+        transition: (snapshot: unknown) => snapshot,
+        getInitialSnapshot: (scope: ActorScope, input: unknown) =>
+          spawned(scope, logic, src, input),
+        getPersistedSnapshot: (snapshot: unknown) => snapshot,
+      },
+    ]);
+    found = machine.provide({ actors: Object.fromEntries(standIns) as never });
+    const { maxIterations = Infinity } = machine.options;
+    found.options.maxIterations = Math.min(maxIterations, MAX_MICROSTEPS);
+    prepared.set(machine, found);
+    prepared.set(found, found);
+    raw.set(found, machine);
+  }
+  return found;
+}
+
+/** The machine that a prepared one was made of. */
+export function rawOf(machine: AnyStateMachine): AnyStateMachine {
+  return raw.get(machine) ?? machine;
+}
+
+/** XState's logics carry no kind: it is told by what they are made of. Null: one that can't be kept. */
+export function kindOf(logic: AnyActorLogic): ActorKind | null {
+  if (logic instanceof StateMachine) return "machine";
+  if (isPromiseLogic(logic)) return "promise";
+  // Callbacks and observables live in what they start.
+  return "start" in logic && logic.start !== undefined ? null : "transition";
+}
+
+/** It alone becomes done at `xstate.promise.resolve`. */
+function isPromiseLogic(logic: AnyActorLogic): boolean {
+  if (!("config" in logic) || typeof logic.config !== "function" || !("start" in logic)) {
+    return false;
+  }
   try {
-    const scope = {} as unknown as XStateScope;
     const resolved: unknown = logic.transition(
-      { status: "active", output: undefined, error: undefined, input: undefined },
+      { status: "active", output: undefined, error: undefined, input: undefined } as never,
       { type: "xstate.promise.resolve", data: "probe" },
-      scope as never,
+      {} as never,
     );
     const { status, output } = resolved as { status?: unknown; output?: unknown };
     return status === "done" && output === "probe";
@@ -264,4 +277,38 @@ export function promiseCreator(
 ): (arguments_: Record<string, unknown>) => PromiseLike<unknown> {
   return (logic as unknown as { config: (a: Record<string, unknown>) => PromiseLike<unknown> })
     .config;
+}
+
+/** The logic behind a name. */
+export function findActorLogic(machine: AnyStateMachine, src: string): AnyActorLogic | undefined {
+  return machine.implementations.actors[src] as AnyActorLogic | undefined;
+}
+
+/** The state nodes that a machine knows by id. */
+export function hasState(machine: AnyStateMachine, id: string): boolean {
+  return (machine as unknown as { idMap: Map<string, unknown> }).idMap.has(id);
+}
+
+/** XState's types know only scopes of running actors; these casts are the seam between the two worlds. */
+export function initialOf(logic: AnyActorLogic, scope: ActorScope, input: unknown): AnySnapshot {
+  return logic.getInitialSnapshot(scope as never, input as never) as AnySnapshot;
+}
+
+export function transitionOf(
+  logic: AnyActorLogic,
+  snapshot: AnySnapshot,
+  event: EventObject,
+  scope: ActorScope,
+): AnySnapshot {
+  return logic.transition(snapshot as never, event, scope as never) as AnySnapshot;
+}
+
+/** A machine's snapshot from its stored parts, nothing started; `context` and `children` are for the caller to put back. */
+export function bareMachineSnapshot(
+  machine: AnyStateMachine,
+  stored: object,
+  scope: { self: Ref },
+): AnyMachineSnapshot {
+  const bare = { ...stored, context: undefined, children: {} };
+  return machine.restoreSnapshot(bare as never, scope as never) as AnyMachineSnapshot;
 }

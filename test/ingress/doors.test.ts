@@ -135,7 +135,7 @@ describe("an object", () => {
 
   it("offers these methods to be called, and no others", () => {
     expect(Object.getOwnPropertyNames(Instance.prototype).toSorted()).toEqual([
-      ...["alarm", "constructor", "fetch", "get", "history", "send", "start"],
+      ...["alarm", "constructor", "fetch", "get", "history", "receive", "send", "start"],
       ...["webSocketClose", "webSocketMessage"],
     ]);
     expect(Object.getOwnPropertyNames(WorkflowsEntrypoint.prototype).toSorted()).toEqual([

@@ -24,6 +24,7 @@ describe("changes", () => {
         const text = changesText(
           { status: "active", texts: contextTexts(before) },
           { status: "active", texts: contextTexts(after) },
+          new Map(),
         );
         const changes = JSON.parse(text) as Changes;
         expect(plain(applyChanges(before, changes))).toEqual(plain(after));
@@ -36,7 +37,7 @@ describe("changes", () => {
     const texts = contextTexts(before);
     before.list.push(2);
     const after = { status: "active", texts: contextTexts(before) } as const;
-    expect(changesText({ status: "active", texts }, after)).toBe(
+    expect(changesText({ status: "active", texts }, after, new Map())).toBe(
       '{"context":{"set":{"list":[1,2]},"unset":[]}}',
     );
   });

@@ -3,11 +3,12 @@ import {
   fromCallback,
   fromObservable,
   fromPromise,
-  fromTransition,
   createMachine,
-  sendParent,
-  sendTo,
+  and,
+  not,
+  raise,
   setup,
+  spawnChild,
   type AnyStateMachine,
 } from "xstate";
 import * as v from "valibot";
@@ -80,40 +81,64 @@ describe("registration", () => {
     [
       "a callback",
       machineWith({ invoke: { src: "x" } }, { actors: { x: fromCallback(() => {}) } }),
-      /"x" is not a promise/,
+      /"x" is a callback or an observable/,
     ],
     [
       "an observable",
       machineWith({ invoke: { src: "x" } }, { actors: { x: fromObservable(() => ({}) as never) } }),
-      /"x" is not a promise/,
+      /"x" is a callback or an observable/,
     ],
     [
-      "transition logic",
-      machineWith({ invoke: { src: "x" } }, { actors: { x: fromTransition((s: number) => s, 0) } }),
-      /"x" is not a promise/,
+      "a spawned callback",
+      machineWith({ entry: spawnChild("x") }, { actors: { x: fromCallback(() => {}) } }),
+      /"x" is a callback or an observable/,
+    ],
+    ["a spawned machine without a name", machineWith({ entry: spawnChild(child) }), /has no name/],
+    ["a spawned actor that is unknown", machineWith({ entry: spawnChild("x") }), /"x" is unknown/],
+    [
+      "an unknown guard in a combination",
+      machineWith({ on: { GO: { guard: and([not("nowhere")]), target: "b" } } }),
+      /guard "nowhere" is unknown/,
     ],
     [
-      "a child machine",
-      machineWith({ invoke: { src: "x" } }, { actors: { x: child } }),
-      /"x" is not a promise/,
+      "an unknown delay of a send",
+      machineWith({ entry: raise({ type: "GO" }, { delay: "nowhere" as never }) }),
+      /delay "nowhere" is unknown/,
     ],
     [
-      "a systemId",
-      machineWith(
-        { invoke: { src: "x", systemId: "y" } },
-        { actors: { x: fromPromise(() => Promise.resolve()) } },
-      ),
-      /systemId "y"/,
-    ],
-    ["sendTo", machineWith({ entry: sendTo("b", { type: "GO" }) }), /sendTo is not supported yet/],
-    [
-      "sendParent, by name",
-      machineWith({ exit: "up" }, { actions: { up: sendParent({ type: "GO" }) } }),
-      /sendTo is not supported yet/,
+      "an inline action on the way in",
+      machineWith({ initial: { target: "c", actions: () => {} }, states: { c: {} } }),
+      /an action of "initial" is an inline function/,
     ],
   ])("refuses %s, naming the state", (_, machine, message) => {
     expect(() => register(machine)).toThrow(message);
     expect(() => register(machine)).toThrow(/Machine "sample", state "sample\.a"/);
+  });
+
+  it("refuses what a child machine can't do, naming the child's state", () => {
+    const bad = createMachine({ id: "bad", initial: "a", states: { a: { entry: () => {} } } });
+    const machine = machineWith({ invoke: { src: "x" } }, { actors: { x: bad } });
+    expect(() => register(machine)).toThrow(/Machine "bad", state "bad\.a": an action/);
+  });
+
+  it("warns of a machine without schemas, which only operators may send to", () => {
+    const { warnings } = register(machineWith({ on: { GO: "b" } })).get("samples")!;
+    expect(warnings).toEqual([expect.stringMatching(/no events table.*GO.*operators only/)]);
+  });
+
+  it("refuses an event that the chart never takes", () => {
+    const events = { GO: { schema: v.any() } };
+    expect(() => registerWorkflows({ samples: { machine: machineWith({}), events } })).toThrow(
+      /never takes the event "GO"/,
+    );
+  });
+
+  it("refuses an actor that is an instance of no workflow", () => {
+    const machine = machineWith({ invoke: { src: "x" } });
+    const effects = { actors: { x: { workflow: "nowhere" } } };
+    expect(() => registerWorkflows({ samples: { machine, effects } })).toThrow(
+      /"nowhere".*no workflow/,
+    );
   });
 
   it.each(["events", "healthz", "machines", "Orders", "a/b", ""])(

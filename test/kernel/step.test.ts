@@ -1,16 +1,11 @@
 import { assign, cancel, emit, enqueueActions, fromPromise, log, raise, setup } from "xstate";
 import { describe, expect, it } from "vitest";
-import { nextTimers } from "../../src/kernel/effects.ts";
 import { Quarantined, StepFailed, Unsupported } from "../../src/kernel/errors.ts";
-import { stored } from "../support/drive.ts";
-import {
-  begin,
-  restore,
-  settlementEvent,
-  step,
-  store,
-  type MachineState,
-} from "../../src/kernel/step.ts";
+import { begin, settle, step, type MachineState } from "../../src/kernel/step.ts";
+import { restore, store } from "../../src/kernel/stored.ts";
+import { changeTimers, isTimerEffect, type Timer } from "../../src/kernel/timers.ts";
+import type { Effect } from "../../src/kernel/effects.ts";
+import { stored, thereAndBack as writtenAndRead } from "../support/drive.ts";
 
 interface Context {
   count: number;
@@ -91,9 +86,10 @@ const machine = setup({
 });
 
 const started = (): MachineState => begin(machine, { count: 1 }).state;
-const after = (state: MachineState, type: string) => step(machine, state, { type });
-const thereAndBack = (state: MachineState): MachineState =>
-  restore(machine, stored(machine, state));
+const after = (state: MachineState, type: string) => step(state, { type });
+const thereAndBack = (state: MachineState): MachineState => writtenAndRead(machine, state);
+const timersAfter = (timers: readonly Timer[], effects: Effect[], now: number) =>
+  effects.filter(isTimerEffect).reduce((all, effect) => changeTimers(all, effect, now), timers);
 
 describe("a step", () => {
   it("returns the next state and leaves the one before as it was", () => {
@@ -107,26 +103,29 @@ describe("a step", () => {
   it("turns everything the chart wants done into plain data, in order", () => {
     const { state, effects } = after(started(), "ALL");
     expect(JSON.parse(JSON.stringify(effects))).toEqual([
-      { type: "command", key: 1, name: "tell", params: { count: 1 } },
-      { type: "emit", key: 2, event: { type: "told" } },
       { type: "log", message: "hello" },
-      { type: "timer.set", id: "later", delay: 500, event: { type: "COUNT" } },
-      { type: "timer.cancel", id: "other" },
+      { type: "command", key: 1, name: "tell", params: { count: 1 }, path: [] },
+      { type: "emit", key: 2, event: { type: "told" } },
+      {
+        ...{ type: "timer.set", key: 3, owner: 0, target: 0, id: "later", delay: 500 },
+        event: { type: "COUNT" },
+      },
+      { type: "timer.cancel", owner: 0, id: "other" },
     ]);
     // Both the enqueued action and the raised event belong to this step.
     expect(state.snapshot.context.count).toBe(3);
-    expect(state.nextKey).toBe(3);
+    expect(state.nextKey).toBe(4);
   });
 
   it("starts and stops an actor by a key that is never given out twice", () => {
     const first = after(started(), "WORK");
     expect(first.effects).toEqual([
-      { type: "actor.start", key: 1, id: "job", src: "work", input: { count: 1 } },
+      { type: "actor.start", key: 1, id: "job", src: "work", input: { count: 1 }, path: [] },
     ]);
     const again = after(thereAndBack(first.state), "AGAIN");
     expect(again.effects).toEqual([
       { type: "actor.stop", key: 1 },
-      { type: "actor.start", key: 2, id: "job", src: "work", input: { count: 1 } },
+      { type: "actor.start", key: 2, id: "job", src: "work", input: { count: 1 }, path: [] },
     ]);
     expect(after(thereAndBack(again.state), "STOP").effects).toEqual([
       { type: "actor.stop", key: 2 },
@@ -141,23 +140,20 @@ describe("a step", () => {
     const running = after(started(), "WORK").state;
     const restarted = after(running, "AGAIN").state;
     const done = { output: "yes" };
-    expect(settlementEvent(restarted, { key: 1, id: "job" }, done)).toBeNull();
-    expect(settlementEvent(started(), { key: 1, id: "job" }, done)).toBeNull();
-    const event = settlementEvent(restarted, { key: 2, id: "job" }, done);
-    expect(step(machine, restarted, event!).state.snapshot).toMatchObject({
+    expect(settle(restarted, 1, done)).toBeNull();
+    expect(settle(started(), 1, done)).toBeNull();
+    expect(settle(restarted, 2, done)!.state.snapshot).toMatchObject({
       value: "idle",
       context: { note: "yes" },
     });
     const error = { error: { name: "Error", message: "no" } };
-    const failure = settlementEvent(restarted, { key: 2, id: "job" }, error);
-    expect(step(machine, restarted, failure!).state.snapshot.value).toBe("failed");
+    expect(settle(restarted, 2, error)!.state.snapshot.value).toBe("failed");
   });
 
   it("ends with the error of an actor that nobody handles, as XState does", () => {
     const { state } = after(started(), "RISK");
     const error = { name: "Error", message: "no" };
-    const event = settlementEvent(state, { key: 1, id: "risky" }, { error });
-    const ended = step(machine, state, event!);
+    const ended = settle(state, 1, { error })!;
     expect(ended.taken).toBe(true);
     expect(ended.state.snapshot).toMatchObject({ status: "error", error, value: "risking" });
     expect(after(ended.state, "COUNT").taken).toBe(false);
@@ -166,15 +162,10 @@ describe("a step", () => {
   it("sets timers with their delays worked out, and cancels them when their state is left", () => {
     const { state, effects } = after(started(), "WAIT");
     expect(effects.map((effect) => "delay" in effect && effect.delay)).toEqual([1_000, 10]);
-    const timers = nextTimers([], effects, 5_000, true);
+    const timers = timersAfter([], effects, 5_000);
     expect(timers.map(({ at }) => at)).toEqual([6_000, 5_010]);
     const left = after(thereAndBack(state), "STOP");
-    expect(nextTimers(timers, left.effects, 5_001, true)).toEqual([]);
-  });
-
-  it("leaves no timer behind at the end", () => {
-    const timers = [{ id: "later", at: 1, event: { type: "COUNT" } }];
-    expect(nextTimers(timers, [], 0, false)).toEqual([]);
+    expect(timersAfter(timers, left.effects, 5_001)).toEqual([]);
   });
 
   it("says whether the state takes an event; a forbidden one counts as taken", () => {
@@ -209,8 +200,8 @@ describe("a step that can't be", () => {
 
   it("names the place of what JSON would change", () => {
     const { state } = after(started(), "SPOIL");
-    expect(() => store(machine, state)).toThrow(Unsupported);
-    expect(() => store(machine, state)).toThrow(/"sample", state "idle": context\.note \(Map\)/);
+    expect(() => store(state)).toThrow(Unsupported);
+    expect(() => store(state)).toThrow(/"sample", state "idle": context\.note \(Map\)/);
   });
 });
 
@@ -218,17 +209,17 @@ describe("a stored state", () => {
   it("comes back the same, starting nothing", () => {
     const { state } = after(started(), "WORK");
     const back = thereAndBack(state);
-    expect(store(machine, back)).toEqual(store(machine, state));
+    expect(store(back)).toEqual(store(state));
     expect(back.snapshot.value).toBe("working");
   });
 
   it("is quarantined, not reset, when its state is gone", () => {
-    const altered = { ...stored(machine, started()), value: "vanished" };
+    const altered = { ...stored(started()).root, value: "vanished" };
     expect(() => restore(machine, altered)).toThrow(Quarantined);
   });
 
   it("is quarantined when its actor is gone", () => {
-    const running = stored(machine, after(started(), "WORK").state);
+    const running = stored(after(started(), "WORK").state).root;
     const altered = { ...running, children: { job: { key: 1, src: "vanished" } } };
     expect(() => restore(machine, altered)).toThrow(/"vanished".*is gone/);
   });
@@ -250,10 +241,10 @@ describe("history states", () => {
 
   it("are remembered over a restart, and quarantined when what they remember is gone", () => {
     let { state } = begin(remembering, undefined);
-    for (const type of ["UP", "OFF"]) ({ state } = step(remembering, state, { type }));
-    const altered = stored(remembering, state);
-    const back = restore(remembering, stored(remembering, state));
-    expect(step(remembering, back, { type: "ON" }).state.snapshot.value).toEqual({ on: "high" });
+    for (const type of ["UP", "OFF"]) ({ state } = step(state, { type }));
+    const altered = stored(state).root;
+    const back = writtenAndRead(remembering, state);
+    expect(step(back, { type: "ON" }).state.snapshot.value).toEqual({ on: "high" });
     for (const nodes of Object.values(altered.historyValue ?? {})) nodes[0]!.id = "vanished";
     expect(() => restore(remembering, altered)).toThrow(/"vanished" is gone/);
   });

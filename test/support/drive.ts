@@ -1,22 +1,31 @@
 import type { AnyStateMachine } from "xstate";
 import { joinContext } from "../../src/kernel/changes.ts";
-import { nextTimers, type Effect, type Timer } from "../../src/kernel/effects.ts";
+import type { Effect } from "../../src/kernel/effects.ts";
 import {
   begin,
-  restore,
-  settlementEvent,
+  settle,
   step,
-  store,
   type MachineState,
   type Settlement,
-  type StoredState,
+  type Step,
 } from "../../src/kernel/step.ts";
+import { restore, store, type StoredActor, type StoredState } from "../../src/kernel/stored.ts";
+import { changeTimers, detach, isTimerEffect, type Timer } from "../../src/kernel/timers.ts";
+
+/** A state written as it is stored, and read back. */
+export function thereAndBack(machine: AnyStateMachine, state: MachineState): MachineState {
+  const { root, rows } = stored(state);
+  return restore(machine, root, rows);
+}
 
 /** A state as it comes back from storage: JSON that was written and read. */
-export function stored(machine: AnyStateMachine, state: MachineState): StoredState {
-  const { head, texts } = store(machine, state);
+export function stored(state: MachineState): { root: StoredState; rows: StoredActor[] } {
+  const { head, texts, actors } = store(state);
   const context: unknown = JSON.parse(joinContext(texts));
-  return JSON.parse(JSON.stringify({ ...head, context })) as StoredState;
+  const root = JSON.parse(JSON.stringify({ ...head, context })) as StoredState;
+  const texts_ = [...actors.values()].filter((text) => text !== null);
+  const rows = texts_.map((text) => JSON.parse(text) as StoredActor);
+  return { root, rows: rows.toSorted((a, b) => a.key - b.key) };
 }
 
 interface Running {
@@ -54,38 +63,39 @@ export class Driver {
   /** Sends an event as the door would; false where the state doesn't take it. */
   send(type: string, data?: unknown): boolean {
     const event = data === undefined ? { type } : { type, data };
-    return this.#step(event);
+    return this.#take(event, step(this.state, event));
   }
 
   /** Lets the actor that is running come to its end. */
   settle(result: Settlement): boolean {
     const actor = this.running[0];
-    const event = actor && settlementEvent(this.state, actor, result);
-    if (!event) return false;
+    const next = actor && settle(this.state, actor.key, result);
+    if (!next) return false;
     this.running = this.running.filter(({ key }) => key !== actor.key);
-    this.#step(event);
+    const end = "error" in result ? "error" : "done";
+    this.#take({ type: `xstate.${end}.actor.${actor.id}` }, next);
     return true;
   }
 
   /** Moves on to the next deadline and fires it. */
   fireNextTimer(): boolean {
-    const [due] = this.timers.toSorted((a, b) => a.at - b.at);
+    const [due] = this.timers.toSorted((a, b) => a.at - b.at || a.key - b.key);
     if (due === undefined) return false;
     this.now = due.at;
-    this.timers = this.timers.filter((timer) => timer !== due);
-    this.#step(due.event);
+    const others = this.timers.filter((timer) => timer !== due);
+    this.timers = detach(others, due);
+    this.#take(due.event, step(this.state, due.event, due.target));
     return true;
   }
 
   /** Forgets what isn't stored, as an eviction would. */
   evict(): void {
-    this.state = restore(this.machine, stored(this.machine, this.state));
+    this.state = thereAndBack(this.machine, this.state);
     this.timers = JSON.parse(JSON.stringify(this.timers)) as Timer[];
   }
 
-  #step(event: { type: string }): boolean {
+  #take(event: { type: string }, { state, effects, taken }: Step): boolean {
     const { snapshot } = this.state;
-    const { state, effects, taken } = step(this.machine, this.state, event);
     if (!taken) return false;
     const found = this.machine.getTransitionData(snapshot, event as never);
     for (const { source, eventType } of found) this.selected.add(`${source.id} ${eventType}`);
@@ -96,7 +106,10 @@ export class Driver {
 
   #note(effects: readonly Effect[]): void {
     const isActive = this.state.snapshot.status === "active";
-    this.timers = nextTimers(this.timers, effects, this.now, isActive);
+    for (const effect of effects.filter(isTimerEffect)) {
+      this.timers = changeTimers(this.timers, effect, this.now);
+    }
+    if (!isActive) this.timers = [];
     for (const effect of effects) {
       if (effect.type === "actor.start") this.running.push({ key: effect.key, id: effect.id });
       if (effect.type === "actor.stop") {

@@ -109,7 +109,7 @@ export const probe: WorkflowDefinition = {
   effects: {
     actors: { work: { attempts: 3, run: (context) => world.actor(context) } },
     actions: { tellTheWorld: (params, context) => world.action(params, context) },
-    emitted: (event, context) => world.emitted(event, context),
+    routes: { world: (event, context) => world.emitted(event, context) },
   },
 };
 
@@ -121,7 +121,7 @@ export const turnstile: WorkflowDefinition = {
     states: { locked: { on: { COIN: "open" } }, open: { on: { PUSH: "locked" } } },
   }),
   events: {
-    COIN: { schema: v.any(), from: ["service"] },
-    PUSH: { schema: v.any(), from: ["service"] },
+    COIN: { schema: v.any(), from: ["service"], otherwise: "reject" },
+    PUSH: { schema: v.any(), from: ["service"], otherwise: "reject" },
   },
 };

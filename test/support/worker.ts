@@ -19,4 +19,4 @@ const app = durachart({
 });
 
 export default app;
-export const { Instance, WorkflowsEntrypoint } = app;
+export const { Instance, Destination, WorkflowsEntrypoint } = app;

@@ -1,0 +1,61 @@
+/** How much a destination bears, across all instances. */
+export interface DestinationLimit {
+  /** Calls under way at once. */
+  atOnce?: number;
+  perMinute?: number;
+}
+
+/** Destination → its limits. Those without any are called freely. */
+export type Destinations = Readonly<Record<string, DestinationLimit>>;
+
+export interface LeaveRequest extends DestinationLimit {
+  /** Who asks; asking again under the same name holds one place. */
+  holder: string;
+  /** Milliseconds after which the place is free again even if it is not given back. */
+  holdFor: number;
+}
+
+/** What a destination's object answers: null for yes, or milliseconds until it is worth asking again. */
+export interface Gate {
+  enter(request: LeaveRequest): Promise<number | null>;
+  leave(holder: string): Promise<void>;
+}
+
+const FREE = { giveBack: (): Promise<void> => Promise.resolve() };
+
+/**
+ * Asks a destination for a place, where the deployment has set limits for it.
+ *
+ * @throws where limits are set and the binding DESTINATIONS is missing
+ */
+export async function askLeave(
+  env: unknown,
+  destinations: Destinations,
+  {
+    destination,
+    holder,
+    holdFor,
+  }: { destination: string | undefined; holder: string; holdFor: number },
+): Promise<{ giveBack(): Promise<void> } | { refused: number }> {
+  const limit = destination === undefined ? undefined : destinations[destination];
+  if (destination === undefined || limit === undefined) return FREE;
+  const { DESTINATIONS } = env as { DESTINATIONS?: DurableObjectNamespace };
+  if (DESTINATIONS === undefined) {
+    throw new Error(
+      `"${destination}" has limits, which the object class Destination keeps: bind it as DESTINATIONS.`,
+    );
+  }
+  const gate = DESTINATIONS.getByName(destination) as unknown as Gate;
+  const refused = await gate.enter({ ...limit, holder, holdFor });
+  if (refused !== null) return { refused };
+  return {
+    giveBack: async () => {
+      try {
+        await gate.leave(holder);
+      } catch (error) {
+        // The place is free again by itself after `holdFor`.
+        console.warn(`The place at ${destination} was not given back`, error);
+      }
+    },
+  };
+}

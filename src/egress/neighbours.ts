@@ -1,0 +1,34 @@
+import { objectName } from "../contract/address.ts";
+import type { Problem } from "../contract/problem.ts";
+import type { Letter } from "../contract/requests.ts";
+import { TerminalError } from "./terminal-error.ts";
+
+interface Neighbour {
+  /** @returns a problem, or null when it is safe there */
+  receive(json: string): Promise<Problem | null>;
+}
+
+/** Statuses that pass by themselves: not started yet, not now, overloaded. */
+const PASSING = new Set([404, 409, 429, 500, 503]);
+
+/**
+ * Brings a letter to another instance of this deployment. Resolves when it is committed there.
+ *
+ * @throws TerminalError where trying again can't help
+ */
+export async function sendLetter(env: unknown, letter: Letter): Promise<void> {
+  const { INSTANCES } = env as { INSTANCES?: DurableObjectNamespace };
+  if (INSTANCES === undefined) {
+    throw new Error("Instances speak to each other by the binding INSTANCES, which is missing.");
+  }
+  const { jurisdiction } = letter.caller;
+  const namespace = jurisdiction === undefined ? INSTANCES : INSTANCES.jurisdiction(jurisdiction);
+  const stub = namespace.getByName(objectName(letter.address)) as unknown as Neighbour;
+  const problem = await stub.receive(JSON.stringify(letter));
+  if (problem === null) return;
+  const { workflow, id } = letter.address;
+  const message = `${workflow}/${id} says: ${problem.detail}`;
+  // An id that is in use stays so; a parent that never was, or is gone, has nobody to tell.
+  const isFinal = !PASSING.has(problem.status) || problem.type.endsWith(":id-in-use");
+  throw isFinal ? new TerminalError(message) : new Error(message);
+}

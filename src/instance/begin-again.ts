@@ -1,0 +1,31 @@
+import { changesText } from "../kernel/changes.ts";
+import { store as storedForm } from "../kernel/stored.ts";
+import type { Live } from "./live.ts";
+import type { Recorded } from "./recorder.ts";
+import type { JournalRow, Store } from "./store.ts";
+
+/**
+ * Continue-as-new: where the history has become as long as the workflow allows, it begins again in a
+ * new epoch, its first entry the whole state. Must run inside the transaction of what made it so long.
+ */
+export function beginAgain(store: Store, live: Live, now: number): Recorded | null {
+  const { workflow, identity, machine, texts } = live;
+  const { status, value } = machine.snapshot;
+  if (live.seq < workflow.continueAfter || status !== "active" || live.deferred.length > 0) {
+    return null;
+  }
+  const epoch = identity.epoch + 1;
+  store.beginAgain(epoch);
+  const entry: JournalRow = {
+    seq: 1,
+    at: now,
+    type: "durachart.continued",
+    data: JSON.stringify({ epoch: identity.epoch, seq: live.seq }),
+    outcome: "applied",
+    by: "durachart",
+    state: JSON.stringify(value),
+    changes: changesText(undefined, { status, texts }, storedForm(machine).actors),
+  };
+  store.record(entry, null, null);
+  return { live: { ...live, identity: { ...identity, epoch }, seq: 1 }, entry, started: [] };
+}

@@ -1,0 +1,64 @@
+import { step, type Step } from "../kernel/step.ts";
+import type { Live } from "./live.ts";
+import { record, type Happening, type Recorded } from "./recorder.ts";
+import type { DeferredRow, Store } from "./store.ts";
+
+/** Deferred events that an instance keeps. */
+export const MAX_DEFERRED = 100;
+
+/** The row of an event that is about to be journalled as deferred. */
+export function deferredEvent(
+  live: Live,
+  { type, data, by, hops }: Happening,
+  until: number,
+): DeferredRow {
+  const text = data === undefined ? null : JSON.stringify(data);
+  return { seq: live.seq + 1, type, data: text, by, hops, until };
+}
+
+/**
+ * What is to be recorded of the first deferred event that the state takes, as applied; null where it
+ * takes none.
+ *
+ * @param except by their seq: not to be tried
+ * @throws the step's error as `cause`, with the event's `seq`
+ */
+export function takeDeferred(
+  live: Live,
+  except: ReadonlySet<number>,
+): ((store: Store, now: number) => Recorded) | null {
+  for (const row of live.deferred) {
+    if (except.has(row.seq)) continue;
+    let next: Step;
+    try {
+      next = step(live.machine, eventOf(row));
+    } catch (cause) {
+      throw Object.assign(new Error("A deferred event failed", { cause }), { seq: row.seq });
+    }
+    if (next.taken) return (store, now) => takeOut(store, live, row, "applied", next, now);
+  }
+  return null;
+}
+
+/** An event that the chart had no use for in its time. */
+export function fileLate(store: Store, live: Live, row: DeferredRow, now: number): Recorded {
+  return takeOut(store, live, row, "late", null, now);
+}
+
+function takeOut(
+  store: Store,
+  live: Live,
+  row: DeferredRow,
+  outcome: "applied" | "late",
+  next: Step | null,
+  now: number,
+): Recorded {
+  store.deleteDeferred(row.seq);
+  const deferred = live.deferred.filter((other) => other !== row);
+  const happening: Happening = { ...eventOf(row), outcome, by: row.by, hops: row.hops };
+  return record(store, live, happening, next, now, { deferred });
+}
+
+function eventOf({ type, data }: DeferredRow): { type: string; data?: unknown } {
+  return data === null ? { type } : { type, data: JSON.parse(data) as unknown };
+}

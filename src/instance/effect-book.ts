@@ -1,0 +1,130 @@
+import { LEASE } from "../egress/timing.ts";
+import type { RegisteredWorkflow } from "../kernel/registration.ts";
+import type { EffectRow, Store } from "./store.ts";
+
+/** Actors of an instance that run at once. */
+const MAX_ACTORS = 50;
+
+/** Messages of an instance that are on their way at once. */
+const MAX_MESSAGES = 16;
+
+/** What becomes of an instance's work in one transaction. */
+export interface EffectChanges {
+  remove?: readonly number[];
+  add?: readonly EffectRow[];
+  /** In the place of the row of the same key, if that is still there. */
+  put?: EffectRow;
+}
+
+export interface Booked {
+  effects: ReadonlyMap<number, EffectRow>;
+  /** Under a lease from now on: to be run when the transaction has committed. */
+  started: EffectRow[];
+}
+
+/**
+ * Writes changes, and leases what can run now with the same rows, so that running new work at once
+ * costs no second commit. Must run inside a transaction.
+ */
+export function book(
+  store: Store,
+  workflow: RegisteredWorkflow,
+  before: ReadonlyMap<number, EffectRow>,
+  { remove = [], add = [], put }: EffectChanges,
+  now: number,
+): Booked {
+  const removed = remove.filter((key) => before.has(key));
+  if (removed.length === 0 && add.length === 0 && put === undefined && !hasWaiting(before, now)) {
+    return { effects: before, started: [] };
+  }
+  const effects = new Map(before);
+  for (const key of removed) {
+    store.deleteEffect(key);
+    effects.delete(key);
+  }
+  for (const row of add) effects.set(row.key, row);
+  const isPut = put !== undefined && effects.has(put.key);
+  if (isPut) effects.set(put.key, put);
+
+  const started = runnable(workflow, effects, now).map((row) => ({
+    ...row,
+    status: "running" as const,
+    attempt: row.attempt + 1,
+    due: now + LEASE,
+  }));
+  for (const row of started) effects.set(row.key, row);
+  const added = new Set(add.map(({ key }) => key));
+  for (const key of added) store.insertEffect(effects.get(key)!);
+  const changed = new Set(started.map(({ key }) => key));
+  if (isPut) changed.add(put.key);
+  for (const key of changed) if (!added.has(key)) store.updateEffect(effects.get(key)!);
+  return { effects, started };
+}
+
+function hasWaiting(effects: ReadonlyMap<number, EffectRow>, now: number): boolean {
+  for (const { status, due } of effects.values())
+    if (status === "waiting" && due <= now) return true;
+  return false;
+}
+
+/** What waits for nothing but to be run: oldest first, as many as may run, in each lane the first alone. */
+function runnable(
+  workflow: RegisteredWorkflow,
+  effects: ReadonlyMap<number, EffectRow>,
+  now: number,
+): EffectRow[] {
+  return turns(workflow, effects).filter(({ due }) => due <= now);
+}
+
+/** When work is next to be looked at; Infinity for never. */
+export function effectsDue(
+  workflow: RegisteredWorkflow,
+  effects: ReadonlyMap<number, EffectRow>,
+): number {
+  let due = Infinity;
+  for (const row of effects.values()) {
+    if (row.status === "running" || row.status === "settling") due = Math.min(due, row.due);
+  }
+  for (const row of turns(workflow, effects)) due = Math.min(due, row.due);
+  return due;
+}
+
+/** The waiting rows whose turn it is, were they due. */
+function turns(workflow: RegisteredWorkflow, effects: ReadonlyMap<number, EffectRow>): EffectRow[] {
+  const free = { actor: MAX_ACTORS, message: MAX_MESSAGES };
+  for (const row of effects.values()) if (row.status === "running") free[sortOf(row)] -= 1;
+  const lanes = new Set<string>();
+  const found: EffectRow[] = [];
+  for (const row of effects.values()) {
+    if (row.status === "parked" || row.status === "away") continue;
+    const lane = laneOf(workflow, row);
+    if (lane !== null) {
+      if (lanes.has(lane)) continue;
+      lanes.add(lane);
+    }
+    if (row.status !== "waiting" || free[sortOf(row)] <= 0) continue;
+    free[sortOf(row)] -= 1;
+    found.push(row);
+  }
+  return found;
+}
+
+function sortOf({ kind }: EffectRow): "actor" | "message" {
+  return kind === "actor" ? "actor" : "message";
+}
+
+/** What keeps its order: the same destination's messages. Null for what stands alone. */
+function laneOf({ effects }: RegisteredWorkflow, { kind, name }: EffectRow): string | null {
+  const destinationOf = (called: unknown): string =>
+    (called as { destination?: string } | undefined)?.destination ?? name;
+  switch (kind) {
+    case "command":
+      return `to ${destinationOf((effects.actions as Record<string, unknown> | undefined)?.[name])}`;
+    case "emit":
+      return `by ${name}`;
+    case "send":
+      return `at ${name}`;
+    default:
+      return null;
+  }
+}

@@ -1,0 +1,144 @@
+import type { Ending } from "../contract/requests.ts";
+import type { Effect, MachineEvent } from "../kernel/effects.ts";
+import type { MachineState, Step } from "../kernel/step.ts";
+import type { InstanceActor, Route } from "../kernel/workflow.ts";
+import type { EffectChanges } from "./effect-book.ts";
+import type { Live } from "./live.ts";
+import { parentLink, type EffectRow } from "./store.ts";
+
+/** An actor that is another instance, as its row's payload has it. */
+export interface InstancePayload {
+  /** The actor's id. */
+  id: string;
+  workflow: string;
+  instance: string;
+  input: unknown;
+  event?: { type: string; data?: unknown };
+}
+
+/** An actor's run, as its row's payload has it. */
+export interface ActorPayload {
+  id: string;
+  input: unknown;
+  path: string[];
+}
+
+export interface SendPayload {
+  id: string;
+  event: { type: string; data?: unknown };
+}
+
+/** The work that a step asks for, and the work that it ends. What is added here takes keys of its own. */
+export function effectChanges(
+  live: Live,
+  step: Step,
+  hops: number,
+  now: number,
+): { state: MachineState; changes: EffectChanges } {
+  const wasActive = live.seq === 0 || live.machine.snapshot.status === "active";
+  const hasEnded = wasActive && step.state.snapshot.status !== "active";
+  const parent = hasEnded ? parentLink(live.identity) : null;
+  if (step.effects.length === 0 && parent === null) return { state: step.state, changes: {} };
+
+  const keys = { next: step.state.nextKey };
+  const add: EffectRow[] = [];
+  const remove: number[] = [];
+  const row = (kind: EffectRow["kind"], key: number, name: string, payload: unknown): void => {
+    add.push({
+      key,
+      kind,
+      name,
+      payload: JSON.stringify(payload ?? null),
+      status: "waiting",
+      attempt: 0,
+      due: now,
+      createdAt: now,
+      epoch: live.identity.epoch,
+      hops,
+      error: null,
+      result: null,
+    });
+  };
+  for (const effect of step.effects) {
+    switch (effect.type) {
+      case "actor.start":
+        startActor(live, effect, row);
+        break;
+      case "actor.stop": {
+        const running = live.effects.get(effect.key);
+        if (running === undefined) break;
+        remove.push(effect.key);
+        const told = onStop(live, running);
+        if (told !== null) row("send", keys.next++, told.workflow, told.payload);
+        break;
+      }
+      case "command":
+        row("command", effect.key, effect.name, { params: effect.params, path: effect.path });
+        break;
+      case "emit":
+        // Without a route nobody listens, as in XState.
+        for (const [index, name] of routesFor(live, effect.event).entries()) {
+          row("emit", index === 0 ? effect.key : keys.next++, name, effect.event);
+        }
+        break;
+      default:
+    }
+  }
+  if (parent !== null) {
+    const { status, output, error } = step.state.snapshot;
+    const ending: Ending =
+      status === "done"
+        ? { output: (output as unknown) ?? null }
+        : { error: asErrorData(status === "error" ? error : "The instance was stopped") };
+    row("outcome", keys.next++, parent.workflow, { of: parent, ending });
+  }
+  const state =
+    keys.next === step.state.nextKey ? step.state : { ...step.state, nextKey: keys.next };
+  return { state, changes: { add, remove } };
+}
+
+function startActor(
+  live: Live,
+  { key, id, src, input, path }: Extract<Effect, { type: "actor.start" }>,
+  row: (kind: EffectRow["kind"], key: number, name: string, payload: unknown) => void,
+): void {
+  const { identity, workflow } = live;
+  const definition = workflow.effects.actors?.[src] as Partial<InstanceActor> | undefined;
+  if (definition?.workflow === undefined) {
+    row("actor", key, src, { id, input, path } satisfies ActorPayload);
+    return;
+  }
+  const wanted = (input ?? {}) as { id?: string; input?: unknown; event?: MachineEvent };
+  row("instance", key, src, {
+    id,
+    workflow: definition.workflow,
+    instance: wanted.id ?? `${identity.id}~${identity.epoch}-${key}`,
+    input: wanted.input,
+    ...(wanted.event === undefined ? {} : { event: wanted.event }),
+  } satisfies InstancePayload);
+}
+
+/** What the instance that is no longer wanted is told. */
+function onStop({ workflow }: Live, row: EffectRow) {
+  if (row.kind !== "instance") return null;
+  const { onStop: event } = workflow.effects.actors?.[row.name] as InstanceActor;
+  if (event === undefined) return null;
+  const { workflow: key, instance } = JSON.parse(row.payload) as InstancePayload;
+  return { workflow: key, payload: { id: instance, event } satisfies SendPayload };
+}
+
+function routesFor({ workflow }: Live, { type }: MachineEvent): string[] {
+  const routes = (workflow.effects.routes ?? {}) as Record<string, Route<unknown, MachineEvent>>;
+  return Object.entries(routes).flatMap(([name, route]) => {
+    const types = typeof route === "function" ? undefined : route.types;
+    const isWanted = types?.some((one) =>
+      one.endsWith("*") ? type.startsWith(one.slice(0, -1)) : type === one,
+    );
+    return isWanted === false ? [] : [name];
+  });
+}
+
+function asErrorData(error: unknown): { name: string; message: string } {
+  const { name = "Error", message = String(error) } = (error ?? {}) as Partial<Error>;
+  return { name, message };
+}

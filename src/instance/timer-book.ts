@@ -1,0 +1,158 @@
+import { Unsupported } from "../kernel/errors.ts";
+import { MAX_TIMERS } from "../kernel/limits.ts";
+import {
+  changeTimers,
+  detach,
+  firstDue,
+  isBefore,
+  timerDue,
+  timerOf,
+  type Timer,
+  type TimerEffect,
+} from "../kernel/timers.ts";
+import type { Store } from "./store.ts";
+
+/**
+ * An instance's timers. The first few stand in the state's row, which is written anyway; those beyond
+ * have rows of their own, and only the next of them are in memory.
+ */
+export interface Timers {
+  readonly inline: readonly Timer[];
+  readonly rows: {
+    readonly count: number;
+    /** Those that are due first. */
+    readonly next: readonly Timer[];
+    readonly blocked: readonly Timer[];
+  };
+}
+
+/** Timers that are kept in the state's row. */
+const INLINE = 16;
+
+/** Timers with a row that are in memory, and that the view shows. */
+const SHOWN = 20;
+
+const NO_ROWS: Timers["rows"] = { count: 0, next: [], blocked: [] };
+
+export const NO_TIMERS: Timers = { inline: [], rows: NO_ROWS };
+
+export function loadTimers(store: Store, inline: readonly Timer[]): Timers {
+  return { inline, rows: readRows(store, store.countTimers()) };
+}
+
+function readRows(store: Store, count: number): Timers["rows"] {
+  if (count === 0) return NO_ROWS;
+  return { count, next: store.nextTimers(SHOWN), blocked: store.blockedTimers(SHOWN) };
+}
+
+export function countTimers({ inline, rows }: Timers): number {
+  return inline.length + rows.count;
+}
+
+/** When a timer is next to be looked at; Infinity for never. */
+export function timersDue({ inline, rows }: Timers): number {
+  let due = rows.next.length === 0 ? Infinity : timerDue(rows.next[0]!);
+  for (const timer of inline) due = Math.min(due, timerDue(timer));
+  return due;
+}
+
+/** The one to fire now. */
+export function dueTimer({ inline, rows }: Timers, now: number): Timer | undefined {
+  const first = firstDue(inline, now);
+  const row = firstDue(rows.next, now);
+  if (first === undefined || row === undefined) return first ?? row;
+  return isBefore(first, row) ? first : row;
+}
+
+/** The next deadlines, earliest first. */
+export function nextTimers({ inline, rows }: Timers): Timer[] {
+  return [...inline, ...rows.next]
+    .filter((timer) => timerDue(timer) !== Infinity)
+    .toSorted((a, b) => a.at - b.at || a.key - b.key)
+    .slice(0, SHOWN);
+}
+
+export function blockedTimers({ inline, rows }: Timers): Timer[] {
+  return [...inline.filter((timer) => timerDue(timer) === Infinity), ...rows.blocked];
+}
+
+/**
+ * Carries out what a step changed. An instance that has come to its end keeps none.
+ *
+ * @throws Unsupported where there would be too many
+ */
+export function applyTimers(
+  store: Store,
+  timers: Timers,
+  effects: readonly TimerEffect[],
+  now: number,
+  isActive: boolean,
+): Timers {
+  if (!isActive) {
+    if (timers.rows.count > 0) store.deleteAllTimers();
+    return NO_TIMERS;
+  }
+  if (effects.length === 0) return timers;
+  let { inline } = timers;
+  let { count } = timers.rows;
+  let areRowsChanged = false;
+  for (const effect of effects) {
+    if (effect.type === "timer.set") {
+      inline = detach(inline, effect);
+      if (count > 0) store.detachTimers(effect);
+      if (inline.length < INLINE) {
+        inline = [...inline, timerOf(effect, now)];
+        continue;
+      }
+      const timer = timerOf(effect, now);
+      store.writeTimer(timer, timer.at);
+      count += 1;
+      areRowsChanged = true;
+      if (inline.length + count > MAX_TIMERS) throw tooMany();
+      continue;
+    }
+    inline = changeTimers(inline, effect, now);
+    if (count === 0) continue;
+    const { owner } = effect;
+    const cancelled = store.cancelTimers(
+      effect.type === "timer.cancel" ? { owner, id: effect.id } : { owner },
+    );
+    count -= cancelled;
+    areRowsChanged ||= cancelled > 0;
+  }
+  return { inline, rows: areRowsChanged ? readRows(store, count) : timers.rows };
+}
+
+/** Takes out the timer that is firing. */
+export function takeTimer(store: Store, timers: Timers, firing: Timer): Timers {
+  const { inline, rows } = timers;
+  const others = detach(
+    inline.filter((timer) => timer !== firing),
+    firing,
+  );
+  if (rows.count === 0) return { inline: others, rows };
+  store.detachTimers(firing);
+  if (inline.includes(firing)) return { inline: others, rows: readRows(store, rows.count) };
+  store.deleteTimer(firing);
+  return { inline: others, rows: readRows(store, rows.count - 1) };
+}
+
+/** Puts a timer off on which the chart threw. */
+export function postponeTimer(store: Store, timers: Timers, postponed: Timer): Timers {
+  const { inline, rows } = timers;
+  if (inline.some(({ key }) => key === postponed.key)) {
+    const changed = inline.map((timer) => (timer.key === postponed.key ? postponed : timer));
+    return { inline: changed, rows };
+  }
+  const due = timerDue(postponed);
+  store.writeTimer(postponed, due === Infinity ? null : due);
+  return { inline, rows: readRows(store, rows.count) };
+}
+
+function tooMany(): Unsupported {
+  return new Unsupported(
+    { machine: "of this instance" },
+    `over ${MAX_TIMERS} timers would be set at once`,
+    "Cancel those that are not needed, or let one timer stand for many.",
+  );
+}
