@@ -29,8 +29,9 @@ export interface Source {
 
 /** Kept with the socket over hibernation. */
 interface Attachment {
-  /** The last seq sent. */
+  /** The last seq sent, in this epoch. */
   position: number;
+  epoch: number;
   /** Bytes sent since the watcher last confirmed. */
   unread: number;
   asked: boolean;
@@ -56,14 +57,26 @@ export class Watchers {
   }
 
   /** Takes a watcher in: the view first, then what came after `after`, then all that happens. */
-  accept(source: Source, view: View, after: number | null): Response {
+  accept(
+    source: Source,
+    view: View,
+    { after, epoch = source.epoch }: { after: number | null; epoch?: number },
+  ): Response {
     const { 0: client, 1: server } = new WebSocketPair();
     this.#context.acceptWebSocket(server);
     this.#mayExist = true;
     const first = viewMessage(view);
     server.send(first);
-    const position = after ?? view.seq;
-    this.#pump(server, source, { position, unread: first.length, asked: false, fullSince: null });
+    // A position in a history that has begun again since says nothing: all of the new one follows.
+    const isKnown = after !== null && epoch === source.epoch && after <= view.seq;
+    const position = isKnown ? after : after === null ? view.seq : 0;
+    this.#pump(server, source, {
+      position,
+      epoch: source.epoch,
+      unread: first.length,
+      asked: false,
+      fullSince: null,
+    });
     return new Response(null, {
       status: 101,
       webSocket: client,
@@ -93,13 +106,14 @@ export class Watchers {
       socket.close(NOT_UNDERSTOOD, 'Send "ping" or "confirm <seq>"; events go by HTTP');
       return;
     }
-    const { position } = socket.deserializeAttachment() as Attachment;
-    this.#pump(socket, source, { position, unread: 0, asked: false, fullSince: null });
+    const { position, epoch } = socket.deserializeAttachment() as Attachment;
+    this.#pump(socket, source, { position, epoch, unread: 0, asked: false, fullSince: null });
   }
 
   #pump(socket: WebSocket, source: Source, attachment: Attachment): void {
     if (socket.readyState !== WebSocket.OPEN) return;
     const next = { ...attachment };
+    if (next.epoch !== source.epoch) Object.assign(next, { epoch: source.epoch, position: 0 });
     while (next.position < source.head && next.unread < MAX_UNREAD_BYTES) {
       const page = source.read(next.position, PAGE);
       if (page.length === 0) break;

@@ -66,6 +66,13 @@ export interface HistoryRequest extends InstanceRequest {
   limit: number;
 }
 
+export interface WatchRequest extends InstanceRequest {
+  /** The last seq that the watcher has; null for none. */
+  after: number | null;
+  /** Of which epoch that was, where the watcher says so. */
+  epoch?: number;
+}
+
 /**
  * An instance's answer. Its value is JSON text, made once where it is known: most of it goes out over
  * HTTP as it is. Problems travel as data, since an error's class doesn't survive RPC.

@@ -27,27 +27,33 @@ export interface Ledger {
   startWaiting(now: number): void;
 }
 
+export interface RunnerOptions {
+  context: Pick<DurableObjectState, "storage" | "waitUntil">;
+  env: unknown;
+  ledger: Ledger;
+  destinations: Destinations;
+  /** Milliseconds since the epoch. */
+  clock: () => number;
+}
+
 /**
  * Runs what was committed: actors, named actions, emitted events, messages to other instances. Each at
  * least once: a run that outlives its process is taken over by the alarm when its lease ends.
  */
 export class Runner {
-  readonly #context: DurableObjectState;
+  readonly #context: RunnerOptions["context"];
+  readonly #clock: () => number;
   readonly #env: unknown;
   readonly #ledger: Ledger;
   readonly #destinations: Destinations;
   readonly #running = new Map<number, AbortController>();
 
-  constructor(
-    context: DurableObjectState,
-    env: unknown,
-    ledger: Ledger,
-    destinations: Destinations,
-  ) {
-    this.#context = context;
-    this.#env = env;
-    this.#ledger = ledger;
-    this.#destinations = destinations;
+  constructor(options: RunnerOptions) {
+    this.#context = options.context;
+    this.#env = options.env;
+    this.#ledger = options.ledger;
+    this.#destinations = options.destinations;
+    this.#clock = options.clock;
   }
 
   /** Runs work whose lease was taken when it was written. */
@@ -97,7 +103,7 @@ export class Runner {
     } finally {
       this.#running.delete(row.key);
     }
-    const now = Date.now();
+    const now = this.#clock();
     // A lease may have been renewed meanwhile: the row in memory is the true one.
     const held = this.#ledger.current()?.effects.get(row.key);
     if (held === undefined || held.status !== "running") return;

@@ -96,7 +96,9 @@ export async function stream(visit: Visit): Promise<Response> {
   if (offered !== null && !offered.split(",").some((name) => name.trim() === SUBPROTOCOL)) {
     throw refusal("bad-parameter", `The only subprotocol is ${SUBPROTOCOL}; offer it, or none.`);
   }
-  const response = await instances.stream({ address, caller, after });
+  const epoch = wholeNumber(query, "epoch", 1, Number.MAX_SAFE_INTEGER) ?? undefined;
+  const ask = { address, caller, after, ...(epoch === undefined ? {} : { epoch }) };
+  const response = await instances.stream(ask);
   if (response.webSocket === null || offered !== null) return response;
   // A client that offered no subprotocol must not be answered one (RFC 6455, 4.1).
   return new Response(null, { status: 101, webSocket: response.webSocket });

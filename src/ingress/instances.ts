@@ -10,6 +10,7 @@ import type {
   SendRequest,
   StartReply,
   StartRequest,
+  WatchRequest,
 } from "../contract/requests.ts";
 import { STREAM_PATH, type InstanceClass } from "../instance/instance.ts";
 
@@ -52,7 +53,7 @@ export class Instances {
     return this.#call(request, true, (stub) => stub.history(request) as Promise<HistoryReply>);
   }
 
-  stream(request: InstanceRequest & { after: number | null }): Promise<Response> {
+  stream(request: WatchRequest): Promise<Response> {
     return this.#stub(request).fetch(`https://instance${STREAM_PATH}`, {
       headers: { Upgrade: "websocket", "Durachart-Request": JSON.stringify(request) },
     });

@@ -3,11 +3,11 @@
  * deadlines away; the alarm handler alone may set it later, once it has done what was due.
  */
 export class AlarmClock {
-  readonly #context: DurableObjectState;
+  readonly #context: Pick<DurableObjectState, "storage" | "waitUntil">;
   /** When the alarm will ring; Infinity for never. */
   #at = Infinity;
 
-  constructor(context: DurableObjectState) {
+  constructor(context: Pick<DurableObjectState, "storage" | "waitUntil">) {
     this.#context = context;
   }
 

@@ -28,6 +28,16 @@ const MAX_HOPS = 32;
 /** What a committed transaction leaves to do: show the entries, run the work. */
 export type AfterCommit = (live: Live, entries: JournalRow[], started: EffectRow[]) => void;
 
+export interface ProcessorOptions {
+  storage: Pick<DurableObjectStorage, "transactionSync">;
+  store: Store;
+  alarm: AlarmClock;
+  workflows: ReadonlyMap<string, RegisteredWorkflow>;
+  /** Milliseconds since the epoch. */
+  clock: () => number;
+  afterCommit: AfterCommit;
+}
+
 export interface SendResult {
   live: Live;
   outcome: Outcome;
@@ -39,7 +49,8 @@ export interface SendResult {
  * journal, state, timers, outgoing work and the alarm hold together or not at all.
  */
 export class Processor {
-  readonly #storage: DurableObjectStorage;
+  readonly #storage: ProcessorOptions["storage"];
+  readonly #clock: () => number;
   readonly #store: Store;
   readonly #alarm: AlarmClock;
   readonly #workflows: ReadonlyMap<string, RegisteredWorkflow>;
@@ -47,18 +58,13 @@ export class Processor {
   readonly #loops = new LoopGuard();
   #live: Live | undefined;
 
-  constructor(
-    storage: DurableObjectStorage,
-    store: Store,
-    alarm: AlarmClock,
-    workflows: ReadonlyMap<string, RegisteredWorkflow>,
-    afterCommit: AfterCommit,
-  ) {
-    this.#storage = storage;
-    this.#store = store;
-    this.#alarm = alarm;
-    this.#workflows = workflows;
-    this.#afterCommit = afterCommit;
+  constructor(options: ProcessorOptions) {
+    this.#storage = options.storage;
+    this.#store = options.store;
+    this.#alarm = options.alarm;
+    this.#workflows = options.workflows;
+    this.#clock = options.clock;
+    this.#afterCommit = options.afterCommit;
   }
 
   /**
@@ -75,12 +81,12 @@ export class Processor {
 
   /** Why inner work waits, where the instance runs in a loop. */
   get loop(): string | undefined {
-    return this.#loops.why(Date.now());
+    return this.#loops.why(this.#clock());
   }
 
   /** When the instance next has something to do by itself; Infinity for never. */
   due(live: Live): number {
-    return Math.max(nextDue(live), this.#loops.until(Date.now()));
+    return Math.max(nextDue(live), this.#loops.until(this.#clock()));
   }
 
   /** @throws ProblemError id-in-use where it was started with something else, or the event is refused */
@@ -320,7 +326,7 @@ export class Processor {
   #changeEffects(changes: Parameters<typeof bookEffects>[2]): void {
     const live = this.current();
     if (live === undefined) return;
-    this.#commit(() => [this.#change(live, changes, Date.now())]);
+    this.#commit(() => [this.#change(live, changes, this.#clock())]);
   }
 
   #change(live: Live, changes: Parameters<typeof bookEffects>[2], now: number): Recorded {
@@ -368,7 +374,7 @@ export class Processor {
     try {
       done = this.#storage.transactionSync(() => {
         const changed = change();
-        const again = beginAgain(this.#store, changed.at(-1)!.live, Date.now());
+        const again = beginAgain(this.#store, changed.at(-1)!.live, this.#clock());
         if (again !== null) changed.push(again);
         this.#alarm.noLaterThan(this.due(changed.at(-1)!.live));
         return changed;

@@ -561,37 +561,43 @@ export class Run {
   #survivors(): ReadonlyMap<number, ActorState> {
     const { actors } = this.#before;
     let next: Map<number, ActorState> | undefined;
-    const remove = (key: number): void => {
-      const actor = (next ?? actors).get(key);
-      if (actor === undefined) return;
-      next ??= new Map(actors);
-      next.delete(key);
-      for (const child of childrenOf(actor.snapshot)) remove(keyOf(child));
-    };
     for (const process of this.#processes.values()) {
       const { key } = process.actor;
       const before = actors.get(key);
-      if (!this.#isReachable(process)) {
-        remove(key);
-        continue;
-      }
-      if (before !== undefined && before.snapshot === process.snapshot) continue;
-      next ??= new Map(actors);
-      next.set(key, { ...process.actor, snapshot: process.snapshot });
-      if (before === undefined) continue;
-      for (const child of childrenOf(before.snapshot)) {
-        if (!holds(process.snapshot, child)) remove(keyOf(child));
+      const hasChanged = before?.snapshot !== process.snapshot;
+      if (!hasChanged && process.status !== STOPPED) continue;
+      if (this.#survives(process)) {
+        if (hasChanged) (next ??= new Map(actors)).set(key, withSnapshot(process));
+      } else if (before !== undefined) {
+        (next ??= new Map(actors)).delete(key);
       }
     }
-    return next ?? actors;
+    if (next === undefined) return actors;
+    // What is below one that is gone goes too. Parents are older than their children, so they come first.
+    for (const { key, parent, kind, snapshot } of next.values()) {
+      if (parent === null || next.get(parent)?.snapshot.status === "active") continue;
+      next.delete(key);
+      if (snapshot.status !== "active") continue;
+      this.#effects.push(
+        kind === "promise" ? { type: "actor.stop", key } : { type: "timer.cancelAll", owner: key },
+      );
+    }
+    return next;
   }
 
-  /** Whether the actor is still some living actor's child. */
-  #isReachable({ actor }: Process): boolean {
-    if (actor.parent === null) return true;
+  /**
+   * Whether an actor is still there after the run: while it runs, even if another has taken its place
+   * among its parent's children, and after its end for as long as it stands there.
+   */
+  #survives({ actor, status }: Process): boolean {
+    if (actor.parent === null || status === RUNNING) return true;
     const parent = this.#process(actor.parent);
-    return parent !== undefined && holds(parent.snapshot, actor.ref) && this.#isReachable(parent);
+    return status === STOPPED && parent !== undefined && holds(parent.snapshot, actor.ref);
   }
+}
+
+function withSnapshot({ actor, snapshot }: Process): ActorState {
+  return { ...actor, snapshot };
 }
 
 /** The same for all machines: the run is found by the actor that spawns. */
@@ -606,10 +612,9 @@ export function childrenOf(snapshot: AnySnapshot): Ref[] {
   return Object.values(children).filter((child) => child !== undefined);
 }
 
-function holds(snapshot: AnySnapshot, { id, sessionId }: Ref): boolean {
-  if (snapshot.status !== "active") return false;
-  const children = snapshot["children"] as Record<string, Ref | undefined> | undefined;
-  return children?.[id]?.sessionId === sessionId;
+/** Whether an actor stands among the children, be it under its own id: XState has none for some. */
+export function holds(snapshot: AnySnapshot, { sessionId }: Ref): boolean {
+  return childrenOf(snapshot).some((child) => child.sessionId === sessionId);
 }
 
 function asText(value: unknown): string {

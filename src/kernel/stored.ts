@@ -1,5 +1,5 @@
 import type { AnyMachineSnapshot, AnyStateMachine } from "xstate";
-import { spawned } from "./actors.ts";
+import { holds, spawned } from "./actors.ts";
 import { contextTexts, joinContext, type ContextTexts } from "./changes.ts";
 import { Quarantined, Unsupported } from "./errors.ts";
 import { findUnserialisable } from "./json.ts";
@@ -27,6 +27,8 @@ interface StoredChild {
   key: number;
   /** Of a promise actor only. */
   src?: string;
+  /** Where it is not the one that its parent's state has it under. */
+  id?: string;
   systemId?: string;
   sync?: boolean;
   status?: AnySnapshot["status"];
@@ -43,6 +45,8 @@ interface StoredMachine {
   error?: unknown;
   historyValue?: Record<string, { id: string }[]>;
   children: Record<string, StoredChild>;
+  /** Promise actors that run though another stands in their place. */
+  displaced?: StoredChild[];
 }
 
 /** The instance's own machine. */
@@ -92,10 +96,17 @@ function changedActors(state: MachineState, before?: MachineState): Stored["acto
     return NONE;
   }
   const changed = new Map<number, string | null>();
+  // A promise's state stands in its parent's row.
+  const parents = new Set<number>();
+  for (const [key, { kind, parent, snapshot }] of actors) {
+    if (kind !== "promise" || before?.actors.get(key)?.snapshot === snapshot) continue;
+    parents.add(parent!);
+  }
   for (const [key, actor] of actors) {
     if (key === ROOT || actor.kind === "promise") continue;
     const earlier = before?.actors.get(key);
-    if (earlier?.snapshot !== actor.snapshot) changed.set(key, actorText(state, actor, earlier));
+    if (earlier?.snapshot === actor.snapshot && !parents.has(key)) continue;
+    changed.set(key, actorText(state, actor, earlier));
   }
   for (const [key, { kind }] of before?.actors ?? []) {
     if (kind !== "promise" && !actors.has(key)) changed.set(key, null);
@@ -132,6 +143,7 @@ function machineHead(
   const snapshot = actor.snapshot as unknown as AnyMachineSnapshot;
   const { value, status, output, error, historyValue } = snapshot;
   const context = snapshot.context as Record<string, unknown>;
+  checkConfiguration(snapshot);
   checkSerialisable(state, context, "context.", contextBefore);
   const head: Omit<StoredMachine, "context"> = {
     value,
@@ -143,6 +155,8 @@ function machineHead(
     head.output = output;
   }
   if (error !== undefined) head.error = error;
+  const displaced = displacedPromises(state, actor);
+  if (displaced.length > 0) head.displaced = displaced;
   const remembered = Object.entries(historyValue as Record<string, { id: string }[]>);
   if (remembered.length > 0) {
     head.historyValue = Object.fromEntries(
@@ -161,20 +175,56 @@ function storedChildren(
   for (const [id, ref] of Object.entries(children as Record<string, Ref | undefined>)) {
     const actor = ref && actors.get(keyOf(ref));
     if (actor === undefined) continue;
-    const { key, src, kind, systemId, sync, snapshot } = actor;
-    if (kind !== "promise") {
-      stored[id] = { key };
-      continue;
-    }
-    stored[id] = { key, src };
-    if (systemId !== undefined) stored[id].systemId = systemId;
-    if (sync) stored[id].sync = sync;
-    if (snapshot.status === "active") continue;
-    stored[id].status = snapshot.status;
-    if (snapshot.output !== undefined) stored[id].output = snapshot.output;
-    if (snapshot.error !== undefined) stored[id].error = snapshot.error;
+    stored[id] = actor.kind === "promise" ? storedPromise(actor, id) : { key: actor.key };
   }
   return stored;
+}
+
+function storedPromise(actor: ActorState, under: string | undefined): StoredChild {
+  const { key, id, src, systemId, sync, snapshot } = actor;
+  const stored: StoredChild = { key, src };
+  if (id !== under) stored.id = id;
+  if (systemId !== undefined) stored.systemId = systemId;
+  if (sync) stored.sync = sync;
+  if (snapshot.status === "active") return stored;
+  stored.status = snapshot.status;
+  if (snapshot.output !== undefined) stored.output = snapshot.output;
+  if (snapshot.error !== undefined) stored.error = snapshot.error;
+  return stored;
+}
+
+function displacedPromises({ actors }: MachineState, { key, snapshot }: ActorState): StoredChild[] {
+  if (actors.size === 1) return [];
+  return [...actors.values()].flatMap((actor) => {
+    const isDisplaced =
+      actor.parent === key && actor.kind === "promise" && !holds(snapshot, actor.ref);
+    return isDisplaced ? [storedPromise(actor, undefined)] : [];
+  });
+}
+
+const legal = new WeakSet<object>();
+
+/**
+ * Transitions across the regions of a parallel state can lead XState into two states of one region at
+ * once, or into none. The state's value can't say so: restored, it would be another state.
+ *
+ * @see https://www.w3.org/TR/scxml/#LegalStateConfigurations
+ */
+function checkConfiguration({ _nodes: nodes, machine, value }: AnyMachineSnapshot): void {
+  if (legal.has(nodes)) return;
+  const active = new Set(nodes);
+  for (const node of nodes) {
+    const children = Object.values(node.states).filter(({ type }) => type !== "history");
+    const count = children.filter((child) => active.has(child)).length;
+    const wanted = node.type === "compound" ? 1 : node.type === "parallel" ? children.length : 0;
+    if (count === wanted) continue;
+    throw new Unsupported(
+      { machine: machine.id, state: describe({ value }) },
+      `XState is in ${count} states of "${node.id}" at once where it must be in ${wanted}`,
+      "Look for transitions of one region that lead into another; let them leave the parallel state as a whole.",
+    );
+  }
+  legal.add(nodes);
 }
 
 function checkSerialisable(
@@ -228,12 +278,12 @@ class Restoring {
   restore(rows: readonly StoredActor[]): MachineState {
     const ref = this.#makeRef(ROOT, undefined, { id: "root", src: this.#name, sync: false });
     this.#add({ key: ROOT, id: "root", src: this.#name, parent: null }, ref, this.#root);
-    this.#addPromises(ROOT, this.#stored.children);
+    this.#addPromises(ROOT, this.#stored);
     for (const row of rows) {
       const parent = this.#parentOf(row);
       const made = this.#makeRef(row.key, parent.ref, { ...row, sync: row.sync === true });
       this.#add(row, made, this.#logicOf(parent, row));
-      if (row.machine !== undefined) this.#addPromises(row.key, row.machine.children);
+      if (row.machine !== undefined) this.#addPromises(row.key, row.machine);
     }
     // References may point anywhere: states come when all actors are there.
     this.#restoreMachine(ROOT, this.#stored);
@@ -253,7 +303,7 @@ class Restoring {
   #restoreMachine(key: number, stored: StoredMachine): void {
     const { ref, logic } = this.#actors.get(key)!;
     const machine = logic as AnyStateMachine;
-    const { children, context, historyValue = {}, ...rest } = stored;
+    const { children, displaced: _, context, historyValue = {}, ...rest } = stored;
     for (const { id } of Object.values(historyValue).flat()) {
       if (!hasState(machine, id)) {
         throw new Quarantined(machine.id, `the remembered state "${id}" is gone`);
@@ -275,10 +325,11 @@ class Restoring {
     this.#set(key, snapshot as unknown as AnySnapshot);
   }
 
-  #addPromises(parent: number, children: Record<string, StoredChild>): void {
-    for (const [id, child] of Object.entries(children)) {
+  #addPromises(parent: number, { children, displaced = [] }: StoredMachine): void {
+    const under = Object.entries(children).map(([id, child]) => ({ id, ...child }));
+    for (const child of [...under, ...displaced]) {
       if (child.src === undefined) continue;
-      const { key, src, sync = false, status = "active", output, error } = child;
+      const { key, src, id = "", sync = false, status = "active", output, error } = child;
       const above = this.#actors.get(parent)!;
       const row = { key, id, src, parent, ...systemIdOf(child) };
       const logic = this.#logicOf(above, row);

@@ -1,0 +1,240 @@
+import type { Source } from "../broadcast/watchers.ts";
+import { objectName } from "../contract/address.ts";
+import type { Caller } from "../contract/caller.ts";
+import { problem, ProblemError, type Problem } from "../contract/problem.ts";
+import type {
+  GetReply,
+  HistoryReply,
+  HistoryRequest,
+  InstanceRequest,
+  Letter,
+  SendReply,
+  SendRequest,
+  StartReply,
+  StartRequest,
+} from "../contract/requests.ts";
+import type { EventReply, View } from "../contract/view.ts";
+import type { Destinations } from "../egress/leave.ts";
+import { Runner } from "../egress/runner.ts";
+import { Quarantined, StepFailed, Unsupported } from "../kernel/errors.ts";
+import type { RegisteredWorkflow } from "../kernel/registration.ts";
+import { AlarmClock } from "./alarm-clock.ts";
+import { takeLetter } from "./letters.ts";
+import type { Live } from "./live.ts";
+import { notFound, Processor } from "./processor.ts";
+import { Store, type JournalRow } from "./store.ts";
+import { journalEntry, viewOf, viewText } from "./view.ts";
+
+/** If the alarm handler is killed half-way, the alarm it set first rings after so long. */
+const DEAD_MAN = 30_000;
+
+/** When the handler itself fails (a quarantined state, say), it is tried again after so long. */
+const AFTER_FAILURE = 600_000;
+
+export interface EngineOptions {
+  /** As much of the object's state as is used here. */
+  context: Pick<DurableObjectState, "id" | "storage" | "waitUntil">;
+  env: unknown;
+  workflows: ReadonlyMap<string, RegisteredWorkflow>;
+  destinations: Destinations;
+  /** Milliseconds since the epoch. */
+  clock(): number;
+  /** Shows watchers what was just committed. */
+  show(source: Source): void;
+}
+
+/** All that an instance does, whatever it runs in: a Durable Object, or a test in plain Node. */
+export class Engine {
+  readonly #name: string | undefined;
+  readonly #workflows: EngineOptions["workflows"];
+  readonly #storage: DurableObjectStorage;
+  readonly #clock: () => number;
+  readonly #store: Store;
+  readonly #alarm: AlarmClock;
+  readonly #processor: Processor;
+  readonly #runner: Runner;
+
+  constructor({ context, env, workflows, destinations, clock, show }: EngineOptions) {
+    this.#name = context.id.name;
+    this.#workflows = workflows;
+    this.#storage = context.storage;
+    this.#clock = clock;
+    this.#store = new Store(context.storage.sql);
+    this.#alarm = new AlarmClock(context);
+    this.#processor = new Processor({
+      storage: context.storage,
+      store: this.#store,
+      alarm: this.#alarm,
+      workflows,
+      clock,
+      afterCommit: (live, entries, started) => {
+        if (entries.length > 0) show(this.#source(live, entries));
+        this.#runner.abortUnwanted(live);
+        this.#runner.start(live, started);
+      },
+    });
+    this.#runner = new Runner({ context, env, ledger: this.#processor, destinations, clock });
+  }
+
+  /** Whether it was ever started. */
+  get exists(): boolean {
+    return this.#store.exists();
+  }
+
+  /**
+   * After a restart: brings the tables up to this deployment, goes on with what waits, and sets the
+   * alarm without which pending work would sleep for ever. Never throws: an object whose constructor
+   * does is unusable, and the next call will say the same.
+   */
+  async wakeUp(): Promise<void> {
+    await this.#alarm.read();
+    try {
+      this.#storage.transactionSync(() => this.#store.renewRecording());
+      if (this.#processor.current() === undefined) return;
+      this.#processor.startWaiting(this.#clock());
+      this.#alarm.noLaterThan(this.#processor.due(this.#processor.current()!));
+    } catch (error) {
+      console.error(error);
+    }
+  }
+
+  start(request: StartRequest): StartReply {
+    return this.#answer(request, (caller) => {
+      const { created, live } = this.#processor.start(request, this.#clock());
+      return { ok: true, created, json: this.#view(live, caller) };
+    });
+  }
+
+  /**
+   * The busiest call: both ways as one JSON text, which crosses cheaper than objects do.
+   *
+   * @param json of a `SendRequest`
+   * @returns JSON of an `EventReply`; where it is no plain one, more
+   */
+  send(json: string): string | SendReply {
+    const request = JSON.parse(json) as SendRequest;
+    return this.#answer(request, (caller) => {
+      const { live, outcome, first } = this.#processor.send(request, this.#clock());
+      const view = this.#view(live, caller, first === undefined ? { outcome } : { outcome, first });
+      return outcome === "deferred" ? { ok: true as const, json: view, deferred: true } : view;
+    });
+  }
+
+  /**
+   * What another instance of this deployment has to say.
+   *
+   * @param json of a `Letter`
+   * @returns a problem, or null when it is committed
+   */
+  receive(json: string): Problem | null {
+    const letter = JSON.parse(json) as Letter;
+    const answer = this.#answer(letter, () => {
+      takeLetter(this.#workflows, this.#processor, letter, this.#clock());
+      return null;
+    });
+    return answer === null ? null : answer.problem;
+  }
+
+  get(request: InstanceRequest): GetReply {
+    return this.#answer(request, (caller) => {
+      return { ok: true, json: this.#view(this.#current(request), caller) };
+    });
+  }
+
+  history(request: HistoryRequest): HistoryReply {
+    return this.#answer(request, () => {
+      const { workflow, id } = request.address;
+      // Not by way of the live state: a quarantined instance shows its journal all the same.
+      if (!this.#store.exists()) throw notFound(workflow, id);
+      const identity = this.#store.identity();
+      const rows = this.#store.journal(request.after, request.limit + 1);
+      const entries = rows.slice(0, request.limit).map((row) => journalEntry({ identity }, row));
+      const next = rows.length > request.limit ? entries.at(-1)!.seq : null;
+      return { ok: true, next, json: JSON.stringify(entries) };
+    });
+  }
+
+  /** What a new watcher is to be shown. */
+  watch(
+    request: InstanceRequest,
+  ): { ok: true; source: Source; view: View } | { ok: false; problem: Problem } {
+    return this.#answer(request, (caller) => {
+      const live = this.#current(request);
+      const view = viewOf(live, caller, this.#processor.loop);
+      return { ok: true as const, source: this.#source(live), view };
+    });
+  }
+
+  /** What a watcher that is there can read. */
+  source(): Source | undefined {
+    const live = this.#processor.current();
+    return live === undefined ? undefined : this.#source(live);
+  }
+
+  alarm(): void {
+    const now = this.#clock();
+    this.#alarm.set(now + DEAD_MAN);
+    try {
+      this.#processor.fireTimers(now);
+      this.#runner.runDue(now);
+      const live = this.#processor.current();
+      this.#alarm.set(live === undefined ? Infinity : this.#processor.due(live));
+    } catch (error) {
+      // The platform drops an alarm whose handler has thrown seven times: keep it, further apart.
+      console.error(`The alarm of ${this.#name} failed`, error);
+      this.#alarm.set(now + AFTER_FAILURE);
+    }
+  }
+
+  #view(live: Live, caller: Caller, more: Partial<EventReply> = {}): string {
+    return viewText(live, caller, more, this.#processor.loop);
+  }
+
+  #current({ address }: InstanceRequest): Live {
+    this.#processor.fireTimers(this.#clock());
+    const live = this.#processor.current();
+    if (live === undefined) throw notFound(address.workflow, address.id);
+    return live;
+  }
+
+  #source(live: Live, fresh: readonly JournalRow[] = []): Source {
+    const { workflow, id, epoch } = live.identity;
+    return {
+      subject: { workflow, id },
+      epoch,
+      head: live.seq,
+      read: (after, limit) => {
+        // Who is up to date needs only what was just written.
+        const rows = fresh[0]?.seq === after + 1 ? fresh : this.#store.journal(after, limit);
+        return rows.map((row) => journalEntry(live, row));
+      },
+    };
+  }
+
+  #answer<Answer>(
+    request: InstanceRequest,
+    act: (caller: Caller) => Answer,
+  ): Answer | { ok: false; problem: Problem } {
+    try {
+      this.#checkAddress(request);
+      return act(request.caller);
+    } catch (error) {
+      return { ok: false, problem: toProblem(error) };
+    }
+  }
+
+  /** The door found this object by its name; the object makes sure that it is the one meant. */
+  #checkAddress({ address, caller }: InstanceRequest): void {
+    const isMine = this.#name === objectName(address) && caller.tenant === address.tenant;
+    if (!isMine) throw notFound(address.workflow, address.id);
+  }
+}
+
+function toProblem(error: unknown): Problem {
+  if (error instanceof ProblemError) return error.problem;
+  if (error instanceof Unsupported) return problem("unsupported", error.message);
+  if (error instanceof StepFailed) return problem("step-failed", error.message);
+  if (error instanceof Quarantined) return problem("quarantined", error.message);
+  console.error(error);
+  return problem("internal", "Something went wrong inside. Try again; the log has the details.");
+}

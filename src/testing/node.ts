@@ -1,0 +1,273 @@
+import { objectName, type Address } from "../contract/address.ts";
+import type { Caller } from "../contract/caller.ts";
+import type { Problem } from "../contract/problem.ts";
+import type { SendReply } from "../contract/requests.ts";
+import type { EventReply, JournalEntry, View } from "../contract/view.ts";
+import { Engine } from "../instance/engine.ts";
+import { validate, validateEvent } from "../instance/validate.ts";
+import { ProblemError } from "../contract/problem.ts";
+import { registerWorkflows, type RegisteredWorkflow } from "../kernel/registration.ts";
+import type { EffectContext, WorkflowDefinition } from "../kernel/workflow.ts";
+import { MemoryStorage, ProcessDied } from "./memory-storage.ts";
+import { asEvent, type Answer, type TestEvent, type TestInstance } from "./test-instance.ts";
+
+/** Answers in an actor's place; a throw or a rejection is its failure. */
+export type Mock = (context: EffectContext<unknown> & { input: unknown }) => unknown;
+
+export interface NodeOptions {
+  /** Actors to answer for, by name. The others run as the workflow says. */
+  actors?: Record<string, Mock>;
+  /** Named actions to take over, by name. By default they do nothing but are noted in `sent`. */
+  actions?: Record<string, (params: unknown, context: EffectContext<unknown>) => unknown>;
+  /** What the effects are given as `env`. */
+  env?: unknown;
+  /** Where the clock begins, in milliseconds since the epoch. */
+  now?: number;
+  id?: string;
+  roles?: readonly string[];
+}
+
+/** What left the instance: a named action or an emitted event, under the id that repeats are known by. */
+export interface Sent {
+  name: string;
+  payload: unknown;
+  id: string;
+}
+
+export interface NodeInstance extends TestInstance {
+  readonly now: number;
+  /** Everything that left, repeats too, in the order in which it did. */
+  readonly sent: readonly Sent[];
+  /** Transactions committed so far. */
+  readonly commits: number;
+  /**
+   * Kills the process at a commit to come: `after` it, or just `before`, when it comes to nothing. The
+   * call under way then rejects with `ProcessDied`, and the next one meets a restarted process.
+   *
+   * @param commits how many commits from now on; 1 for the next
+   */
+  crash(when: "before" | "after", commits?: number): void;
+}
+
+const TENANT = "test";
+
+/**
+ * Runs one instance of a workflow in plain Node: the real engine on a real SQLite, a clock that moves
+ * only when told to, and crashes where you want them.
+ */
+export function runInNode(
+  definition: WorkflowDefinition | WorkflowDefinition["machine"],
+  options: NodeOptions = {},
+): NodeInstance {
+  return new InNode("machine" in definition ? definition : { machine: definition }, options);
+}
+
+class InNode implements NodeInstance {
+  now: number;
+  readonly sent: Sent[] = [];
+  readonly #workflow: RegisteredWorkflow;
+  readonly #workflows: ReadonlyMap<string, RegisteredWorkflow>;
+  readonly #storage = new MemoryStorage();
+  readonly #address: Address;
+  readonly #caller: Caller;
+  readonly #env: unknown;
+  readonly #pending = new Set<Promise<unknown>>();
+  #engine: Engine | undefined;
+  #crash: { when: "before" | "after"; commits: number } | undefined;
+
+  constructor(definition: WorkflowDefinition, options: NodeOptions) {
+    const { now = Date.UTC(2030, 0, 1), id = "test", roles = ["operator"], env = {} } = options;
+    this.now = now;
+    this.#env = env;
+    this.#workflows = registerWorkflows({ tests: this.#withMocks(definition, options) });
+    this.#workflow = this.#workflows.get("tests")!;
+    this.#address = { tenant: TENANT, workflow: "tests", id };
+    this.#caller = { tenant: TENANT, subject: "tester", roles };
+    this.#storage.onCommit = (point) => this.#reach(point);
+  }
+
+  get commits(): number {
+    return this.#storage.commits;
+  }
+
+  crash(when: "before" | "after", commits = 1): void {
+    this.#crash = { when, commits };
+  }
+
+  async start({ input, event }: { input?: unknown; event?: TestEvent } = {}): Promise<View> {
+    const { input: schema } = this.#workflow;
+    const request = {
+      address: this.#address,
+      caller: this.#caller,
+      input: schema === undefined ? input : validate(schema, input, "input"),
+      fingerprint: JSON.stringify([input, event]),
+      ...(event === undefined
+        ? {}
+        : { event: validateEvent(this.#workflow, event.type, event.data) }),
+    };
+    const reply = await this.#call((engine) => engine.start(request));
+    if (!reply.ok) throw new ProblemError(reply.problem);
+    return JSON.parse(reply.json) as View;
+  }
+
+  async send(event: TestEvent | string, key?: string): Promise<Answer> {
+    const { type, data } = asEvent(event);
+    let valid;
+    try {
+      valid = validateEvent(this.#workflow, type, data);
+    } catch (error) {
+      if (error instanceof ProblemError) return { ok: false, problem: error.problem };
+      throw error;
+    }
+    const request = JSON.stringify({
+      address: this.#address,
+      caller: this.#caller,
+      event: valid,
+      ...(key === undefined ? {} : { dedupe: key }),
+    });
+    const answer: string | SendReply = await this.#call((engine) => engine.send(request));
+    if (typeof answer === "string") return { ok: true, reply: JSON.parse(answer) as EventReply };
+    return answer.ok ? { ok: true, reply: JSON.parse(answer.json) as EventReply } : answer;
+  }
+
+  async view(): Promise<View> {
+    const request = { address: this.#address, caller: this.#caller };
+    return parsed(await this.#call((engine) => engine.get(request)));
+  }
+
+  async history(): Promise<JournalEntry[]> {
+    const request = { address: this.#address, caller: this.#caller, after: 0, limit: 100_000 };
+    return parsed(await this.#call((engine) => engine.history(request)));
+  }
+
+  async advance(milliseconds: number): Promise<void> {
+    const until = this.now + milliseconds;
+    await this.settle();
+    for (;;) {
+      // Whoever is dead doesn't hear the alarm; the platform wakes it for that.
+      await this.#awake();
+      const { alarm } = this.#storage;
+      if (alarm === null || alarm > until) break;
+      this.now = Math.max(this.now, alarm);
+      // The platform takes an alarm away when it rings.
+      await this.#storage.deleteAlarm();
+      await this.#call((engine) => engine.alarm());
+    }
+    this.now = until;
+  }
+
+  async restart(): Promise<void> {
+    this.#engine = undefined;
+    await this.#awake();
+    await this.settle();
+  }
+
+  async settle(): Promise<void> {
+    for (let quiet = 0; quiet < 3;) {
+      const before = this.#pending.size;
+      const commits = this.#storage.commits;
+      await new Promise((resolve) => setImmediate(resolve));
+      const isQuiet = this.#pending.size === before && this.#storage.commits === commits;
+      quiet = isQuiet ? quiet + 1 : 0;
+    }
+  }
+
+  /** @throws ProcessDied where the call met the crash that was asked for */
+  async #call<Result>(act: (engine: Engine) => Result): Promise<Result> {
+    const result = act(await this.#awake());
+    if (this.#storage.isDead) throw new ProcessDied("The process died during this call");
+    await this.settle();
+    return result;
+  }
+
+  async #awake(): Promise<Engine> {
+    if (this.#engine !== undefined && !this.#storage.isDead) return this.#engine;
+    this.#storage.revive();
+    const engine = new Engine({
+      context: {
+        id: { name: objectName(this.#address) },
+        storage: this.#storage,
+        waitUntil: (promise: Promise<unknown>) => this.#wait(promise),
+      } as never,
+      env: this.#env,
+      workflows: this.#workflows,
+      destinations: {},
+      clock: () => this.now,
+      show: () => {},
+    });
+    this.#engine = engine;
+    if (engine.exists) await engine.wakeUp();
+    return engine;
+  }
+
+  #wait(promise: Promise<unknown>): void {
+    this.#pending.add(promise);
+    promise
+      .catch((error: unknown) => {
+        if (!(error instanceof ProcessDied)) throw error;
+      })
+      .finally(() => this.#pending.delete(promise));
+  }
+
+  #reach(point: "before" | "after"): void {
+    if (this.#crash === undefined || this.#crash.when !== point) return;
+    this.#crash.commits -= 1;
+    if (this.#crash.commits > 0) return;
+    this.#crash = undefined;
+    throw new ProcessDied(`The process died ${point} a commit`);
+  }
+
+  #withMocks(definition: WorkflowDefinition, options: NodeOptions): WorkflowDefinition {
+    const effects = (definition.effects ?? {}) as Record<string, Record<string, unknown>>;
+    const actors = Object.entries(options.actors ?? {}).map(([name, mock]) => [
+      name,
+      {
+        ...(effects["actors"]?.[name] as object | undefined),
+        run: async (context: Parameters<Mock>[0]) => await mock(context),
+      },
+    ]);
+    const note = (name: string, payload: unknown, { id }: EffectContext<unknown>) => {
+      this.sent.push({ name, payload, id });
+    };
+    const names = new Set([
+      ...Object.keys(effects["actions"] ?? {}),
+      ...Object.keys(definition.machine.implementations.actions).filter((name) =>
+        isPlain(definition.machine.implementations.actions[name]),
+      ),
+      ...Object.keys(options.actions ?? {}),
+    ]);
+    const actions = [...names].map((name) => [
+      name,
+      async (params: unknown, context: EffectContext<unknown>) => {
+        note(name, params, context);
+        await options.actions?.[name]?.(params, context);
+      },
+    ]);
+    const routes = {
+      sent: (event: TestEvent, context: EffectContext<unknown>) => {
+        note(event.type, event, context);
+        return Promise.resolve();
+      },
+    };
+    return {
+      ...definition,
+      effects: {
+        ...effects,
+        actors: { ...effects["actors"], ...(Object.fromEntries(actors) as object) } as never,
+        actions: Object.fromEntries(actions) as never,
+        routes: routes as never,
+      },
+    };
+  }
+}
+
+function isPlain(action: unknown): boolean {
+  return typeof action === "function" && !("resolve" in action);
+}
+
+function parsed<Value>(
+  reply: { ok: true; json: string & { readonly of?: Value } } | { ok: false; problem: Problem },
+): Value {
+  if (!reply.ok) throw new ProblemError(reply.problem);
+  return JSON.parse(reply.json) as Value;
+}

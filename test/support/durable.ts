@@ -1,0 +1,177 @@
+import type { AnyStateMachine } from "xstate";
+import { AlarmClock } from "../../src/instance/alarm-clock.ts";
+import type { Live } from "../../src/instance/live.ts";
+import { Processor } from "../../src/instance/processor.ts";
+import { Store } from "../../src/instance/store.ts";
+import { registerWorkflows } from "../../src/kernel/registration.ts";
+import { keyOf } from "../../src/kernel/xstate.ts";
+import { MemoryStorage, ProcessDied } from "../../src/testing/memory-storage.ts";
+import { show, type Shown } from "./oracle.ts";
+
+const address = { tenant: "t", workflow: "charts", id: "c" };
+const caller = { tenant: "t", subject: "s", roles: ["operator"] };
+
+/** The durable engine's transactions on a real SQLite, with crashes where the test wants them. */
+export class Durable {
+  now = 0;
+  readonly emitted: unknown[] = [];
+  readonly commands: unknown[] = [];
+  readonly #storage = new MemoryStorage();
+  readonly #workflows;
+  #processor: Processor;
+  #events = 0;
+  #crashIn: { when: "before" | "after" } | undefined;
+  /** How often the process died. */
+  crashes = 0;
+
+  constructor(machine: AnyStateMachine) {
+    const world = (): Promise<void> => Promise.resolve();
+    this.#workflows = registerWorkflows({ charts: { machine, effects: { routes: { world } } } });
+    this.#storage.onCommit = (when) => {
+      if (this.#crashIn?.when !== when) return;
+      this.#crashIn = undefined;
+      throw new ProcessDied("crash");
+    };
+    this.#processor = this.#newProcess();
+  }
+
+  start(): void {
+    this.#attempt(() =>
+      this.#processor.start({ address, caller, input: undefined, fingerprint: "f" }, this.now),
+    );
+    this.#collect();
+  }
+
+  /** The process dies at the next commit. */
+  crash(when: "before" | "after"): void {
+    this.#crashIn = { when };
+  }
+
+  /** Sends an event, again and again until it is answered, and some more if it is to be duplicated. */
+  send(type: string, duplicates: number): void {
+    const dedupe = `e${this.#events++}`;
+    for (let time = 0; time <= duplicates; time++) {
+      this.#attempt(() => {
+        try {
+          this.#processor.send({ address, caller, event: { type }, dedupe }, this.now);
+        } catch (error) {
+          const isRefused = (error as { problem?: { type: string } }).problem?.type.endsWith(
+            ":event-not-allowed",
+          );
+          if (!isRefused) throw error;
+        }
+      });
+    }
+    this.#collect();
+  }
+
+  advance(to: number): void {
+    for (;;) {
+      const at = Math.min(...this.#live.timers.inline.map((timer) => timer.at), this.#nextRow());
+      if (at > to) break;
+      this.now = Math.max(this.now, at);
+      this.#attempt(() => this.#processor.fireTimers(this.now));
+      const stuck = this.#live.timers.inline.find((timer) => timer.failures !== undefined);
+      if (stuck !== undefined) throw new Error(stuck.error);
+      this.#collect();
+      if (this.#live.machine.snapshot.status !== "active") break;
+    }
+    this.now = to;
+  }
+
+  /** Brings the `index`th of the running promises to its end, `deliveries` times over. */
+  settle(
+    index: number,
+    result: { output: unknown } | { error: { name: string; message: string } },
+    deliveries: number,
+  ): void {
+    const key = this.promises()[index]!;
+    for (let time = 0; time < deliveries; time++) {
+      this.#attempt(() => {
+        const row = this.#live.effects.get(key);
+        if (row !== undefined) this.#processor.settle(row, result, this.now);
+      });
+    }
+    const row = this.#live.effects.get(key);
+    if (row?.error) throw new Error(row.error);
+    this.#collect();
+  }
+
+  promises(): number[] {
+    const { actors } = this.#live.machine;
+    const found: number[] = [];
+    const walk = (key: number): void => {
+      const actor = actors.get(key);
+      if (actor?.snapshot.status !== "active") return;
+      if (actor.kind === "promise") found.push(key);
+      const children = (actor.snapshot["children"] ?? {}) as Record<string, { sessionId: string }>;
+      for (const child of Object.values(children)) if (child) walk(keyOf(child));
+    };
+    walk(0);
+    return found;
+  }
+
+  /** Forgets everything that isn't stored. */
+  restart(): void {
+    this.#storage.revive();
+    this.#processor = this.#newProcess();
+  }
+
+  show(): Shown {
+    const { machine } = this.#live;
+    return show(
+      machine.snapshot as never,
+      (ref) => machine.actors.get(keyOf(ref))?.snapshot as never,
+    );
+  }
+
+  get seq(): number {
+    return this.#live.seq;
+  }
+
+  get #live(): Live {
+    return this.#processor.current()!;
+  }
+
+  #nextRow(): number {
+    return this.#live.timers.rows.next[0]?.at ?? Infinity;
+  }
+
+  /** Until it is through without the process dying. */
+  #attempt(act: () => void): void {
+    for (;;) {
+      try {
+        act();
+        if (!this.#storage.isDead) return;
+      } catch (error) {
+        if (!(error instanceof ProcessDied) && !this.#storage.isDead) throw error;
+      }
+      this.crashes += 1;
+      this.restart();
+    }
+  }
+
+  /** Takes what is to leave, in the order in which it would. */
+  #collect(): void {
+    for (;;) {
+      const [row] = [...this.#live.effects.values()].filter(({ kind }) => kind !== "actor");
+      if (row === undefined) return;
+      const payload = JSON.parse(row.payload) as { params?: unknown };
+      if (row.kind === "emit") this.emitted.push(payload);
+      else this.commands.push(payload.params);
+      this.#processor.finish(row.key);
+    }
+  }
+
+  #newProcess(): Processor {
+    const context = { storage: this.#storage, waitUntil: () => {} } as never;
+    return new Processor({
+      storage: this.#storage,
+      store: new Store(this.#storage.sql as never),
+      alarm: new AlarmClock(context),
+      workflows: this.#workflows,
+      clock: () => this.now,
+      afterCommit: () => {},
+    });
+  }
+}
