@@ -2,6 +2,16 @@ import type { AnyActorLogic, AnyStateMachine } from "xstate";
 import type { Effect, MachineEvent } from "./effects.ts";
 import { toErrorData, Unsupported } from "./errors.ts";
 import { MAX_DELAY, MAX_DELIVERIES } from "./limits.ts";
+import {
+  asText,
+  childrenOf,
+  GONE,
+  NOT_STARTED,
+  RUNNING,
+  STOPPED,
+  type Process,
+} from "./process.ts";
+import { survivors } from "./survivors.ts";
 import type { ActorState, System } from "./system.ts";
 import {
   becomeDurable,
@@ -16,27 +26,6 @@ import {
   type Ref,
   type ResolvedAction,
 } from "./xstate.ts";
-
-/** XState's processing statuses. */
-const NOT_STARTED = 0;
-const RUNNING = 1;
-const STOPPED = 2;
-
-/** An actor while a step runs: XState's `Actor`, but that it starts nothing and sends nothing out. */
-interface Process {
-  readonly actor: Omit<ActorState, "snapshot">;
-  readonly scope: ActorScope;
-  snapshot: AnySnapshot;
-  status: 0 | 1 | 2;
-  /** What is to be done when the transition is through, in order. */
-  readonly deferred: (() => void)[];
-  /** Named actions of the transition under way: dropped if it throws. */
-  readonly commands: ResolvedAction[];
-  readonly mailbox: MachineEvent[];
-  /** Events wait until the actor has started, and while it is busy. */
-  isOpen: boolean;
-  isBusy: boolean;
-}
 
 /** Where a run begins. */
 export interface Before {
@@ -56,9 +45,6 @@ export interface After {
   /** What an actor threw that no one above it handled; the run must not count then. */
   thrown?: { error: unknown };
 }
-
-/** An actor that is gone, for references that are left of it. */
-const GONE: AnySnapshot = Object.freeze({ status: "stopped", children: Object.freeze({}) });
 
 /**
  * One event's way through the actors of an instance: each has a mailbox, which is worked through
@@ -554,74 +540,12 @@ export class Run {
         };
       }
     }
-    const actors = this.#survivors();
+    const actors = survivors(this.#before.actors, this.#processes, this.#effects);
     return { ...rest, actors, isTaken: this.#isTaken || actors !== this.#before.actors };
   }
-
-  #survivors(): ReadonlyMap<number, ActorState> {
-    const { actors } = this.#before;
-    let next: Map<number, ActorState> | undefined;
-    for (const process of this.#processes.values()) {
-      const { key } = process.actor;
-      const before = actors.get(key);
-      const hasChanged = before?.snapshot !== process.snapshot;
-      if (!hasChanged && process.status !== STOPPED) continue;
-      if (this.#survives(process)) {
-        if (hasChanged) (next ??= new Map(actors)).set(key, withSnapshot(process));
-      } else if (before !== undefined) {
-        (next ??= new Map(actors)).delete(key);
-      }
-    }
-    if (next === undefined) return actors;
-    // What is below one that is gone goes too. Parents are older than their children, so they come first.
-    for (const { key, parent, kind, snapshot } of next.values()) {
-      if (parent === null || next.get(parent)?.snapshot.status === "active") continue;
-      next.delete(key);
-      if (snapshot.status !== "active") continue;
-      this.#effects.push(
-        kind === "promise" ? { type: "actor.stop", key } : { type: "timer.cancelAll", owner: key },
-      );
-    }
-    return next;
-  }
-
-  /**
-   * Whether an actor is still there after the run: while it runs, even if another has taken its place
-   * among its parent's children, and after its end for as long as it stands there.
-   */
-  #survives({ actor, status }: Process): boolean {
-    if (actor.parent === null || status === RUNNING) return true;
-    const parent = this.#process(actor.parent);
-    return status === STOPPED && parent !== undefined && holds(parent.snapshot, actor.ref);
-  }
-}
-
-function withSnapshot({ actor, snapshot }: Process): ActorState {
-  return { ...actor, snapshot };
 }
 
 /** The same for all machines: the run is found by the actor that spawns. */
 export function spawned(scope: ActorScope, logic: AnyActorLogic, src: string, input: unknown) {
   return (scope.system as System).spawned(scope, logic, src, input);
-}
-
-/** The children a state holds; what has come to its end holds none. */
-export function childrenOf(snapshot: AnySnapshot): Ref[] {
-  const children = snapshot["children"] as Record<string, Ref | undefined> | undefined;
-  if (children === undefined) return [];
-  return Object.values(children).filter((child) => child !== undefined);
-}
-
-/** Whether an actor stands among the children, be it under its own id: XState has none for some. */
-export function holds(snapshot: AnySnapshot, { sessionId }: Ref): boolean {
-  return childrenOf(snapshot).some((child) => child.sessionId === sessionId);
-}
-
-function asText(value: unknown): string {
-  if (typeof value === "string") return value;
-  try {
-    return JSON.stringify(value) ?? String(value);
-  } catch {
-    return Object.prototype.toString.call(value);
-  }
 }

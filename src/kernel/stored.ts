@@ -1,8 +1,9 @@
 import type { AnyMachineSnapshot, AnyStateMachine } from "xstate";
-import { holds, spawned } from "./actors.ts";
+import { spawned } from "./actors.ts";
 import { contextTexts, joinContext, type ContextTexts } from "./changes.ts";
 import { Quarantined, Unsupported } from "./errors.ts";
 import { findUnserialisable } from "./json.ts";
+import { holds } from "./process.ts";
 import { describe, ROOT, type MachineState } from "./step.ts";
 import { System, type ActorState } from "./system.ts";
 import {
@@ -217,10 +218,10 @@ function checkConfiguration({ _nodes: nodes, machine, value }: AnyMachineSnapsho
     const children = Object.values(node.states).filter(({ type }) => type !== "history");
     const count = children.filter((child) => active.has(child)).length;
     const wanted = node.type === "compound" ? 1 : node.type === "parallel" ? children.length : 0;
-    if (count === wanted) continue;
+    if (count === wanted && (node.parent === undefined || active.has(node.parent))) continue;
     throw new Unsupported(
       { machine: machine.id, state: describe({ value }) },
-      `XState is in ${count} states of "${node.id}" at once where it must be in ${wanted}`,
+      `XState has got into states that can't be active together, at "${node.id}"`,
       "Look for transitions of one region that lead into another; let them leave the parallel state as a whole.",
     );
   }

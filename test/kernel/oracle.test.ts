@@ -6,7 +6,7 @@ import { Endless, Oracle } from "../support/oracle.ts";
 import { features, OUTSIDE, randomChart, Tape } from "../support/random-chart.ts";
 
 const REFUSED = "what is refused";
-const RUNS = Number(process.env["DURACHART_ORACLE_RUNS"] ?? 1_500);
+const RUNS = Number(process.env["DURACHART_ORACLE_RUNS"] ?? 600);
 
 const move = fc.record({
   kind: fc.oneof(
@@ -49,8 +49,11 @@ describe("any chart, in any history, crashed and restarted anywhere", () => {
       .toSorted(([, a], [, b]) => a - b)
       .map(([feature, share]) => `${(100 * share).toFixed(1).padStart(5)} %  ${feature}`);
     console.log(`${runs} charts; how many of them met:\n${table.join("\n")}`);
-    for (const [feature, share] of shares) expect(share, feature).toBeGreaterThan(0.01);
-  });
+    for (const [feature, share] of shares) {
+      if (feature === REFUSED) expect(share).toBeLessThan(0.03);
+      else expect(share, feature).toBeGreaterThan(0.01);
+    }
+  }, 600_000);
 });
 
 type Moves = readonly (typeof move extends fc.Arbitrary<infer Move> ? Move : never)[];
@@ -125,6 +128,7 @@ function compare(machine: ReturnType<typeof randomChart>, moves: Moves): void {
       return;
     }
     if (durable.crashes > 0) features.add("crash");
+    if (oracle.hasLeaked) return;
     isSame();
   }
   if (oracle.show().status === "done") features.add("comes to its end");
@@ -157,7 +161,8 @@ function refuses(act: () => void): boolean {
     if (error instanceof StepFailed || /could not take/.test(String(error))) return true;
     // XState lets two live actors share an id and loses sight of one; and it can get into two states of
     // one region at once. Here that is refused.
-    if (!/while an actor of that id is alive|at once where it must be/.test(String(error))) throw error;
+    if (!/while an actor of that id is alive|can't be active together/.test(String(error)))
+      throw error;
     features.add(REFUSED);
     return true;
   }

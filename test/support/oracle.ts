@@ -41,7 +41,7 @@ export function show(
   const remembered = Object.entries(historyValue ?? {});
   if (remembered.length > 0) {
     shown.history = Object.fromEntries(
-      remembered.map(([id, nodes]) => [id, nodes.map((node) => node.id)]),
+      remembered.map(([id, nodes]) => [id, nodes.map((node) => node.id).toSorted()]),
     );
   }
   if (children !== undefined && status === "active") {
@@ -109,7 +109,12 @@ export class Endless extends Error {}
 export class Oracle {
   readonly #clock = new Clock();
   readonly #actor: AnyActorRef;
+  /** XState leaves the children of an actor that threw alive; here they end with it. */
+  hasLeaked = false;
   #inspected = 0;
+  readonly #errors = new WeakSet<object>();
+  /** How much had run when an actor was last through with a transition. */
+  readonly #since = new Map<string, number>();
   /** What the root has emitted. */
   readonly emitted: unknown[] = [];
   /** The named actions that have run. */
@@ -123,6 +128,7 @@ export class Oracle {
         // In memory nothing ends actors that set each other off for ever.
         if (++this.#inspected > 30_000) throw new Endless();
         noteFeatures(event as Inspected);
+        this.#forgetThrown(event as Inspected);
       },
       clock: {
         setTimeout: (act: () => void, delay: number) => clock.setTimeout(act, delay),
@@ -178,9 +184,26 @@ export class Oracle {
 
   #during(act: () => void): void {
     ran.length = 0;
+    this.#since.clear();
     this.#inspected = 0;
     act();
-    this.commands.push(...ran.splice(0));
+    this.commands.push(...ran.splice(0).map(({ params }) => params));
+  }
+
+  /** What an actor did in a transition that threw it does not do here: the commit never comes. */
+  #forgetThrown({ type, sourceRef, actorRef, event }: Inspected): void {
+    if (type === "@xstate.snapshot") this.#since.set(actorRef.sessionId, ran.length);
+    if (type !== "@xstate.event" || !event?.type.startsWith("xstate.error.actor.")) return;
+    const { error } = event as unknown as { error: object };
+    // Who passes on what another threw has not thrown.
+    if (this.#errors.has(error) || !/exploded|Infinite|Unable/.test(String(error))) return;
+    this.#errors.add(error);
+    const { sessionId } = sourceRef!;
+    const { children = {} } = sourceRef!.getSnapshot() as AnySnapshot;
+    this.hasLeaked ||= Object.keys(children).length > 0;
+    const since = this.#since.get(sessionId) ?? 0;
+    const kept = ran.filter(({ by }, index) => by !== sessionId || index < since);
+    ran.splice(0, ran.length, ...kept);
   }
 }
 
@@ -188,6 +211,7 @@ interface Inspected {
   type: string;
   action?: { type: string; params?: { delay?: number; to?: AnyActorRef; targetId?: string } };
   actorRef: AnyActorRef;
+  sourceRef?: AnyActorRef;
   event?: { type: string };
   snapshot?: AnySnapshot & { _nodes?: { type: string; tags: string[] }[] };
   _transitions?: {

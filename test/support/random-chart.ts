@@ -53,8 +53,8 @@ export const OUTSIDE = ["E0", "E1", "E2", "E3", "x.y", "x.z"];
 export const features = new Set<string>();
 const met = (feature: string): void => void features.add(feature);
 
-/** Named actions that in-memory actors have run; the durable engine never runs one in a step. */
-export const ran: unknown[] = [];
+/** Named actions that in-memory actors have run, and who; the durable engine never runs one in a step. */
+export const ran: { by: string; params: unknown }[] = [];
 
 interface Context {
   n: number;
@@ -131,7 +131,8 @@ class Builder {
         } as never,
         guards: { modulo: modulo as never },
         actions: {
-          tell: (_: unknown, params: unknown) => void ran.push(params),
+          tell: ({ self }: { self: AnyActorRef }, params: unknown) =>
+            void ran.push({ by: self.sessionId, params }),
           spawnOne: this.#spawnOne() as never,
         } as never,
         delays: {
@@ -342,7 +343,9 @@ class Builder {
     const choices = [...this.#anywhere(depth)];
     if (this.#level === 0) choices.push(() => emit({ type: "said", depth }));
     else choices.push(() => sendParent(this.#inner(depth)));
-    if (this.#level > 0 && this.#tape.chance(10)) choices.push(() => assign(explode));
+    if (this.#level > 0 && depth === 0) {
+      choices.push(...Array.from({ length: 4 }, () => () => assign(explode)));
+    }
     if (depth < 2) choices.push(() => "spawnOne");
     // Without an id, XState loses sight of all but the last: when their parent is stopped, they live on
     // in memory. Here they end with it, so only the root, which nobody stops, has such children.
@@ -385,7 +388,7 @@ class Builder {
       () => sendTo(invoked, event),
       () => sendTo(invoked, event, { delay: this.#tape.pick([5, 15, 30]), id: "t1" }),
       () => sendTo(({ system, self }) => system.get(invoked) ?? self, event),
-      ...(depth === 0 ? [() => forwardTo(invoked), () => forwardTo(invoked)] : []),
+      ...(depth === 0 ? Array.from({ length: 8 }, () => () => forwardTo(invoked)) : []),
     ];
   }
 
