@@ -6,7 +6,9 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import { quietly, root } from "../src/cli/fleet.ts";
 
-const { default: workerdPath } = createRequire(import.meta.url)("workerd") as { default: string };
+export const { default: workerdPath } = createRequire(import.meta.url)("workerd") as {
+  default: string;
+};
 
 /** Bundles a Worker just as a deployment would. */
 export function bundle(entry: string, folder: string): string {
@@ -87,7 +89,7 @@ const worker :Workerd.Worker = (
   };
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
@@ -96,7 +98,7 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-async function untilListening(port: number): Promise<void> {
+export async function untilListening(port: number): Promise<void> {
   const deadline = performance.now() + 10_000;
   for (;;) {
     try {

@@ -63,6 +63,8 @@ export interface View {
   timerCount: number;
   /** The instance that started this one. */
   parent?: { workflow: string; id: string };
+  /** Actors and messages that are committed and not yet done. */
+  pending: number;
   retrying: Retrying[];
   incidents: Incident[];
   createdAt: string;

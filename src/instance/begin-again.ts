@@ -1,5 +1,5 @@
 import { changesText } from "../kernel/changes.ts";
-import { store as storedForm } from "../kernel/stored.ts";
+import { store as storedForm } from "../kernel/storing.ts";
 import type { Live } from "./live.ts";
 import type { Recorded } from "./recorder.ts";
 import type { JournalRow, Store } from "./store.ts";

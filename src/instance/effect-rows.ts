@@ -121,7 +121,8 @@ function startActor(
 /** What the instance that is no longer wanted is told. */
 function onStop({ workflow }: Live, row: EffectRow) {
   if (row.kind !== "instance") return null;
-  const { onStop: event } = workflow.effects.actors?.[row.name] as InstanceActor;
+  const definition = workflow.effects.actors?.[row.name] as Partial<InstanceActor> | undefined;
+  const event = definition?.onStop;
   if (event === undefined) return null;
   const { workflow: key, instance } = JSON.parse(row.payload) as InstancePayload;
   return { workflow: key, payload: { id: instance, event } satisfies SendPayload };

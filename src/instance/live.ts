@@ -2,7 +2,8 @@ import { contextTexts, joinContext, type ContextTexts } from "../kernel/changes.
 import { Quarantined } from "../kernel/errors.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import type { MachineState } from "../kernel/step.ts";
-import { restore, type Stored, type StoredActor, type StoredState } from "../kernel/stored.ts";
+import { restore } from "../kernel/restoring.ts";
+import type { Stored, StoredActor, StoredState } from "../kernel/stored.ts";
 import type { Timer } from "../kernel/timers.ts";
 import { effectsDue } from "./effect-book.ts";
 import type { DeferredRow, EffectRow, Identity, Store } from "./store.ts";

@@ -4,7 +4,7 @@ import type { FirstAnswer, Outcome } from "../contract/view.ts";
 import { Quarantined } from "../kernel/errors.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import { begin, settle, step, type Settlement, type Step } from "../kernel/step.ts";
-import { reviveEvent } from "../kernel/stored.ts";
+import { reviveEvent } from "../kernel/restoring.ts";
 import type { Timer } from "../kernel/timers.ts";
 import type { AlarmClock } from "./alarm-clock.ts";
 import { beginAgain } from "./begin-again.ts";
@@ -247,7 +247,7 @@ export class Processor {
           const next = step(live.machine, event, due.target);
           const timers = takeTimer(this.#store, live.timers, due);
           const outcome = next.taken ? "applied" : "ignored";
-          const happening: Happening = { type: event.type, by: "timer", outcome, hops: 0 };
+          const happening: Happening = { ...journalled(due), by: "timer", outcome, hops: 0 };
           return [record(this.#store, live, happening, next, now, { timers })];
         });
         this.#takeDeferred(now);
@@ -414,6 +414,13 @@ function checkHops(hops: number): void {
     "too-many-hops",
     `The event has passed through ${hops} instances; at most ${MAX_HOPS}. Look for instances that answer each other without end.`,
   );
+}
+
+/** A delayed event as the journal shows it: most carry nothing, or `data` alone. */
+function journalled({ event: { type, ...rest } }: Timer): { type: string; data?: unknown } {
+  const names = Object.keys(rest);
+  if (names.length === 0) return { type };
+  return { type, data: names.length === 1 && names[0] === "data" ? rest["data"] : rest };
 }
 
 /** Full jitter over 1, 2, 4, 8 … seconds. */

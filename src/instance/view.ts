@@ -45,6 +45,7 @@ export function viewText(
     deferred: live.deferred.map(({ type, seq, until }) => ({ type, seq, until: iso(until) })),
     timers: nextTimers(timers).map(({ event, at }) => ({ event: event.type, due: iso(at) })),
     timerCount,
+    pending: effects.size,
     retrying: effects.size === 0 ? [] : retryingIn(live),
     incidents: timerCount + effects.size === 0 ? [] : incidentsOf(live, loop),
     parent: parent === null ? undefined : { workflow: parent.workflow, id: parent.id },

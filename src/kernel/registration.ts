@@ -23,7 +23,7 @@ export interface RegisteredWorkflow {
   warnings: string[];
 }
 
-export type Effects = NonNullable<WorkflowDefinition["effects"]>;
+type Effects = NonNullable<WorkflowDefinition["effects"]>;
 
 /** First path segments that are routes of their own. */
 const RESERVED = new Set(["events", "healthz", "machines", "openapi.json", "asyncapi.json"]);

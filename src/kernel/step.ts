@@ -1,5 +1,5 @@
 import type { AnyMachineSnapshot, AnyStateMachine } from "xstate";
-import { Run, type Before } from "./actors.ts";
+import { Run, type Before } from "./run.ts";
 import type { Effect, MachineEvent } from "./effects.ts";
 import { StepFailed, Unsupported, type ErrorData } from "./errors.ts";
 import { findUnserialisable } from "./json.ts";

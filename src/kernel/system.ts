@@ -1,5 +1,5 @@
 import type { AnyActorLogic, EventObject } from "xstate";
-import type { Run } from "./actors.ts";
+import type { Run } from "./run.ts";
 import type { Unsupported } from "./errors.ts";
 import {
   keyOf,
@@ -74,7 +74,7 @@ export class System implements Host {
   }
 
   _bookId(): string {
-    return sessionOf(this.#reserved ?? this.#current.nextKey++);
+    return sessionOf(this.#reserved ?? this.#current.takeKey());
   }
 
   _register(sessionId: string): string {
@@ -142,4 +142,9 @@ export class System implements Host {
   refuse(error: Unsupported): never {
     throw this.#current.fatal(error);
   }
+}
+
+/** The same for all machines: the run is found by the actor that spawns. */
+export function spawned(scope: ActorScope, logic: AnyActorLogic, src: string, input: unknown) {
+  return (scope.system as System).spawned(scope, logic, src, input);
 }

@@ -49,7 +49,7 @@ export interface ActorScope {
 }
 
 /** As much of XState's actor system as its actors and built-in actions touch. */
-export interface ActorSystem {
+interface ActorSystem {
   _bookId(): string;
   _register(sessionId: string, ref: Ref): string;
   _unregister(ref: Ref): void;
@@ -131,9 +131,10 @@ const hostOf = (ref: Ref): Host => (ref as unknown as { system: Host }).system;
 
 function notThere(what: string) {
   return function (this: Ref): never {
+    const { src, id } = this;
     return hostOf(this).refuse(
       new Unsupported(
-        { machine: String((this as { src: unknown }).src ?? this.id) },
+        { machine: typeof src === "string" ? src : id },
         `${what} of an actor reference is not there in a durable step`,
         "Let the actor send an event, or read its getSnapshot().",
       ),

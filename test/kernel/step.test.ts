@@ -2,7 +2,8 @@ import { assign, cancel, emit, enqueueActions, fromPromise, log, raise, setup } 
 import { describe, expect, it } from "vitest";
 import { Quarantined, StepFailed, Unsupported } from "../../src/kernel/errors.ts";
 import { begin, settle, step, type MachineState } from "../../src/kernel/step.ts";
-import { restore, store } from "../../src/kernel/stored.ts";
+import { restore } from "../../src/kernel/restoring.ts";
+import { store } from "../../src/kernel/storing.ts";
 import { changeTimers, isTimerEffect, type Timer } from "../../src/kernel/timers.ts";
 import type { Effect } from "../../src/kernel/effects.ts";
 import { stored, thereAndBack as writtenAndRead } from "../support/drive.ts";

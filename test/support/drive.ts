@@ -9,7 +9,9 @@ import {
   type Settlement,
   type Step,
 } from "../../src/kernel/step.ts";
-import { restore, store, type StoredActor, type StoredState } from "../../src/kernel/stored.ts";
+import { restore } from "../../src/kernel/restoring.ts";
+import type { StoredActor, StoredState } from "../../src/kernel/stored.ts";
+import { store } from "../../src/kernel/storing.ts";
 import { changeTimers, detach, isTimerEffect, type Timer } from "../../src/kernel/timers.ts";
 
 /** A state written as it is stored, and read back. */

@@ -1,0 +1,24 @@
+import colors from "picocolors";
+import { chaos } from "./run.ts";
+
+const seed = Number(process.env["DURACHART_SEED"] ?? Math.floor(Math.random() * 1_000_000));
+console.log(colors.bold(`\nChaos, seed ${seed} (again with DURACHART_SEED=${seed})\n`));
+const report = await chaos({
+  seed,
+  kills: 24,
+  events: 20_500,
+  say: (text) => console.log(colors.dim(`  ${text}`)),
+});
+const { violations, interrupted, ...figures } = report;
+console.log();
+for (const [name, value] of Object.entries(figures)) {
+  console.log(`  ${name.padEnd(22)}${String(value).padStart(9)}`);
+}
+for (const [name, value] of Object.entries(interrupted)) {
+  const text = `  kills during ${name}`.padEnd(24) + String(value).padStart(9);
+  console.log(value < 3 ? colors.red(`${text}  (at least 3)`) : text);
+}
+const isPassed = violations.length === 0 && Object.values(interrupted).every((count) => count >= 3);
+for (const violation of violations) console.log(colors.red(`  ✗ ${violation}`));
+console.log(isPassed ? colors.green("\n  Every promise was kept.\n") : colors.red("\n  Failed.\n"));
+process.exitCode = isPassed ? 0 : 1;

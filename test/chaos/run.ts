@@ -1,0 +1,259 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { bundle } from "../../bench/workerd.ts";
+import { makeSecrets, mintToken } from "../../src/cli/secrets.ts";
+import type { JournalEntry, View } from "../../src/contract/view.ts";
+import { Client, journalOf, startInstance, viewOf, Watcher, type Target } from "./clients.ts";
+import { check, type Verdict } from "./history.ts";
+import { randomFrom } from "./random.ts";
+import { replaceOnce, sabotages, type Sabotage } from "./sabotage.ts";
+import { Server } from "./server.ts";
+import { Sink } from "./sink.ts";
+
+export interface ChaosOptions {
+  seed: number;
+  kills: number;
+  /** Events that must have been acknowledged before the load ends. */
+  events: number;
+  /** Milliseconds after which a run whose process died is taken over; the real 30 s by default. */
+  lease?: number;
+  sabotage?: Sabotage;
+  say?(text: string): void;
+}
+
+/** What was under way when the process was killed. */
+export interface Interrupted {
+  request: number;
+  actor: number;
+  delivery: number;
+  alarm: number;
+}
+
+export interface ChaosReport extends Verdict {
+  kills: number;
+  interrupted: Interrupted;
+  /** Answers that never reached the client, which then sent its event again. */
+  lostAnswers: number;
+  reconnects: number;
+  /** Messages that arrived more than once. */
+  repeats: number;
+  seconds: number;
+}
+
+const CLIENTS = 24;
+const INSTANCES = 32;
+const WATCHED = 6;
+
+/** Timers that are set for one moment, so that a kill can hit the alarm that fires them. */
+const VOLLEY = 150;
+
+/** How long a kill may be away, in milliseconds. */
+const BETWEEN = 1_500;
+
+/** The runtime under load, killed again and again, and then held to its promises. */
+export async function chaos(options: ChaosOptions): Promise<ChaosReport> {
+  const began = performance.now();
+  const folder = mkdtempSync(join(tmpdir(), "durachart-chaos-"));
+  const random = randomFrom(options.seed);
+  const sink = new Sink(randomFrom(options.seed + 1));
+  const secrets = makeSecrets();
+  const server = await Server.start({
+    folder,
+    script: build(folder, options),
+    sinkPort: await sink.listen(),
+    variables: secrets.variables,
+  });
+  const target: Target = {
+    url: () => `http://127.0.0.1:${server.port}`,
+    token: await mintToken(secrets, { subject: "chaos", roles: ["operator"] }, "1h"),
+  };
+  const run = new Run(options, random, server, sink, target);
+  try {
+    await run.load();
+    const verdict = await run.verdict();
+    const seconds = Math.round((performance.now() - began) / 1_000);
+    return { ...verdict, ...run.figures(), kills: options.kills, seconds };
+  } finally {
+    run.stop();
+    await server.kill();
+    sink.close();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function build(folder: string, { sabotage, lease }: ChaosOptions): string {
+  let script = bundle("test/chaos/worker.ts", join(folder, "bundle"));
+  if (sabotage !== undefined) {
+    const { find, put } = sabotages[sabotage];
+    script = replaceOnce(script, find, put);
+  }
+  if (lease === undefined) return script;
+  // The dead-man's alarm is as long as a lease.
+  script = replaceOnce(script, /var LEASE = 3e4;/g, `var LEASE = ${lease};`);
+  return replaceOnce(script, /var DEAD_MAN = 3e4;/g, `var DEAD_MAN = ${lease};`);
+}
+
+class Run {
+  readonly #options: ChaosOptions;
+  readonly #random: () => number;
+  readonly #server: Server;
+  readonly #sink: Sink;
+  readonly #target: Target;
+  readonly #instances = Array.from({ length: INSTANCES }, (_, index) => `i-${index}`);
+  readonly #clients: Client[];
+  readonly #watchers: Watcher[];
+  readonly #interrupted: Interrupted = { request: 0, actor: 0, delivery: 0, alarm: 0 };
+  readonly #killedAt: { from: number; to: number }[] = [];
+  readonly #volleys: Client;
+  #isOver = false;
+
+  constructor(
+    options: ChaosOptions,
+    random: () => number,
+    server: Server,
+    sink: Sink,
+    target: Target,
+  ) {
+    this.#options = options;
+    this.#random = random;
+    this.#server = server;
+    this.#sink = sink;
+    this.#target = target;
+    this.#clients = Array.from(
+      { length: CLIENTS },
+      (_, index) =>
+        new Client(target, `c${index}`, this.#instances, randomFrom(options.seed + 100 + index)),
+    );
+    this.#volleys = new Client(target, "volley", this.#instances, random);
+    this.#watchers = this.#instances
+      .slice(0, WATCHED)
+      .map((instance) => new Watcher(target, instance));
+  }
+
+  async load(): Promise<void> {
+    await Promise.all(this.#instances.map((instance) => startInstance(this.#target, instance)));
+    for (const watcher of this.#watchers) watcher.start();
+    const clients = this.#clients.map((client) => client.run(() => this.#isOver));
+    const failed = Promise.all(clients);
+    failed.catch(() => {
+      this.#isOver = true;
+    });
+    for (let kill = 1; kill <= this.#options.kills; kill++) {
+      if (kill % 3 === 0) await this.#volley();
+      else await pause(200 + this.#random() * BETWEEN);
+      await this.#kill(kill);
+    }
+    while (this.#acknowledged() < this.#options.events && !this.#isOver) await pause(100);
+    this.#isOver = true;
+    await failed;
+  }
+
+  /** Sets many timers for one moment, and waits until they are firing. */
+  async #volley(): Promise<void> {
+    const instance = this.#instances[Math.floor(this.#random() * INSTANCES)]!;
+    const at = Date.now() + 1_200;
+    for (let timer = 0; timer < VOLLEY; timer++) {
+      const key = `volley-${this.#volleys.acknowledged.length}-${at}`;
+      const delay = at - Date.now();
+      if (delay <= 100) break;
+      const data = { key, id: `timer-${key}`, delay };
+      await this.#volleys.send(instance, { type: "REMIND", data });
+    }
+    await pause(at - Date.now() + this.#random() * 15);
+  }
+
+  async #kill(number: number): Promise<void> {
+    const { open } = this.#sink;
+    const from = Date.now();
+    if (this.#clients.some(({ isWaiting }) => isWaiting)) this.#interrupted.request += 1;
+    if ((open.get("/work") ?? 0) > 0) this.#interrupted.actor += 1;
+    if ((open.get("/told") ?? 0) + (open.get("/counted") ?? 0) > 0) this.#interrupted.delivery += 1;
+    await this.#server.kill();
+    await pause(this.#random() * 100);
+    await this.#server.start();
+    this.#killedAt.push({ from, to: Date.now() });
+    const done = `${this.#acknowledged()} events acknowledged`;
+    this.#options.say?.(`kill ${number} of ${this.#options.kills}; ${done}`);
+  }
+
+  #acknowledged(): number {
+    return this.#clients.reduce((sum, { acknowledged }) => sum + acknowledged.length, 0);
+  }
+
+  /** Waits until everything has come to rest, then reads all there is to read. */
+  async verdict(): Promise<Verdict> {
+    this.#sink.isFaulty = false;
+    this.#options.say?.("the load is over; waiting for everything to come to rest");
+    const { lease = 30_000 } = this.#options;
+    const views = await this.#atRest(performance.now() + lease * 2 + 10_000);
+    const journals = new Map<string, JournalEntry[]>();
+    for (const id of this.#instances) journals.set(id, await journalOf(this.#target, id));
+    await this.#watchersAtHead(journals);
+    for (const watcher of this.#watchers) watcher.stop();
+    this.#countAlarms(journals);
+    return check({
+      acknowledged: [...this.#clients, this.#volleys].flatMap(({ acknowledged }) => acknowledged),
+      journals,
+      views,
+      deliveries: this.#sink.deliveries,
+      watched: this.#watchers.map(({ instance, seqs }) => ({ instance, seqs })),
+    });
+  }
+
+  async #atRest(deadline: number): Promise<Map<string, View>> {
+    const views = new Map<string, View>();
+    const isAtRest = ({ retrying, incidents, timerCount, actors, pending }: View): boolean =>
+      retrying.length + incidents.length + timerCount + actors.length + pending === 0;
+    for (;;) {
+      for (const id of this.#instances) {
+        const known = views.get(id);
+        if (known === undefined || !isAtRest(known)) views.set(id, await viewOf(this.#target, id));
+      }
+      if ([...views.values()].every(isAtRest) || performance.now() > deadline) return views;
+      await pause(250);
+    }
+  }
+
+  async #watchersAtHead(journals: ReadonlyMap<string, JournalEntry[]>): Promise<void> {
+    const deadline = performance.now() + 5_000;
+    const isBehind = ({ instance, seqs }: Watcher): boolean =>
+      seqs.length < journals.get(instance)!.length;
+    while (this.#watchers.some(isBehind) && performance.now() < deadline) await pause(50);
+  }
+
+  /** A kill hit an alarm where timers were due before it and fired only after. */
+  #countAlarms(journals: ReadonlyMap<string, JournalEntry[]>): void {
+    const lateness = [...journals.values()].flatMap((journal) => {
+      const due = new Map<string, number>();
+      return journal.flatMap(({ event, at }) => {
+        const { id, delay } = (event.data ?? {}) as { id: string; delay: number };
+        if (event.type === "REMIND") due.set(id, Date.parse(at) + delay);
+        if (event.type !== "REMINDED") return [];
+        return [{ due: due.get(id)!, fired: Date.parse(at) }];
+      });
+    });
+    this.#interrupted.alarm = this.#killedAt.filter(({ from }) =>
+      lateness.some(({ due, fired }) => due <= from && fired > from),
+    ).length;
+  }
+
+  figures(): Pick<ChaosReport, "interrupted" | "reconnects" | "repeats" | "lostAnswers"> {
+    const { deliveries } = this.#sink;
+    return {
+      interrupted: this.#interrupted,
+      lostAnswers: this.#clients.reduce((sum, { lostAnswers }) => sum + lostAnswers, 0),
+      reconnects: this.#watchers.reduce((sum, { reconnects }) => sum + reconnects, 0),
+      repeats: deliveries.length - new Set(deliveries.map(({ path, id }) => `${path} ${id}`)).size,
+    };
+  }
+
+  stop(): void {
+    this.#isOver = true;
+    for (const watcher of this.#watchers) watcher.stop();
+  }
+}
+
+function pause(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, Math.max(0, milliseconds)));
+}

@@ -1,0 +1,31 @@
+/**
+ * Builds that break a promise on purpose: a checker that finds nothing in them finds nothing at all.
+ * Each replaces a line of the bundled Worker, and fails where that line is no longer there.
+ */
+export const sabotages = {
+  "outbox after the commit": {
+    find: /for \(const key of added\) (\w+)\.insertEffect\(effects\.get\(key\)\);/g,
+    put: "for (const key of added) setTimeout(() => $1.insertEffect(effects.get(key)), 40);",
+  },
+  "dedupe off": {
+    find: /(\w+)\.record\(entry, body, key\);/g,
+    put: "$1.record(entry, body, null);",
+  },
+  "timers in memory": {
+    find: /"timers":\$\{JSON\.stringify\(timers\)\}\}/g,
+    put: '"timers":[]}',
+  },
+  "leases ignored": {
+    find: /this\.#ledger\.update\(\{ \.\.\.row, status: "waiting", due: now \}\);/g,
+    put: "this.#ledger.update({ ...row, due: now + 3e4 });",
+  },
+} as const;
+
+export type Sabotage = keyof typeof sabotages;
+
+/** @throws where it isn't there exactly once */
+export function replaceOnce(script: string, find: RegExp, put: string): string {
+  const count = [...script.matchAll(find)].length;
+  if (count === 1) return script.replace(find, put);
+  throw new Error(`Expected this once in the bundle, found it ${count} times: ${find.source}`);
+}
