@@ -21,7 +21,7 @@ export function deferredEvent(
  * takes none.
  *
  * @param except by their seq: not to be tried
- * @throws the step's error as `cause`, with the event's `seq`
+ * @throws what the step or recording it throws as `cause`, with the event's `seq`
  */
 export function takeDeferred(
   live: Live,
@@ -29,15 +29,20 @@ export function takeDeferred(
 ): ((store: Store, now: number) => Recorded) | null {
   for (const row of live.deferred) {
     if (except.has(row.seq)) continue;
-    let next: Step;
-    try {
-      next = step(live.machine, eventOf(row));
-    } catch (cause) {
-      throw Object.assign(new Error("A deferred event failed", { cause }), { seq: row.seq });
-    }
-    if (next.taken) return (store, now) => takeOut(store, live, row, "applied", next, now);
+    const next = naming(row, () => step(live.machine, eventOf(row)));
+    if (!next.taken) continue;
+    return (store, now) => naming(row, () => takeOut(store, live, row, "applied", next, now));
   }
   return null;
+}
+
+/** What fails with a deferred event says with which. */
+function naming<Result>({ seq }: DeferredRow, act: () => Result): Result {
+  try {
+    return act();
+  } catch (cause) {
+    throw Object.assign(new Error("A deferred event failed", { cause }), { seq });
+  }
 }
 
 /** An event that the chart had no use for in its time. */

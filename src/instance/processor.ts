@@ -188,17 +188,18 @@ export class Processor {
     const failed = new Set<number>();
     for (let live = this.current(); live !== undefined; live = this.current()) {
       const current = live;
-      const hasEnded = current.machine.snapshot.status !== "active";
-      const row = current.deferred.find(({ seq }) => !failed.has(seq));
-      if (row === undefined) return;
-      if (hasEnded) {
-        this.#commit(() => [fileLate(this.#store, current, row, now)]);
+      const [oldest] = current.deferred;
+      if (oldest === undefined) return;
+      if (current.machine.snapshot.status !== "active") {
+        this.#commit(() => [fileLate(this.#store, current, oldest, now)]);
         continue;
       }
       try {
         const taken = takeDeferred(current, failed);
         if (taken === null) return;
         this.#commit(() => [taken(this.#store, now)]);
+        // The state is another now.
+        failed.clear();
       } catch (error) {
         // It stays where it is: the next state may take it, or its time ends.
         const { seq, cause } = error as { seq?: number; cause?: unknown };
@@ -234,12 +235,13 @@ export class Processor {
     for (let fired = 0; fired < MAX_TIMERS_A_RUN; fired++) {
       const live = this.current();
       if (live === undefined) return;
-      const late = live.deferred.find(({ until }) => until <= now);
+      const due = dueTimer(live.timers, now);
+      // A timer that was due before lets the state take what is deferred in time.
+      const late = live.deferred.find(({ until }) => until <= now && !(due && due.at <= until));
       if (late !== undefined) {
         this.#commit(() => [fileLate(this.#store, live, late, now)]);
         continue;
       }
-      const due = dueTimer(live.timers, now);
       if (due === undefined || !this.#loops.admits(live, now)) return;
       try {
         this.#commit(() => {

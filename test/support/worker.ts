@@ -2,6 +2,7 @@ import { orderEffects } from "../../machines/order/effects.ts";
 import { orderEvents, orderInput } from "../../machines/order/events.ts";
 import { orderMachine } from "../../machines/order/machine.ts";
 import { durachart } from "../../src/index.ts";
+import { mailbox } from "./mailbox.ts";
 import { probe, turnstile } from "./probe.ts";
 
 /** The Worker under test in workerd: the shop's order, and a chart with one of everything. */
@@ -15,6 +16,7 @@ const app = durachart({
     },
     probes: probe,
     turnstiles: turnstile,
+    mailboxes: mailbox,
   },
 });
 
