@@ -32,6 +32,14 @@ export default defineConfig({
       },
       {
         test: {
+          name: "chaos",
+          include: ["test/chaos/**/*.test.ts"],
+          // Its servers would fight with themselves over two cores.
+          fileParallelism: false,
+        },
+      },
+      {
+        test: {
           name: "flow",
           include: ["test/flow/**/*.test.ts"],
           testTimeout: 60_000,

@@ -90,6 +90,25 @@ export async function load(
   };
 }
 
+/** One client that tells how long each request took, in milliseconds. */
+export class Timed {
+  readonly #connection: Connection;
+
+  constructor(port: number) {
+    this.#connection = new Connection(port);
+  }
+
+  async send(request: string): Promise<number> {
+    const began = performance.now();
+    await this.#connection.send(request);
+    return performance.now() - began;
+  }
+
+  close(): void {
+    this.#connection.close();
+  }
+}
+
 /** Sends requests one after another. */
 export async function sendAll(port: number, requests: readonly string[]): Promise<void> {
   const connection = new Connection(port);

@@ -4,6 +4,7 @@ import colors from "picocolors";
 import { root } from "../src/cli/fleet.ts";
 import { makeSecrets, mintToken } from "../src/cli/secrets.ts";
 import { count } from "./count.ts";
+import { grown } from "./grown.ts";
 import { httpRequest, load, sendAll, type Figures, type NextRequest } from "./load.ts";
 import { bundle, startServer } from "./workerd.ts";
 
@@ -167,12 +168,21 @@ try {
   console.log(
     colors.bold("\nWhat one order writes") + colors.dim("  (rows, and one for each alarm set)"),
   );
+  const old = await grown("/dev/shm/.durachart-bench-grown", scripts, secrets);
   const { counts, bytes } = await count(scripts, secrets);
   print(["", "", "rows", "commits"]);
   for (const { what, rows, commits } of counts) {
     console.log(what.padEnd(44) + String(rows).padStart(16) + String(commits).padStart(16));
   }
-  console.log(`\nA finished order's database: ${bytes} bytes\n`);
+  console.log(`\nA finished order's database: ${bytes} bytes`);
+  console.log(
+    colors.bold("\nThe next event of an instance that has grown") +
+      colors.dim("  (1 client, tmpfs)"),
+  );
+  for (const { what, p50, ratio } of old) {
+    print([what, milliseconds(p50), ratio.toFixed(2)]);
+  }
+  console.log();
 } finally {
   rmSync(scripts, { recursive: true, force: true });
 }

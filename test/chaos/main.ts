@@ -6,6 +6,8 @@ console.log(colors.bold(`\nChaos, seed ${seed} (again with DURACHART_SEED=${seed
 const report = await chaos({
   seed,
   kills: 24,
+  // Far enough apart for messages to flow again: a kill holds its lanes for the 30 s of a lease.
+  between: 8_000,
   events: 20_500,
   say: (text) => console.log(colors.dim(`  ${text}`)),
 });

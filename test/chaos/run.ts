@@ -14,6 +14,8 @@ import { Sink } from "./sink.ts";
 export interface ChaosOptions {
   seed: number;
   kills: number;
+  /** How far apart kills may be, in milliseconds. */
+  between: number;
   /** Events that must have been acknowledged before the load ends. */
   events: number;
   /** Milliseconds after which a run whose process died is taken over; the real 30 s by default. */
@@ -47,9 +49,6 @@ const WATCHED = 6;
 
 /** Timers that are set for one moment, so that a kill can hit the alarm that fires them. */
 const VOLLEY = 150;
-
-/** How long a kill may be away, in milliseconds. */
-const BETWEEN = 1_500;
 
 /** The runtime under load, killed again and again, and then held to its promises. */
 export async function chaos(options: ChaosOptions): Promise<ChaosReport> {
@@ -141,7 +140,7 @@ class Run {
     });
     for (let kill = 1; kill <= this.#options.kills; kill++) {
       if (kill % 3 === 0) await this.#volley();
-      else await pause(200 + this.#random() * BETWEEN);
+      else await pause(200 + this.#random() * this.#options.between);
       await this.#kill(kill);
     }
     while (this.#acknowledged() < this.#options.events && !this.#isOver) await pause(100);
