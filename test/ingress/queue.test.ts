@@ -149,6 +149,20 @@ describe("the queue consumer", () => {
     expect((await view("orders", id)).state).toHaveProperty("deliverPizza");
   });
 
+  it("takes a dead letter that is put back, once what was wrong with it is mended", async () => {
+    const id = freshId();
+    const message = sent(envelope(`turnstiles/${id}`, "COIN"), 17);
+    const unstarted = await deliver([message]);
+    expect(unstarted.retries).toHaveLength(1);
+    // The platform moves it to the dead-letter queue; there its body is kept as it came.
+    await call("POST", "/turnstiles", { body: { id } });
+    const { acks } = await deliver([sent(message.body)]);
+    expect(acks).toHaveLength(1);
+    expect(await view("turnstiles", id)).toMatchObject({ state: "open" });
+    await deliver([sent(message.body)]);
+    expect(await view("turnstiles", id)).toMatchObject({ state: "open", seq: 2 });
+  });
+
   it("keeps poison that can't be buried", async () => {
     const broken = { send: () => Promise.reject(new Error("no queue")) } as unknown as Queue;
     const { acks, retries } = await deliver([sent("poison")], broken);

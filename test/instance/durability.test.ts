@@ -167,6 +167,30 @@ describe("a timer", () => {
     expect(seen).toBe(began + minute + 30_000);
   });
 
+  it("whose handler itself fails is kept, further apart: the platform would drop it", async () => {
+    const began = 1_800_000_000_000;
+    setTime(began);
+    const id = await start("probes");
+    await send("probes", id, { type: "NAP" });
+    const stub = stubOf("probes", id);
+    const rename = (from: string, to: string) =>
+      runInDurableObject(stub, (_instance, { storage }) => {
+        const { body } = storage.sql.exec<{ body: string }>("SELECT body FROM state").one();
+        storage.sql.exec("UPDATE state SET body = ?", body.replace(from, to));
+      });
+    await rename('"value":"napping"', '"value":"vanished"');
+    await evictDurableObject(stub);
+    setTime(began + minute);
+    for (let time = 1; time <= 8; time++) {
+      await runDurableObjectAlarm(stub);
+      expect(await alarmOf("probes", id)).toBe(began + minute + 10 * minute);
+    }
+    await rename('"value":"vanished"', '"value":"napping"');
+    await evictDurableObject(stub);
+    await runDurableObjectAlarm(stub);
+    expect(await view("probes", id)).toMatchObject({ state: "idle", context: { count: 1 } });
+  });
+
   it("that the chart throws on is put off, then blocked and shown; the instance goes on", async () => {
     const began = 1_800_000_000_000;
     setTime(began);

@@ -1,0 +1,67 @@
+import { describe, expect, it } from "vitest";
+import { Instances } from "../../src/ingress/instances.ts";
+import { customer } from "../support/client.ts";
+
+/** A namespace whose stubs fail as the platform's do; a stub that has failed stays broken. */
+function failing(errors: (object | null)[]) {
+  const calls: number[] = [];
+  let stubs = 0;
+  const namespace = {
+    getByName: () => {
+      const stub = stubs++;
+      return {
+        send: () => {
+          calls.push(stub);
+          const error = errors[calls.length - 1] ?? null;
+          return error === null
+            ? Promise.resolve('{"outcome":"applied"}')
+            : Promise.reject(Object.assign(new Error("from the platform"), error));
+        },
+      };
+    },
+  };
+  return { instances: new Instances(namespace as unknown as DurableObjectNamespace), calls };
+}
+
+const request = {
+  address: { tenant: "tropical", workflow: "orders", id: "o" },
+  caller: customer,
+  event: { type: "CONFIRM_PIZZA" },
+};
+const reset = { retryable: true };
+const overloaded = { retryable: true, overloaded: true };
+
+describe("a call to an object", () => {
+  it("that was reset is made again, on a new stub", async () => {
+    const { instances, calls } = failing([reset, reset]);
+    expect(await instances.send({ ...request, dedupe: "k" })).toMatchObject({ ok: true });
+    expect(calls).toEqual([0, 1, 2]);
+  });
+
+  it("that is reset time and again is given up, and can be repeated", async () => {
+    const { instances, calls } = failing([reset, reset, reset, reset]);
+    const reply = await instances.send({ ...request, dedupe: "k" });
+    expect(reply).toMatchObject({ ok: false, problem: { status: 503, detail: /Try again/ } });
+    expect(calls).toHaveLength(3);
+  });
+
+  it("that is overloaded is not made worse: 503 at once", async () => {
+    const { instances, calls } = failing([overloaded]);
+    const reply = await instances.send({ ...request, dedupe: "k" });
+    expect(reply).toMatchObject({ ok: false, problem: { status: 503 } });
+    expect(calls).toHaveLength(1);
+  });
+
+  it("without a key is not repeated: it may have been applied", async () => {
+    const { instances, calls } = failing([reset]);
+    const reply = await instances.send(request);
+    expect(reply).toMatchObject({ ok: false, problem: { detail: /may have been applied/ } });
+    expect(calls).toHaveLength(1);
+  });
+
+  it("that fails otherwise is an error of ours", async () => {
+    const { instances, calls } = failing([{}]);
+    await expect(instances.send({ ...request, dedupe: "k" })).rejects.toThrow("from the platform");
+    expect(calls).toHaveLength(1);
+  });
+});
