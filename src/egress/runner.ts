@@ -135,6 +135,11 @@ export class Runner {
       holdFor: timeout,
     });
     if ("refused" in leave) return leave;
+    if (controller.signal.aborted) {
+      // Left while it waited for its turn: it must not be called at all.
+      this.#context.waitUntil(leave.giveBack());
+      controller.signal.throwIfAborted();
+    }
     let timer: ReturnType<typeof setTimeout> | undefined;
     const aborted = new Promise<never>((_, reject) => {
       controller.signal.addEventListener("abort", () => reject(controller.signal.reason as Error));

@@ -76,9 +76,11 @@ export function effectChanges(
         row("command", effect.key, effect.name, { params: effect.params, path: effect.path });
         break;
       case "emit":
-        // Without a route nobody listens, as in XState.
+        // Without a route nobody listens, as in XState. Each route's order is that of the keys: once one
+        // was added here, those that follow must be larger.
         for (const [index, name] of routesFor(live, effect.event).entries()) {
-          row("emit", index === 0 ? effect.key : keys.next++, name, effect.event);
+          const isFirst = index === 0 && keys.next === step.state.nextKey;
+          row("emit", isFirst ? effect.key : keys.next++, name, effect.event);
         }
         break;
       default:

@@ -10,6 +10,9 @@ export const world = {
   action: (_params: unknown, _context: EffectContext<unknown>): Promise<void> => Promise.resolve(),
   emitted: (_event: unknown, _context: EffectContext<unknown>): Promise<void> => Promise.resolve(),
   guard: (): boolean => true,
+  /** What leaves by an action or a route of many, by the name of that one. */
+  leave: (_by: string, _what: unknown, _context: EffectContext<unknown>): Promise<void> =>
+    Promise.resolve(),
 };
 
 interface ProbeContext {

@@ -2,6 +2,7 @@ import { orderEffects } from "../../machines/order/effects.ts";
 import { orderEvents, orderInput } from "../../machines/order/events.ts";
 import { orderMachine } from "../../machines/order/machine.ts";
 import { durachart } from "../../src/index.ts";
+import { lanes } from "./lanes.ts";
 import { mailbox } from "./mailbox.ts";
 import { probe, turnstile } from "./probe.ts";
 
@@ -17,6 +18,13 @@ const app = durachart({
     probes: probe,
     turnstiles: turnstile,
     mailboxes: mailbox,
+    lanes,
+  },
+  destinations: {
+    press: { atOnce: 2 },
+    gate: { atOnce: 1 },
+    meter: { perMinute: 60 },
+    letterbox: { perMinute: 1 },
   },
 });
 
