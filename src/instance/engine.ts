@@ -204,8 +204,10 @@ export class Engine {
       epoch,
       head: live.seq,
       read: (after, limit) => {
-        // Who is up to date needs only what was just written.
-        const rows = fresh[0]?.seq === after + 1 ? fresh : this.#store.journal(after, limit);
+        // Who is up to date needs only what was just written; of an epoch that is over, nothing else is left.
+        const isOver = this.#processor.current()?.identity.epoch !== epoch;
+        const isUpToDate = fresh[0]?.seq === after + 1;
+        const rows = isUpToDate ? fresh : isOver ? [] : this.#store.journal(after, limit);
         return rows.map((row) => journalEntry(live, row));
       },
     };

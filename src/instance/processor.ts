@@ -391,11 +391,13 @@ export class Processor {
     this.#live = live;
     // What one happening started another may have ended.
     const started = done.flatMap((one) => one.started).filter(({ key }) => live.effects.has(key));
-    this.#afterCommit(
-      live,
-      done.flatMap(({ entry }) => entry ?? []),
-      started,
-    );
+    const { epoch } = live.identity;
+    const last = done.findLast((one) => one.live.identity.epoch !== epoch);
+    const entriesOf = (of: Live): JournalRow[] =>
+      done.flatMap((one) => (one.live.identity.epoch === of.identity.epoch && one.entry) || []);
+    // What brought an epoch to its end belongs to it.
+    if (last !== undefined) this.#afterCommit(last.live, entriesOf(last.live), []);
+    this.#afterCommit(live, entriesOf(live), started);
     return live;
   }
 

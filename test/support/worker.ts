@@ -2,6 +2,7 @@ import { orderEffects } from "../../machines/order/effects.ts";
 import { orderEvents, orderInput } from "../../machines/order/events.ts";
 import { orderMachine } from "../../machines/order/machine.ts";
 import { durachart } from "../../src/index.ts";
+import { endless } from "./endless.ts";
 import { lanes } from "./lanes.ts";
 import { mailbox } from "./mailbox.ts";
 import { probe, turnstile } from "./probe.ts";
@@ -19,6 +20,7 @@ const app = durachart({
     turnstiles: turnstile,
     mailboxes: mailbox,
     lanes,
+    endless,
   },
   destinations: {
     press: { atOnce: 2 },
