@@ -12,6 +12,7 @@ import type { Workflows } from "./kernel/workflow.ts";
 export { TerminalError } from "./egress/terminal-error.ts";
 export { Unsupported } from "./kernel/errors.ts";
 export { signedContent } from "./ingress/signed-content.ts";
+export type { DestinationLimit, Destinations } from "./egress/leave.ts";
 export type { Caller } from "./contract/caller.ts";
 export type { Problem } from "./contract/problem.ts";
 export type { EventReply, JournalEntry, View } from "./contract/view.ts";

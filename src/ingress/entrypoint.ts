@@ -5,7 +5,7 @@ import type { Reply } from "../contract/requests.ts";
 import type { EventReply, View } from "../contract/view.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import type { EventDefinitions, EventsOf, Workflows } from "../kernel/workflow.ts";
-import { checkShape } from "./body.ts";
+import { checkMessage } from "../instance/shape.ts";
 import { dedupeByKey } from "./idempotency.ts";
 import { addressOf, Instances } from "./instances.ts";
 import type { IngressEnv } from "./router.ts";
@@ -46,7 +46,7 @@ export function entrypointClass<Definitions extends Workflows>(
       options: StartOptions<EventFor<Definitions, Key>>,
     ): Promise<Result<View, { created: boolean }>> {
       return this.#answer(workflow, (registered, caller, instances) => {
-        checkShape(options);
+        checkMessage(options);
         return instances.start(startRequest(registered, caller, options, undefined));
       });
     }
@@ -59,7 +59,7 @@ export function entrypointClass<Definitions extends Workflows>(
       key?: string,
     ): Promise<Result<EventReply>> {
       return this.#answer(workflow, (registered, caller, instances) => {
-        checkShape(event);
+        checkMessage(event);
         const { type, data } = event as { type: unknown; data?: unknown };
         const valid = validateEvent(registered, type, data);
         const address = addressOf(caller, workflow, id);

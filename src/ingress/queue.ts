@@ -1,7 +1,7 @@
 import * as v from "valibot";
 import type { Caller } from "../contract/caller.ts";
 import { problem, ProblemError, type Problem } from "../contract/problem.ts";
-import { checkShape } from "./body.ts";
+import { checkMessage } from "../instance/shape.ts";
 import { checkCloudEvent, type ReceivedEvent } from "./cloudevent.ts";
 import { validate } from "../instance/validate.ts";
 import { jurisdiction } from "./jurisdiction.ts";
@@ -83,7 +83,7 @@ async function take(body: unknown, deliver: Deliver): Promise<Problem | null> {
 /** @throws ProblemError invalid-body, bad-cloudevent */
 export function openEnvelope(body: unknown): { caller: Caller; event: ReceivedEvent } {
   const { tenant, jurisdiction, event } = validate(envelope, body, "");
-  checkShape(body);
+  checkMessage(body);
   const received = checkCloudEvent(event);
   const caller: Caller = {
     tenant,

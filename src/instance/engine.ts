@@ -38,9 +38,9 @@ export interface EngineOptions {
   workflows: ReadonlyMap<string, RegisteredWorkflow>;
   destinations: Destinations;
   /** Milliseconds since the epoch. */
-  clock(): number;
+  clock: () => number;
   /** Shows watchers what was just committed. */
-  show(source: Source): void;
+  show: (source: Source) => void;
 }
 
 /** All that an instance does, whatever it runs in: a Durable Object, or a test in plain Node. */

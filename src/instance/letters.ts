@@ -2,6 +2,7 @@ import { ProblemError, refusal } from "../contract/problem.ts";
 import type { IncomingEvent, Letter } from "../contract/requests.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import type { Processor } from "./processor.ts";
+import { checkMessage } from "./shape.ts";
 import { validate, validateEvent } from "./validate.ts";
 
 /** @throws ProblemError as `start` and `send` do, and where the workflow's schemas don't take it */
@@ -21,8 +22,10 @@ export function takeLetter(
   if (workflow === undefined) {
     throw refusal("unknown-workflow", `There is no workflow "${address.workflow}".`);
   }
-  const valid = (event: { type: string; data?: unknown }): IncomingEvent =>
-    validateEvent(workflow, event.type, event.data);
+  const valid = (event: { type: string; data?: unknown }): IncomingEvent => {
+    checkMessage(event);
+    return validateEvent(workflow, event.type, event.data);
+  };
   if (letter.kind === "send") {
     const { dedupe } = letter;
     const event = valid(letter.event);

@@ -1,6 +1,7 @@
 import { ProblemError, refusal } from "../contract/problem.ts";
 import type { IncomingEvent, ParentLink, SendRequest, StartRequest } from "../contract/requests.ts";
 import type { FirstAnswer, Outcome } from "../contract/view.ts";
+import { backoff } from "../egress/timing.ts";
 import { Quarantined } from "../kernel/errors.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import { begin, settle, step, type Settlement, type Step } from "../kernel/step.ts";
@@ -10,20 +11,18 @@ import type { AlarmClock } from "./alarm-clock.ts";
 import { beginAgain } from "./begin-again.ts";
 import { decide, isSameEvent, type Decision } from "./decide.ts";
 import { deferredEvent, fileLate, MAX_DEFERRED, takeDeferred } from "./deferral.ts";
+import { checkHops } from "./hops.ts";
 import { load, nextDue, type Live } from "./live.ts";
 import { LoopGuard } from "./loop-guard.ts";
 import { bookEffects, keep, record, type Happening, type Recorded } from "./recorder.ts";
 import type { EffectRow, JournalRow, Store } from "./store.ts";
-import { dueTimer, NO_TIMERS, postponeTimer, takeTimer } from "./timer-book.ts";
+import { dueTimer, NO_TIMERS, postponeTimer, shownEvent, takeTimer } from "./timer-book.ts";
 
 /** Tries of a timer or a result that the chart throws on, before a person is needed. */
 const MAX_INTERNAL_TRIES = 5;
 
 /** Timers that may fire in one run of the alarm; the rest follows at once. */
 const MAX_TIMERS_A_RUN = 500;
-
-/** Instances that an event may pass through. */
-const MAX_HOPS = 32;
 
 /** What a committed transaction leaves to do: show the entries, run the work. */
 export type AfterCommit = (live: Live, entries: JournalRow[], started: EffectRow[]) => void;
@@ -249,7 +248,7 @@ export class Processor {
           const next = step(live.machine, event, due.target);
           const timers = takeTimer(this.#store, live.timers, due);
           const outcome = next.taken ? "applied" : "ignored";
-          const happening: Happening = { ...journalled(due), by: "timer", outcome, hops: 0 };
+          const happening: Happening = { ...shownEvent(due), by: "timer", outcome, hops: 0 };
           return [record(this.#store, live, happening, next, now, { timers })];
         });
         this.#takeDeferred(now);
@@ -282,7 +281,7 @@ export class Processor {
         ...row,
         status: isBlocked ? "parked" : "settling",
         attempt: failures,
-        due: now + internalBackoff(failures),
+        due: now + backoff(failures),
         error: messageOf(error),
         result: JSON.stringify(result),
       });
@@ -361,7 +360,7 @@ export class Processor {
     const failures = (timer.failures ?? 0) + 1;
     const { retryAt: _, ...rest } = timer;
     const postponed: Timer = { ...rest, failures, error: messageOf(error) };
-    if (failures < MAX_INTERNAL_TRIES) postponed.retryAt = now + internalBackoff(failures);
+    if (failures < MAX_INTERNAL_TRIES) postponed.retryAt = now + backoff(failures);
     this.#commit(() => {
       const kept = { ...live, timers: postponeTimer(this.#store, live.timers, postponed) };
       keep(this.#store, kept);
@@ -410,26 +409,6 @@ export class Processor {
 
 export function notFound(workflow: string, id: string): ProblemError {
   return refusal("not-found", `There is no ${workflow}/${id}. Start it first.`);
-}
-
-function checkHops(hops: number): void {
-  if (hops <= MAX_HOPS) return;
-  throw refusal(
-    "too-many-hops",
-    `The event has passed through ${hops} instances; at most ${MAX_HOPS}. Look for instances that answer each other without end.`,
-  );
-}
-
-/** A delayed event as the journal shows it: most carry nothing, or `data` alone. */
-function journalled({ event: { type, ...rest } }: Timer): { type: string; data?: unknown } {
-  const names = Object.keys(rest);
-  if (names.length === 0) return { type };
-  return { type, data: names.length === 1 && names[0] === "data" ? rest["data"] : rest };
-}
-
-/** Full jitter over 1, 2, 4, 8 … seconds. */
-function internalBackoff(failures: number): number {
-  return Math.ceil(Math.random() * 1_000 * 2 ** (failures - 1));
 }
 
 function messageOf(error: unknown): string {

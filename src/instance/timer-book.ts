@@ -64,6 +64,13 @@ export function dueTimer({ inline, rows }: Timers, now: number): Timer | undefin
   return isBefore(first, row) ? first : row;
 }
 
+/** A delayed event as the journal shows it: most carry nothing, or `data` alone. */
+export function shownEvent({ event: { type, ...rest } }: Timer): { type: string; data?: unknown } {
+  const names = Object.keys(rest);
+  if (names.length === 0) return { type };
+  return { type, data: names.length === 1 && names[0] === "data" ? rest["data"] : rest };
+}
+
 /** The next deadlines, earliest first. */
 export function nextTimers({ inline, rows }: Timers): Timer[] {
   return [...inline, ...rows.next]

@@ -1,4 +1,4 @@
-export { runInNode, type NodeInstance, type NodeOptions } from "./node.ts";
-export { runInWorkerd, type WorkerdInstance, type WorkerdTools } from "./workerd.ts";
+export { runInNode, type Mock, type NodeInstance, type NodeOptions, type Sent } from "./node.ts";
+export { runInWorkerd, type InstanceStub, type WorkerdTools } from "./workerd.ts";
 export type { TestInstance, TestEvent } from "./test-instance.ts";
 export { ProcessDied } from "./memory-storage.ts";

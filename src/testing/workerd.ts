@@ -29,12 +29,8 @@ export interface WorkerdTools<Stub extends InstanceStub> {
   setTime(milliseconds: number): void;
 }
 
-export type WorkerdInstance = TestInstance;
-
 /** Drives an instance in workerd with the calls that drive it in plain Node. */
-export function runInWorkerd<Stub extends InstanceStub>(
-  tools: WorkerdTools<Stub>,
-): WorkerdInstance {
+export function runInWorkerd<Stub extends InstanceStub>(tools: WorkerdTools<Stub>): TestInstance {
   const { stub, address } = tools;
   const caller = tools.caller ?? {
     tenant: address.tenant,

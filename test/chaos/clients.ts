@@ -3,7 +3,7 @@ import type { Acknowledged } from "./history.ts";
 
 /** What a client needs to reach the instances, whichever process runs them at the moment. */
 export interface Target {
-  url(): string;
+  url: () => string;
   token: string;
 }
 

@@ -6,7 +6,7 @@ import { makeSecrets, mintToken } from "../../src/cli/secrets.ts";
 import type { JournalEntry, View } from "../../src/contract/view.ts";
 import { Client, journalOf, startInstance, viewOf, Watcher, type Target } from "./clients.ts";
 import { check, type Verdict } from "./history.ts";
-import { randomFrom } from "./random.ts";
+import { randomFrom } from "../support/random.ts";
 import { replaceOnce, sabotages, type Sabotage } from "./sabotage.ts";
 import { Server } from "./server.ts";
 import { Sink } from "./sink.ts";
@@ -25,7 +25,7 @@ export interface ChaosOptions {
 }
 
 /** What was under way when the process was killed. */
-export interface Interrupted {
+interface Interrupted {
   request: number;
   actor: number;
   delivery: number;

@@ -3,7 +3,9 @@ import { describe, expect, it, vi } from "vitest";
 import { StepFailed } from "../../src/kernel/errors.ts";
 import { Durable } from "../support/durable.ts";
 import { Endless, Oracle } from "../support/oracle.ts";
-import { features, OUTSIDE, randomChart, Tape } from "../support/random-chart.ts";
+import { features, OUTSIDE } from "../support/chart-parts.ts";
+import { randomChart } from "../support/random-chart.ts";
+import { Tape } from "../support/tape.ts";
 
 const REFUSED = "what is refused";
 const RUNS = Number(process.env["DURACHART_ORACLE_RUNS"] ?? 600);

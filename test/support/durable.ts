@@ -154,7 +154,7 @@ export class Durable {
   /** Takes what is to leave, in the order in which it would. */
   #collect(): void {
     for (;;) {
-      const [row] = [...this.#live.effects.values()].filter(({ kind }) => kind !== "actor");
+      const row = [...this.#live.effects.values()].find(({ kind }) => kind !== "actor");
       if (row === undefined) return;
       const payload = JSON.parse(row.payload) as { params?: unknown };
       if (row.kind === "emit") this.emitted.push(payload);

@@ -1,5 +1,5 @@
 import { createActor, type AnyActorRef, type AnyStateMachine } from "xstate";
-import { features, ran } from "./random-chart.ts";
+import { features, ran } from "./chart-parts.ts";
 
 /** An actor and those below it, as both engines can show it. */
 export interface Shown {
@@ -196,7 +196,7 @@ export class Oracle {
     if (type !== "@xstate.event" || !event?.type.startsWith("xstate.error.actor.")) return;
     const { error } = event as unknown as { error: object };
     // Who passes on what another threw has not thrown.
-    if (this.#errors.has(error) || !/exploded|Infinite|Unable/.test(String(error))) return;
+    if (this.#errors.has(error) || !/exploded|Infinite|Unable/.test(messageOf(error))) return;
     this.#errors.add(error);
     const { sessionId } = sourceRef!;
     const { children = {} } = sourceRef!.getSnapshot() as AnySnapshot;

@@ -20,49 +20,19 @@ import {
   type AnyActorRef,
   type AnyStateMachine,
 } from "xstate";
-
-/** Decisions that follow from one number (mulberry32). */
-export class Tape {
-  #state: number;
-
-  constructor(seed: number) {
-    this.#state = seed >>> 0;
-  }
-
-  below(limit: number): number {
-    this.#state = (this.#state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(this.#state ^ (this.#state >>> 15), this.#state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % limit;
-  }
-
-  /** True in `percent` of a hundred cases. */
-  chance(percent: number): boolean {
-    return this.below(100) < percent;
-  }
-
-  pick<Item>(items: readonly Item[]): Item {
-    return items[this.below(items.length)]!;
-  }
-}
-
-/** Events from outside; charts may do anything on them. */
-export const OUTSIDE = ["E0", "E1", "E2", "E3", "x.y", "x.z"];
-
-/** What charts have met while they ran: how much of XState a run has tried. */
-export const features = new Set<string>();
-const met = (feature: string): void => void features.add(feature);
-
-/** Named actions that in-memory actors have run, and who; the durable engine never runs one in a step. */
-export const ran: { by: string; params: unknown }[] = [];
-
-interface Context {
-  n: number;
-  log: string[];
-  spawned: number;
-  refs: AnyActorRef[];
-  got: unknown;
-}
+import {
+  explode,
+  lastRef,
+  marking,
+  met,
+  modulo,
+  noted,
+  notHistory,
+  OUTSIDE,
+  ran,
+  type Context,
+} from "./chart-parts.ts";
+import type { Tape } from "./tape.ts";
 
 type Any = Record<string, unknown>;
 
@@ -71,17 +41,6 @@ type Any = Record<string, unknown>;
  * no chart runs in circles: outside → I0 → I1 → I2.
  */
 type Depth = 0 | 1 | 2 | 3;
-
-const noted = (what: string) =>
-  assign<Context, { type: string }, undefined, never, never>({
-    n: ({ context }) => context.n + 1,
-    log: ({ context, event }) => [...context.log.slice(-7), `${what}:${event.type}`],
-  });
-
-const modulo = ({ context }: { context: Context }, { by, is }: { by: number; is: number }) => {
-  met("guard with params");
-  return context.n % by === is;
-};
 
 /** A random chart, of everything that XState v5 can express and a restart survives. */
 export function randomChart(tape: Tape): AnyStateMachine {
@@ -408,27 +367,3 @@ class Builder {
     });
   }
 }
-
-/** A combinator that tells when it is asked. */
-function marking<Guard>(guard: Guard, feature: string): Guard {
-  const combinator = guard as { check: (...all: unknown[]) => boolean };
-  const { check } = combinator;
-  combinator.check = (...all) => {
-    met(feature);
-    return check(...all);
-  };
-  return guard;
-}
-
-/** Never at the start: a parent that starts it again on its failure would do so for ever. */
-function explode({ event }: { event: { type: string } }): Partial<Context> {
-  if (!OUTSIDE.includes(event.type)) return {};
-  met("throw in a child");
-  throw new Error("it exploded");
-}
-
-/** A reference that the context holds, or the actor itself. */
-const lastRef = ({ context, self }: { context: Context; self: unknown }): AnyActorRef =>
-  (context.refs.at(-1) ?? self) as AnyActorRef;
-
-const notHistory = (id: string): boolean => !id.endsWith(".hist");
