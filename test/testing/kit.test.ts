@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { orderEffects } from "../../machines/order/effects.ts";
 import { orderEvents, orderInput } from "../../machines/order/events.ts";
 import { orderMachine } from "../../machines/order/machine.ts";
+import { bakedTooLong, bakeTooLong } from "../support/kit-scenario.ts";
 import { ProcessDied, runInNode } from "../../src/testing/index.ts";
 
 const orders = {
@@ -28,6 +29,11 @@ describe("a workflow in plain Node", () => {
       context: { reason: "the kitchen did not finish in time" },
     });
     expect(order.sent.map(({ name }) => name)).toEqual(["order.confirmed", "order.failed"]);
+  });
+
+  it("tells the same story as in workerd", async () => {
+    const order = runInNode(orders, { actors: kitchen });
+    expect(await bakeTooLong(order)).toEqual(bakedTooLong);
   });
 
   it("tells what an event was answered", async () => {
