@@ -139,7 +139,9 @@ function innermostMessage(snapshot: Snapshot): string | undefined {
 }
 
 function actorsOf({ machine, effects }: Live): ActorView[] {
-  return [...machine.actors.values()].flatMap((actor) => {
+  // Read back from storage they stand in another order.
+  const inOrder = [...machine.actors.values()].toSorted((a, b) => a.key - b.key);
+  return inOrder.flatMap((actor) => {
     if (actor.key === ROOT) return [];
     const { key, src, snapshot } = actor;
     const row = effects.get(key);

@@ -95,7 +95,7 @@ describe("a history that has become as long as the workflow allows", () => {
   it("takes timers, children and pending work along", async () => {
     setTime(began);
     let isDown = true;
-    let isOver = false;
+    const running = { isOver: false };
     const told: unknown[] = [];
     world.leave = (_, params, { id }) => {
       if (isDown) return Promise.reject(new Error("sink down"));
@@ -103,7 +103,7 @@ describe("a history that has become as long as the workflow allows", () => {
       return Promise.resolve();
     };
     world.actor = async () => {
-      while (!isOver) await pause(2);
+      while (!running.isOver) await pause(2);
       return "at last";
     };
     const id = await start("endless");
@@ -115,7 +115,7 @@ describe("a history that has become as long as the workflow allows", () => {
     expect(after.actors).toEqual(before.actors);
     expect(after.retrying).toMatchObject([{ what: "command tell", attempt: 1 }]);
 
-    isOver = true;
+    running.isOver = true;
     await eventually(
       () => view("endless", id),
       ({ context }) => context["got"] === "at last",

@@ -3,6 +3,7 @@ import { orderEvents, orderInput } from "../../machines/order/events.ts";
 import { orderMachine } from "../../machines/order/machine.ts";
 import { durachart } from "../../src/index.ts";
 import { endless } from "./endless.ts";
+import { family } from "./family.ts";
 import { lanes } from "./lanes.ts";
 import { mailbox } from "./mailbox.ts";
 import { probe, turnstile } from "./probe.ts";
@@ -21,6 +22,7 @@ const app = durachart({
     mailboxes: mailbox,
     lanes,
     endless,
+    families: family,
   },
   destinations: {
     press: { atOnce: 2 },
