@@ -20,7 +20,10 @@ for (const [name, value] of Object.entries(interrupted)) {
   const text = `  kills during ${name}`.padEnd(24) + String(value).padStart(9);
   console.log(value < 3 ? colors.red(`${text}  (at least 3)`) : text);
 }
-const isPassed = violations.length === 0 && Object.values(interrupted).every((count) => count >= 3);
+const isPassed =
+  violations.length === 0 &&
+  figures.latest <= 1_000 &&
+  Object.values(interrupted).every((count) => count >= 3);
 for (const violation of violations) console.log(colors.red(`  ✗ ${violation}`));
 console.log(isPassed ? colors.green("\n  Every promise was kept.\n") : colors.red("\n  Failed.\n"));
 process.exitCode = isPassed ? 0 : 1;

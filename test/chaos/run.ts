@@ -38,6 +38,8 @@ export interface ChaosReport extends Verdict {
   /** Answers that never reached the client, which then sent its event again. */
   lostAnswers: number;
   reconnects: number;
+  /** How late the latest timer was that no kill held up, in milliseconds. */
+  latest: number;
   /** Messages that arrived more than once. */
   repeats: number;
   seconds: number;
@@ -105,6 +107,7 @@ class Run {
   readonly #interrupted: Interrupted = { request: 0, actor: 0, delivery: 0, alarm: 0 };
   readonly #killedAt: { from: number; to: number }[] = [];
   readonly #volleys: Client;
+  #latest = 0;
   #isOver = false;
 
   constructor(
@@ -235,12 +238,21 @@ class Run {
     this.#interrupted.alarm = this.#killedAt.filter(({ from }) =>
       lateness.some(({ due, fired }) => due <= from && fired > from),
     ).length;
+    const undisturbed = lateness.filter(
+      ({ due, fired }) => !this.#killedAt.some(({ from, to }) => due <= to && fired >= from),
+    );
+    const late = undisturbed.map(({ due, fired }) => fired - due).toSorted((a, b) => a - b);
+    this.#latest = late.at(-1) ?? 0;
   }
 
-  figures(): Pick<ChaosReport, "interrupted" | "reconnects" | "repeats" | "lostAnswers"> {
+  figures(): Pick<
+    ChaosReport,
+    "interrupted" | "reconnects" | "repeats" | "lostAnswers" | "latest"
+  > {
     const { deliveries } = this.#sink;
     return {
       interrupted: this.#interrupted,
+      latest: this.#latest,
       lostAnswers: this.#clients.reduce((sum, { lostAnswers }) => sum + lostAnswers, 0),
       reconnects: this.#watchers.reduce((sum, { reconnects }) => sum + reconnects, 0),
       repeats: deliveries.length - new Set(deliveries.map(({ path, id }) => `${path} ${id}`)).size,

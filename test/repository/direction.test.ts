@@ -14,6 +14,7 @@ const mayImport: Record<string, string[]> = {
   "src/egress": ["src/contract", "src/kernel"],
   "src/instance": ["src/contract", "src/kernel", "src/egress", "src/broadcast"],
   "src/ingress": ["src/contract", "src/kernel", "src/instance"],
+  "src/testing": ["src/contract", "src/kernel", "src/instance"],
 };
 
 /** Packages that only run on Cloudflare, or bring its types. */
