@@ -1,5 +1,6 @@
 import { LEASE } from "../egress/timing.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
+import type { SendPayload } from "./effect-rows.ts";
 import type { EffectRow, Store } from "./store.ts";
 
 /** Actors of an instance that run at once. */
@@ -114,7 +115,10 @@ function sortOf({ kind }: EffectRow): "actor" | "message" {
 }
 
 /** What keeps its order: the same destination's messages. Null for what stands alone. */
-function laneOf({ effects }: RegisteredWorkflow, { kind, name }: EffectRow): string | null {
+function laneOf(
+  { effects }: RegisteredWorkflow,
+  { kind, name, payload }: EffectRow,
+): string | null {
   const destinationOf = (called: unknown): string =>
     (called as { destination?: string } | undefined)?.destination ?? name;
   switch (kind) {
@@ -123,7 +127,7 @@ function laneOf({ effects }: RegisteredWorkflow, { kind, name }: EffectRow): str
     case "emit":
       return `by ${name}`;
     case "send":
-      return `at ${name}`;
+      return `at ${name}/${(JSON.parse(payload) as SendPayload).id}`;
     default:
       return null;
   }

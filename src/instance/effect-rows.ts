@@ -122,7 +122,8 @@ function startActor(
 
 /** What the instance that is no longer wanted is told. */
 function onStop({ workflow }: Live, row: EffectRow) {
-  if (row.kind !== "instance") return null;
+  // What was never asked for isn't there.
+  if (row.kind !== "instance" || row.attempt === 0) return null;
   const definition = workflow.effects.actors?.[row.name] as Partial<InstanceActor> | undefined;
   const event = definition?.onStop;
   if (event === undefined) return null;

@@ -1,3 +1,4 @@
+import { isInstanceId } from "../contract/address.ts";
 import { ProblemError, refusal } from "../contract/problem.ts";
 import type { IncomingEvent, Letter } from "../contract/requests.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
@@ -33,6 +34,13 @@ export function takeLetter(
     return;
   }
   const { fingerprint, parent, input } = letter;
+  if (!isInstanceId(address.id)) {
+    // Over HTTP nobody could ask for it.
+    throw refusal(
+      "bad-id",
+      `An id has 1 to 200 characters of A–Z a–z 0–9 . _ ~ -, not "${address.id}".`,
+    );
+  }
   try {
     processor.start(
       {

@@ -264,7 +264,9 @@ export class Processor {
     if (live === undefined || !live.effects.has(row.key)) return;
     if (!this.#loops.admits(live, now)) {
       const due = this.#loops.until(now);
-      this.update({ ...row, status: "settling", due, result: JSON.stringify(result) });
+      // From here on tries are counted of settling, not of running.
+      const attempt = row.result === null ? 0 : row.attempt;
+      this.update({ ...row, status: "settling", attempt, due, result: JSON.stringify(result) });
       return;
     }
     try {

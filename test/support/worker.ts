@@ -4,6 +4,7 @@ import { orderMachine } from "../../machines/order/machine.ts";
 import { durachart } from "../../src/index.ts";
 import { endless } from "./endless.ts";
 import { family } from "./family.ts";
+import { echo, helper, parent, spinner } from "./instances.ts";
 import { lanes } from "./lanes.ts";
 import { mailbox } from "./mailbox.ts";
 import { probe, turnstile } from "./probe.ts";
@@ -23,6 +24,10 @@ const app = durachart({
     lanes,
     endless,
     families: family,
+    parents: parent,
+    helpers: helper,
+    echoes: echo,
+    spinners: spinner,
   },
   destinations: {
     press: { atOnce: 2 },
