@@ -2,6 +2,7 @@ import { orderEffects } from "../../machines/order/effects.ts";
 import { orderEvents, orderInput } from "../../machines/order/events.ts";
 import { orderMachine } from "../../machines/order/machine.ts";
 import { durachart } from "../../src/index.ts";
+import { crowd } from "./crowd.ts";
 import { endless } from "./endless.ts";
 import { family } from "./family.ts";
 import { echo, helper, parent, spinner } from "./instances.ts";
@@ -28,6 +29,7 @@ const app = durachart({
     helpers: helper,
     echoes: echo,
     spinners: spinner,
+    crowds: crowd,
   },
   destinations: {
     press: { atOnce: 2 },
