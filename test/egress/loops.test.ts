@@ -86,4 +86,31 @@ describe("an instance that keeps itself busy", () => {
     await turns(100);
     await send("spinners", id, { type: "STOP" });
   });
+
+  it("has a result that waited for the next minute tried as often as any other", async () => {
+    setTime(began);
+    const id = await start("spinners");
+    await send("spinners", id, { type: "BY_ACTORS" });
+    await eventually(
+      () => look(id),
+      ({ incidents }) => incidents.length > 0,
+    );
+    let throws = 0;
+    world.guard = () => {
+      if (throws === 4) return true;
+      throws += 1;
+      throw new Error("not now");
+    };
+    for (let tries = 1; tries <= 5; tries++) {
+      setTime(began + tries * minute);
+      await ring(id);
+    }
+    const found = await eventually(
+      () => look(id),
+      ({ context }) => (context["turns"] as number) > 50,
+    );
+    expect(throws).toBe(4);
+    expect(found.incidents.filter(({ kind }) => kind === "blocked")).toEqual([]);
+    await send("spinners", id, { type: "STOP" });
+  });
 });

@@ -173,7 +173,15 @@ export const spinner: WorkflowDefinition = {
         left: { after: { 0: { target: "right", actions: turn } } },
         right: { after: { 0: { target: "left", actions: turn } } },
         asking: {
-          invoke: { src: "promise", onDone: { target: "asking", reenter: true, actions: turn } },
+          invoke: {
+            src: "promise",
+            onDone: {
+              guard: () => world.guard(),
+              target: "asking",
+              reenter: true,
+              actions: turn,
+            },
+          },
         },
       },
     },
