@@ -4,6 +4,12 @@ import type { Gate, LeaveRequest } from "./leave.ts";
 /** How long a caller is kept waiting for a place before it is told to ask again, in milliseconds. */
 const PATIENCE = 5_000;
 
+/** When it is full for longer, callers ask again after so long, in milliseconds. */
+const ASK_AGAIN = 1_000;
+
+/** Every place is taken. */
+const FULL = Infinity;
+
 const MINUTE = 60_000;
 
 /**
@@ -29,14 +35,19 @@ export class Destination extends DurableObject implements Gate {
     for (;;) {
       const now = Date.now();
       const wait = this.#enterNow(request, now);
-      if (wait === null || now + wait > deadline) return wait;
-      await this.#change(wait);
+      if (wait === null) return null;
+      const left = deadline - now;
+      // Where it is full nobody knows how long: a place may be free at any moment.
+      const isWorthWaiting = wait === FULL ? left > 0 : wait <= left;
+      if (!isWorthWaiting) return wait === FULL ? ASK_AGAIN : wait;
+      await this.#change(Math.min(left, wait));
     }
   }
 
   leave(holder: string): Promise<void> {
     this.#sql.exec("DELETE FROM places WHERE holder = ?", holder);
-    this.#waiting.shift()?.();
+    // Some may lack something else than a place: each looks for itself, in the order in which they came.
+    for (const wake of this.#waiting.splice(0)) wake();
     return Promise.resolve();
   }
 
@@ -45,11 +56,13 @@ export class Destination extends DurableObject implements Gate {
     now: number,
   ): number | null {
     this.#sql.exec("DELETE FROM places WHERE until <= ?", now);
-    const places = this.#sql
-      .exec<{ holder: string; until: number }>("SELECT holder, until FROM places ORDER BY until")
-      .toArray();
-    if (places.some((place) => place.holder === holder)) return null;
-    if (places.length >= atOnce) return Math.min(PATIENCE, places[0]!.until - now);
+    const places = this.#sql.exec<{ holder: string }>("SELECT holder FROM places").toArray();
+    if (places.some((place) => place.holder === holder)) {
+      // A run whose process died left its place; who takes it over has it.
+      this.#sql.exec("UPDATE places SET until = ? WHERE holder = ?", now + holdFor, holder);
+      return null;
+    }
+    if (places.length >= atOnce) return FULL;
     if (perMinute !== Infinity) {
       const wait = this.#takeToken(perMinute, now);
       if (wait > 0) return wait;

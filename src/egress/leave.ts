@@ -21,6 +21,9 @@ export interface Gate {
   leave(holder: string): Promise<void>;
 }
 
+/** Milliseconds until a gate that could not be asked is asked again. */
+const GATE_DOWN = 5_000;
+
 const FREE = { giveBack: (): Promise<void> => Promise.resolve() };
 
 /**
@@ -46,7 +49,14 @@ export async function askLeave(
     );
   }
   const gate = DESTINATIONS.getByName(destination) as unknown as Gate;
-  const refused = await gate.enter({ ...limit, holder, holdFor });
+  let refused: number | null;
+  try {
+    refused = await gate.enter({ ...limit, holder, holdFor });
+  } catch (error) {
+    // That the gate is down is no failure of who is called: it must not cost a try.
+    console.warn(`The gate of ${destination} can't be asked`, error);
+    refused = GATE_DOWN;
+  }
   if (refused !== null) return { refused };
   return {
     giveBack: async () => {

@@ -79,7 +79,7 @@ export class Runner {
         this.#ledger.settle(row, JSON.parse(row.result!) as Settlement, now);
       } else if (row.status === "running" && this.#running.has(row.key)) {
         this.#ledger.update({ ...row, due: now + LEASE });
-      } else if (row.status === "running" && isSpent(live, row, now)) {
+      } else if (row.status === "running" && row.kind === "actor" && isSpent(live, row, now)) {
         // Runs that were lost with their process count too: perhaps they are what killed it.
         this.#giveUp(row, row.error ?? `${row.attempt} runs were lost with their process`, now);
       } else if (row.status === "running") {
@@ -131,7 +131,7 @@ export class Runner {
     const timeout = Math.min(policy.timeout ?? DEFAULT_TIMEOUT, MAX_TIMEOUT);
     const leave = await askLeave(this.#env, this.#destinations, {
       destination: policy.destination,
-      holder: `${effectId(live, row)}#${row.attempt}`,
+      holder: effectId(live, row),
       holdFor: timeout,
     });
     if ("refused" in leave) return leave;
@@ -229,6 +229,8 @@ function effectId({ identity }: Live, { epoch, key }: EffectRow): string {
 
 /** Whether there are no more tries: an actor's are counted, a message's end with its time. */
 function isSpent(live: Live, row: EffectRow, now: number): boolean {
+  // Without the outcome its parent would wait for ever.
+  if (row.kind === "outcome") return false;
   if (row.kind !== "actor") return now - row.createdAt >= EXHAUSTED_AFTER;
   return row.attempt >= (policyOf(live.workflow, row).attempts ?? DEFAULT_ATTEMPTS);
 }

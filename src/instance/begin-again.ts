@@ -4,6 +4,9 @@ import type { Live } from "./live.ts";
 import type { Recorded } from "./recorder.ts";
 import type { JournalRow, Store } from "./store.ts";
 
+/** Milliseconds for which senders repeat what wasn't answered, and an hour more. */
+const REPEATED_FOR = 25 * 3_600_000;
+
 /**
  * Continue-as-new: where the history has become as long as the workflow allows, it begins again in a
  * new epoch, its first entry the whole state. Must run inside the transaction of what made it so long.
@@ -15,7 +18,7 @@ export function beginAgain(store: Store, live: Live, now: number): Recorded | nu
     return null;
   }
   const epoch = identity.epoch + 1;
-  store.beginAgain(epoch);
+  store.beginAgain(epoch, now - REPEATED_FOR);
   const entry: JournalRow = {
     seq: 1,
     at: now,

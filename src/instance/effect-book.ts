@@ -68,13 +68,21 @@ function hasWaiting(effects: ReadonlyMap<number, EffectRow>, now: number): boole
   return false;
 }
 
-/** What waits for nothing but to be run: oldest first, as many as may run, in each lane the first alone. */
+/**
+ * What waits for nothing but to be run: oldest first, as many as may run, in each lane the first alone.
+ * What waits for its next try holds its lane, but no place: others would starve behind it.
+ */
 function runnable(
   workflow: RegisteredWorkflow,
   effects: ReadonlyMap<number, EffectRow>,
   now: number,
 ): EffectRow[] {
-  return turns(workflow, effects).filter(({ due }) => due <= now);
+  const free = freePlaces(effects);
+  return firstInLanes(workflow, effects).filter((row) => {
+    if (row.due > now || free[sortOf(row)] <= 0) return false;
+    free[sortOf(row)] -= 1;
+    return true;
+  });
 }
 
 /** When work is next to be looked at; Infinity for never. */
@@ -86,14 +94,25 @@ export function effectsDue(
   for (const row of effects.values()) {
     if (row.status === "running" || row.status === "settling") due = Math.min(due, row.due);
   }
-  for (const row of turns(workflow, effects)) due = Math.min(due, row.due);
+  const free = freePlaces(effects);
+  for (const row of firstInLanes(workflow, effects)) {
+    // Without a place it waits for the end of one that runs, which is looked at anyway.
+    if (free[sortOf(row)] > 0) due = Math.min(due, row.due);
+  }
   return due;
 }
 
-/** The waiting rows whose turn it is, were they due. */
-function turns(workflow: RegisteredWorkflow, effects: ReadonlyMap<number, EffectRow>): EffectRow[] {
+function freePlaces(effects: ReadonlyMap<number, EffectRow>): Record<"actor" | "message", number> {
   const free = { actor: MAX_ACTORS, message: MAX_MESSAGES };
   for (const row of effects.values()) if (row.status === "running") free[sortOf(row)] -= 1;
+  return free;
+}
+
+/** The waiting rows that nothing in their lane is before. */
+function firstInLanes(
+  workflow: RegisteredWorkflow,
+  effects: ReadonlyMap<number, EffectRow>,
+): EffectRow[] {
   const lanes = new Set<string>();
   const found: EffectRow[] = [];
   for (const row of effects.values()) {
@@ -103,9 +122,7 @@ function turns(workflow: RegisteredWorkflow, effects: ReadonlyMap<number, Effect
       if (lanes.has(lane)) continue;
       lanes.add(lane);
     }
-    if (row.status !== "waiting" || free[sortOf(row)] <= 0) continue;
-    free[sortOf(row)] -= 1;
-    found.push(row);
+    if (row.status === "waiting") found.push(row);
   }
   return found;
 }

@@ -68,7 +68,7 @@ export class Engine {
       workflows,
       clock,
       afterCommit: (live, entries, started) => {
-        if (entries.length > 0) show(this.#source(live, entries));
+        if (entries.length > 0) this.#show(show, live, entries);
         this.#runner.abortUnwanted(live);
         this.#runner.start(live, started);
       },
@@ -183,6 +183,15 @@ export class Engine {
       // The platform drops an alarm whose handler has thrown seven times: keep it, further apart.
       console.error(`The alarm of ${this.#name} failed`, error);
       this.#alarm.set(now + AFTER_FAILURE);
+    }
+  }
+
+  /** It is committed: that a watcher can't be shown it must stop nothing else. */
+  #show(show: EngineOptions["show"], live: Live, entries: readonly JournalRow[]): void {
+    try {
+      show(this.#source(live, entries));
+    } catch (error) {
+      console.error(error);
     }
   }
 

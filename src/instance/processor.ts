@@ -16,7 +16,14 @@ import { load, nextDue, type Live } from "./live.ts";
 import { LoopGuard } from "./loop-guard.ts";
 import { bookEffects, keep, record, type Happening, type Recorded } from "./recorder.ts";
 import type { EffectRow, JournalRow, Store } from "./store.ts";
-import { dueTimer, NO_TIMERS, postponeTimer, shownEvent, takeTimer } from "./timer-book.ts";
+import {
+  dueTimer,
+  hasTimer,
+  NO_TIMERS,
+  postponeTimer,
+  shownEvent,
+  takeTimer,
+} from "./timer-book.ts";
 
 /** Tries of a timer or a result that the chart throws on, before a person is needed. */
 const MAX_INTERNAL_TRIES = 5;
@@ -251,10 +258,11 @@ export class Processor {
           const happening: Happening = { ...shownEvent(due), by: "timer", outcome, hops: 0 };
           return [record(this.#store, live, happening, next, now, { timers })];
         });
-        this.#takeDeferred(now);
       } catch (error) {
         this.#postponeTimer(due, error, now);
+        continue;
       }
+      this.#takeDeferred(now);
     }
   }
 
@@ -275,7 +283,6 @@ export class Processor {
         if (taken === null) return [this.#change(live, { remove: [row.key] }, now)];
         return [this.#recordSettlement(live, row, result, taken, now)];
       });
-      this.#takeDeferred(now);
     } catch (error) {
       const failures = row.result === null ? 1 : row.attempt + 1;
       const isBlocked = failures >= MAX_INTERNAL_TRIES;
@@ -287,7 +294,9 @@ export class Processor {
         error: messageOf(error),
         result: JSON.stringify(result),
       });
+      return;
     }
+    this.#takeDeferred(now);
   }
 
   #recordSettlement(live: Live, row: EffectRow, result: Settlement, next: Step, now: number) {
@@ -358,7 +367,8 @@ export class Processor {
 
   #postponeTimer(timer: Timer, error: unknown, now: number): void {
     const live = this.current();
-    if (live === undefined) return;
+    // What was thrown after its commit can't call it back.
+    if (live === undefined || !hasTimer(live.timers, timer)) return;
     const failures = (timer.failures ?? 0) + 1;
     const { retryAt: _, ...rest } = timer;
     const postponed: Timer = { ...rest, failures, error: messageOf(error) };

@@ -95,7 +95,8 @@ const SCHEMA = `
   CREATE TABLE journal (
     seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, type TEXT NOT NULL, data TEXT,
     outcome TEXT NOT NULL, by TEXT NOT NULL, state TEXT NOT NULL, changes TEXT NOT NULL);
-  CREATE TABLE inbox (key TEXT PRIMARY KEY, seq INTEGER NOT NULL, epoch INTEGER NOT NULL)
+  CREATE TABLE inbox (
+    key TEXT PRIMARY KEY, seq INTEGER NOT NULL, epoch INTEGER NOT NULL, at INTEGER NOT NULL)
     WITHOUT ROWID;
   CREATE TABLE effects (
     key INTEGER PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL, payload TEXT NOT NULL,
@@ -127,7 +128,8 @@ const RECORDING = {
   happening: `CREATE VIEW happening AS
     SELECT NULL AS key, journal.*, state.body FROM journal JOIN state USING (seq)`,
   record: `CREATE TRIGGER record INSTEAD OF INSERT ON happening BEGIN
-    INSERT INTO inbox SELECT NEW.key, NEW.seq, epoch FROM identity WHERE NEW.key IS NOT NULL;
+    INSERT INTO inbox
+      SELECT NEW.key, NEW.seq, epoch, NEW.at FROM identity WHERE NEW.key IS NOT NULL;
     INSERT INTO journal VALUES (
       NEW.seq, NEW.at, NEW.type, NEW.data, NEW.outcome, NEW.by, NEW.state, NEW.changes);
     UPDATE state SET seq = NEW.seq, updated_at = NEW.at, body = coalesce(NEW.body, body)
@@ -250,10 +252,12 @@ export class Store {
 
   /**
    * Begins the history again, in the next epoch: the journal is emptied, and what repeats are known by
-   * is kept for one epoch more.
+   * is kept for one epoch more, and for as long as messages are tried.
+   *
+   * @param forget what came before is too old to be repeated; milliseconds since the epoch
    */
-  beginAgain(epoch: number): void {
-    this.#sql.exec("DELETE FROM inbox WHERE epoch < ?", epoch - 1);
+  beginAgain(epoch: number, forget: number): void {
+    this.#sql.exec("DELETE FROM inbox WHERE epoch < ? AND at < ?", epoch - 1, forget);
     this.#sql.exec("DELETE FROM journal");
     this.#sql.exec("UPDATE identity SET epoch = ? WHERE one = 1", epoch);
     this.#sql.exec("UPDATE state SET seq = 0 WHERE one = 1");

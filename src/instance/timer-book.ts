@@ -71,6 +71,11 @@ export function shownEvent({ event: { type, ...rest } }: Timer): { type: string;
   return { type, data: names.length === 1 && names[0] === "data" ? rest["data"] : rest };
 }
 
+/** Whether a timer that was due is still there. */
+export function hasTimer({ inline, rows }: Timers, { key }: Timer): boolean {
+  return [...inline, ...rows.next].some((timer) => timer.key === key);
+}
+
 /** The next deadlines, earliest first. */
 export function nextTimers({ inline, rows }: Timers): Timer[] {
   return [...inline, ...rows.next]

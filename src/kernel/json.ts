@@ -48,6 +48,8 @@ function findInObject(value: object, depth: number, refs: boolean): string | nul
     if (refs && isRef(value)) return null;
     return ` (${value.constructor?.name ?? "object"})`;
   }
+  // Read back it would become an actor's reference; only our own may.
+  if ("xstate$$type" in value) return ".xstate$$type (an actor's reference in disguise)";
   for (const key of Object.keys(value)) {
     const item = (value as Record<string, unknown>)[key];
     if (item === undefined) continue;

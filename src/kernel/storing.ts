@@ -10,11 +10,11 @@ import type { ActorState } from "./system.ts";
 import { keyOf, type Ref } from "./xstate.ts";
 
 /**
- * @param before the state that this one follows: what is the same object still needn't be looked at
+ * @param before the state that this one follows: actors that are the same still needn't be looked at
  * @throws Unsupported where the context or the output holds what JSON would change
  */
 export function store(state: MachineState, before?: MachineState): Stored {
-  const head = machineHead(state, state.actors.get(ROOT)!, before?.snapshot.context);
+  const head = machineHead(state, state.actors.get(ROOT)!);
   return {
     head: { ...head, nextKey: state.nextKey },
     texts: contextTexts(state.snapshot.context as Record<string, unknown>),
@@ -36,19 +36,20 @@ function changedActors(state: MachineState, before?: MachineState): Stored["acto
     if (kind !== "promise" || before?.actors.get(key)?.snapshot === snapshot) continue;
     parents.add(parent!);
   }
+  for (const [key, { kind, parent }] of before?.actors ?? []) {
+    if (actors.has(key)) continue;
+    if (kind === "promise") parents.add(parent!);
+    else changed.set(key, null);
+  }
   for (const [key, actor] of actors) {
     if (key === ROOT || actor.kind === "promise") continue;
-    const earlier = before?.actors.get(key);
-    if (earlier?.snapshot === actor.snapshot && !parents.has(key)) continue;
-    changed.set(key, actorText(state, actor, earlier));
-  }
-  for (const [key, { kind }] of before?.actors ?? []) {
-    if (kind !== "promise" && !actors.has(key)) changed.set(key, null);
+    const isSame = before?.actors.get(key)?.snapshot === actor.snapshot;
+    if (!isSame || parents.has(key)) changed.set(key, actorText(state, actor));
   }
   return changed;
 }
 
-function actorText(state: MachineState, actor: ActorState, before?: ActorState): string {
+function actorText(state: MachineState, actor: ActorState): string {
   const { key, id, src, parent, systemId, sync } = actor;
   const row: StoredActor = {
     key,
@@ -62,30 +63,26 @@ function actorText(state: MachineState, actor: ActorState, before?: ActorState):
     checkSerialisable(state, { [id]: actor.snapshot }, "the state of ");
     return JSON.stringify({ ...row, snapshot: actor.snapshot });
   }
-  const earlier = before?.snapshot["context"] as Record<string, unknown> | undefined;
-  const head = JSON.stringify(machineHead(state, actor, earlier));
+  const head = JSON.stringify(machineHead(state, actor));
   const context = joinContext(contextTexts(actor.snapshot.context as Record<string, unknown>));
   const machine = `${head.slice(0, -1)},"context":${context}}`;
   return `${JSON.stringify(row).slice(0, -1)},"machine":${machine}}`;
 }
 
-function machineHead(
-  state: MachineState,
-  actor: ActorState,
-  contextBefore: Record<string, unknown> | undefined,
-): Omit<StoredMachine, "context"> {
+function machineHead(state: MachineState, actor: ActorState): Omit<StoredMachine, "context"> {
   const snapshot = actor.snapshot as unknown as AnyMachineSnapshot;
   const { value, status, output, error, historyValue } = snapshot;
   const context = snapshot.context as Record<string, unknown>;
   checkConfiguration(snapshot);
-  checkSerialisable(state, context, "context.", contextBefore);
+  checkSerialisable(state, context, "context.");
   const head: Omit<StoredMachine, "context"> = {
     value,
     status,
     children: storedChildren(state, snapshot),
   };
   if (output !== undefined) {
-    checkSerialisable(state, { output: output as unknown }, "");
+    // An instance's own output leaves it: references are good only inside.
+    checkSerialisable(state, { output: output as unknown }, "", actor.key !== ROOT);
     head.output = output;
   }
   if (error !== undefined) head.error = error;
@@ -140,12 +137,13 @@ function checkSerialisable(
   state: MachineState,
   values: Record<string, unknown>,
   root: string,
-  before: Record<string, unknown> = {},
+  mayHoldRefs = true,
 ): void {
+  // All of it, each time: charts should not alter their context in place, and some will.
   for (const name of Object.keys(values)) {
     const value = values[name];
-    if (value === undefined || value === before[name]) continue;
-    const found = findUnserialisable(value, root + name, true);
+    if (value === undefined) continue;
+    const found = findUnserialisable(value, root + name, mayHoldRefs);
     if (found === null) continue;
     throw new Unsupported(
       { machine: state.snapshot.machine.id, state: describe(state.snapshot) },

@@ -120,7 +120,8 @@ export interface StoredRef {
 }
 
 export function isStoredRef(value: object): value is StoredRef {
-  return "xstate$$type" in value && value.xstate$$type === 1 && "key" in value;
+  const { xstate$$type, key } = value as Partial<StoredRef>;
+  return xstate$$type === 1 && Number.isSafeInteger(key) && key! >= 0;
 }
 
 export function isRef(value: object): value is Ref {

@@ -117,6 +117,11 @@ describe("what shows only when it runs is refused at that step, which changes no
     ],
     ["a function in the context", assign({ value: () => () => {} }), /context\.value \(function\)/],
     [
+      "what looks like a reference, from outside",
+      assign({ value: () => ({ deep: { xstate$$type: 1, key: 0, id: "x" } }) }),
+      /context\.value\.deep\.xstate\$\$type \(an actor's reference in disguise\)/,
+    ],
+    [
       "params that are no JSON",
       { type: "tell", params: { set: new Set() } },
       /the params of "tell"\.set \(Set\)/,
@@ -184,6 +189,35 @@ describe("what shows only when it runs is refused at that step, which changes no
       },
     });
     expect(() => go(machine)).toThrow(/states that can't be active together, at "sample\.q"/);
+  });
+
+  it("what was put into the context in place", () => {
+    const list: unknown[] = [];
+    const push = assign(() => {
+      list.push(new Date(0));
+      return {};
+    });
+    const machine = createMachine({
+      id: "sample",
+      context: { list },
+      on: { GO: { actions: push as never } },
+    });
+    const { state } = begin(machine, undefined);
+    expect(() => store(step(state, { type: "GO" }).state, state)).toThrow(
+      /context\.list\[0\] \(Date\)/,
+    );
+  });
+
+  it("a reference in an instance's own output, which may leave it", () => {
+    const machine = setup({ actors: { echo } }).createMachine({
+      id: "sample",
+      context: ({ spawn }) => ({ ref: spawn("echo") }),
+      initial: "a",
+      states: { a: { on: { GO: "b" } }, b: { type: "final" } },
+      output: ({ context }) => ({ ref: context.ref }),
+    });
+    const { state } = begin(machine, undefined);
+    expect(() => store(step(state, { type: "GO" }).state, state)).toThrow(/output\.ref \(Actor\)/);
   });
 
   it("a loop of over 1,000 microsteps", () => {
