@@ -1,13 +1,14 @@
 import { canonical } from "../contract/canonical.ts";
 import { isOperator, type Caller } from "../contract/caller.ts";
 import { refusal } from "../contract/problem.ts";
+import type { FirstAnswer } from "../contract/view.ts";
 import type { IncomingEvent, SendRequest } from "../contract/requests.ts";
 import { guardsOf } from "../kernel/allowed.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import { describe, step, type Step } from "../kernel/step.ts";
 import type { Live } from "./live.ts";
 import type { Happening } from "./recorder.ts";
-import type { JournalRow } from "./store.ts";
+import type { JournalRow, Store } from "./store.ts";
 import { allowedFor } from "./view.ts";
 
 /** What is to be recorded of an event; no step where the chart has no use for it. */
@@ -70,8 +71,26 @@ function authorise(workflow: RegisteredWorkflow, type: string, caller: Caller): 
   );
 }
 
+/** What became of the event that came with this key before. @throws ProblemError key-reused */
+export function firstAnswer(
+  store: Store,
+  key: string,
+  event: IncomingEvent,
+): FirstAnswer | undefined {
+  const known = store.taken(key);
+  if (known === undefined) return undefined;
+  const { seq, epoch, entry } = known;
+  // The history has begun again since: all that is left to tell is that it was taken.
+  if (entry === undefined) return { outcome: "applied", seq, epoch };
+  if (isSameEvent(entry, event)) return { outcome: entry.outcome, seq };
+  throw refusal(
+    "key-reused",
+    `The idempotency key came before with another event (seq ${seq}). Use a new key for a new event.`,
+  );
+}
+
 /** Whether the event that came with a key before is this one. */
-export function isSameEvent(
+function isSameEvent(
   { type, data }: Pick<JournalRow, "type" | "data">,
   event: IncomingEvent,
 ): boolean {

@@ -1,5 +1,5 @@
 import { ProblemError, refusal } from "../contract/problem.ts";
-import type { IncomingEvent, ParentLink, SendRequest, StartRequest } from "../contract/requests.ts";
+import type { ParentLink, SendRequest, StartRequest } from "../contract/requests.ts";
 import type { FirstAnswer, Outcome } from "../contract/view.ts";
 import { backoff } from "../egress/timing.ts";
 import { Quarantined } from "../kernel/errors.ts";
@@ -9,7 +9,7 @@ import { reviveEvent } from "../kernel/restoring.ts";
 import type { Timer } from "../kernel/timers.ts";
 import type { AlarmClock } from "./alarm-clock.ts";
 import { beginAgain } from "./begin-again.ts";
-import { decide, isSameEvent, type Decision } from "./decide.ts";
+import { decide, firstAnswer, type Decision } from "./decide.ts";
 import { deferredEvent, fileLate, MAX_DEFERRED, takeDeferred } from "./deferral.ts";
 import { checkHops } from "./hops.ts";
 import { load, nextDue, type Live } from "./live.ts";
@@ -166,7 +166,7 @@ export class Processor {
       return { live: this.current()!, outcome: decision.happening.outcome };
     } catch (error) {
       // A repeat fails, be it refused by the state it led to or by its key: it gets the first answer.
-      const first = dedupe === undefined ? undefined : this.#firstOf(dedupe, event);
+      const first = dedupe === undefined ? undefined : firstAnswer(this.#store, dedupe, event);
       if (first === undefined) throw error;
       return { live: this.current()!, outcome: "duplicate", first };
     }
@@ -216,20 +216,6 @@ export class Processor {
         this.#live = undefined;
       }
     }
-  }
-
-  /** What became of the event that came with this key before. @throws ProblemError key-reused */
-  #firstOf(key: string, event: IncomingEvent): FirstAnswer | undefined {
-    const known = this.#store.taken(key);
-    if (known === undefined) return undefined;
-    const { seq, epoch, entry } = known;
-    // The history has begun again since: all that is left to tell is that it was taken.
-    if (entry === undefined) return { outcome: "applied", seq, epoch };
-    if (isSameEvent(entry, event)) return { outcome: entry.outcome, seq };
-    throw refusal(
-      "key-reused",
-      `The idempotency key came before with another event (seq ${seq}). Use a new key for a new event.`,
-    );
   }
 
   /**
