@@ -29,6 +29,6 @@ export function beginAgain(store: Store, live: Live, now: number): Recorded | nu
     state: JSON.stringify(value),
     changes: changesText(undefined, { status, texts }, storedForm(machine).actors),
   };
-  store.record(entry, null, null);
+  store.record(entry, null, null, epoch);
   return { live: { ...live, identity: { ...identity, epoch }, seq: 1 }, entry, started: [] };
 }

@@ -62,7 +62,7 @@ export function record(
   const isSame = step?.state === live.machine && timers === live.timers && !isFirst;
   if (step === null || isSame) {
     const entry = journalRow(seq, now, happening, live, "{}");
-    store.record(entry, null, key);
+    store.record(entry, null, key, live.identity.epoch);
     const { effects, started } = bookEffects(store, live, { remove }, now);
     return { live: { ...live, effects, deferred, seq, updatedAt: now }, entry, started };
   }
@@ -97,7 +97,7 @@ export function record(
     next,
     changesText(before, { status, texts }, stored.actors),
   );
-  store.record(entry, body, key);
+  store.record(entry, body, key, live.identity.epoch);
   return { live: next, entry, started };
 }
 

@@ -126,10 +126,9 @@ type OnDemand = keyof typeof ON_DEMAND;
  */
 const RECORDING = {
   happening: `CREATE VIEW happening AS
-    SELECT NULL AS key, journal.*, state.body FROM journal JOIN state USING (seq)`,
+    SELECT NULL AS key, NULL AS epoch, journal.*, state.body FROM journal JOIN state USING (seq)`,
   record: `CREATE TRIGGER record INSTEAD OF INSERT ON happening BEGIN
-    INSERT INTO inbox
-      SELECT NEW.key, NEW.seq, epoch, NEW.at FROM identity WHERE NEW.key IS NOT NULL;
+    INSERT INTO inbox SELECT NEW.key, NEW.seq, NEW.epoch, NEW.at WHERE NEW.key IS NOT NULL;
     INSERT INTO journal VALUES (
       NEW.seq, NEW.at, NEW.type, NEW.data, NEW.outcome, NEW.by, NEW.state, NEW.changes);
     UPDATE state SET seq = NEW.seq, updated_at = NEW.at, body = coalesce(NEW.body, body)
@@ -227,12 +226,14 @@ export class Store {
    * Records a happening in journal, state and, where it has a key, inbox.
    *
    * @param body null where the happening changed nothing but the sequence number
+   * @param key what a repeat is known by, in the present epoch
    * @throws where the key was taken before
    */
-  record(row: JournalRow, body: string | null, key: string | null): void {
+  record(row: JournalRow, body: string | null, key: string | null, epoch: number): void {
     this.#sql.exec(
-      "INSERT INTO happening VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      "INSERT INTO happening VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
       key,
+      epoch,
       row.seq,
       row.at,
       row.type,

@@ -8,8 +8,8 @@ export const sabotages = {
     put: "for (const key of added) setTimeout(() => $1.insertEffect(effects.get(key)), 40);",
   },
   "dedupe off": {
-    find: /(\w+)\.record\(entry, body, key\);/g,
-    put: "$1.record(entry, body, null);",
+    find: /(\w+)\.record\(entry, body, key, live\.identity\.epoch\);/g,
+    put: "$1.record(entry, body, null, 1);",
   },
   "timers in memory": {
     find: /"timers":\$\{JSON\.stringify\(timers\)\}\}/g,
