@@ -25,6 +25,7 @@ const problems = {
   "invalid-body": [422, "The body is not what is expected"],
   "unknown-event": [422, "The chart knows no such event"],
   "event-not-allowed": [409, "The event is not allowed now"],
+  "has-ended": [409, "The instance has come to its end"],
   "id-in-use": [409, "The id is in use"],
   "key-reused": [409, "The key was used for something else"],
   unsupported: [422, "The chart asks for what can't run durably"],

@@ -55,7 +55,13 @@ export type Letter = InstanceRequest & { hops: number } & (
         fingerprint: string;
         parent?: ParentLink;
       }
-    | { kind: "send"; event: { type: string; data?: unknown }; dedupe: string }
+    | {
+        kind: "send";
+        event: { type: string; data?: unknown };
+        dedupe: string;
+        /** Only for the instance that was started as this actor, while it runs. */
+        of?: ParentLink;
+      }
     | { kind: "outcome"; of: ParentLink; ending: Ending }
   );
 

@@ -11,6 +11,9 @@ interface Neighbour {
 /** Statuses that pass by themselves: not started yet, not now, overloaded. */
 const PASSING = new Set([404, 409, 429, 500, 503]);
 
+/** Problems that stay, whatever their status: an id in use stays so, and so does an end. */
+const LASTING = /:(id-in-use|has-ended)$/;
+
 /**
  * Brings a letter to another instance of this deployment. Resolves when it is committed there.
  *
@@ -28,7 +31,6 @@ export async function sendLetter(env: unknown, letter: Letter): Promise<void> {
   if (problem === null) return;
   const { workflow, id } = letter.address;
   const message = `${workflow}/${id} says: ${problem.detail}`;
-  // An id that is in use stays so; a parent that never was, or is gone, has nobody to tell.
-  const isFinal = !PASSING.has(problem.status) || problem.type.endsWith(":id-in-use");
+  const isFinal = !PASSING.has(problem.status) || LASTING.test(problem.type);
   throw isFinal ? new TerminalError(message) : new Error(message);
 }

@@ -84,12 +84,13 @@ export function letterOf(live: Live, row: EffectRow): Letter | null {
       };
     }
     case "send": {
-      const { id: to, event } = payload as SendPayload;
+      const { id: to, event, of } = payload as SendPayload;
       return {
         ...from({ workflow: row.name, id: to }),
         kind: "send",
         event,
         dedupe: `instance:${name}`,
+        ...(of === undefined ? {} : { of }),
       };
     }
     case "outcome": {

@@ -1,4 +1,4 @@
-import type { Ending } from "../contract/requests.ts";
+import type { Ending, ParentLink } from "../contract/requests.ts";
 import type { Effect, MachineEvent } from "../kernel/effects.ts";
 import type { MachineState, Step } from "../kernel/step.ts";
 import type { InstanceActor, Route } from "../kernel/workflow.ts";
@@ -26,7 +26,12 @@ export interface ActorPayload {
 export interface SendPayload {
   id: string;
   event: { type: string; data?: unknown };
+  /** The actor that it is about: an instance of the same id may be another's. */
+  of?: ParentLink;
 }
+
+/** What an instance's id may have at most. */
+const MAX_ID = 200;
 
 /** The work that a step asks for, and the work that it ends. What is added here takes keys of its own. */
 export function effectChanges(
@@ -114,21 +119,35 @@ function startActor(
   row("instance", key, src, {
     id,
     workflow: definition.workflow,
-    instance: wanted.id ?? `${identity.id}~${identity.epoch}-${key}`,
+    instance: wanted.id ?? childId(identity.id, `${identity.epoch}-${key}`),
     input: wanted.input,
     ...(wanted.event === undefined ? {} : { event: wanted.event }),
   } satisfies InstancePayload);
 }
 
+/** The same for the same actor, and no other's. */
+function childId(parent: string, actor: string): string {
+  const whole = `${parent}~${actor}`;
+  if (whole.length <= MAX_ID) return whole;
+  // FNV-1a, in 64 bits.
+  let hash = 0xcbf29ce484222325n;
+  for (const character of whole) {
+    hash ^= BigInt(character.charCodeAt(0));
+    hash = BigInt.asUintN(64, hash * 0x100000001b3n);
+  }
+  return `${parent.slice(0, 150)}~${hash.toString(36)}-${actor}`;
+}
+
 /** What the instance that is no longer wanted is told. */
-function onStop({ workflow }: Live, row: EffectRow) {
+function onStop({ identity, workflow }: Live, row: EffectRow) {
   // What was never asked for isn't there.
   if (row.kind !== "instance" || row.attempt === 0) return null;
   const definition = workflow.effects.actors?.[row.name] as Partial<InstanceActor> | undefined;
   const event = definition?.onStop;
   if (event === undefined) return null;
   const { workflow: key, instance } = JSON.parse(row.payload) as InstancePayload;
-  return { workflow: key, payload: { id: instance, event } satisfies SendPayload };
+  const of = { workflow: identity.workflow, id: identity.id, key: row.key, epoch: row.epoch };
+  return { workflow: key, payload: { id: instance, event, of } satisfies SendPayload };
 }
 
 function routesFor({ workflow }: Live, { type }: MachineEvent): string[] {

@@ -1,12 +1,16 @@
 import { isInstanceId } from "../contract/address.ts";
-import { ProblemError, refusal } from "../contract/problem.ts";
+import { canonical } from "../contract/canonical.ts";
+import { ProblemError, refusal, type ProblemName } from "../contract/problem.ts";
 import type { IncomingEvent, Letter } from "../contract/requests.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import type { Processor } from "./processor.ts";
 import { checkMessage } from "./shape.ts";
+import { parentLink } from "./store.ts";
 import { validate, validateEvent } from "./validate.ts";
 
-/** @throws ProblemError as `start` and `send` do, and where the workflow's schemas don't take it */
+type SendLetter = Extract<Letter, { kind: "send" }>;
+
+/** @throws ProblemError as `start` and `send` do, has-ended, and where the workflow's schemas don't take it */
 export function takeLetter(
   workflows: ReadonlyMap<string, RegisteredWorkflow>,
   processor: Processor,
@@ -25,12 +29,10 @@ export function takeLetter(
   }
   const valid = (event: { type: string; data?: unknown }): IncomingEvent => {
     checkMessage(event);
-    return validateEvent(workflow, event.type, event.data);
+    return asJson(validateEvent(workflow, event.type, event.data));
   };
   if (letter.kind === "send") {
-    const { dedupe } = letter;
-    const event = valid(letter.event);
-    processor.send({ address, caller, event, dedupe, hops, brokered: true }, now);
+    if (!isPointless(processor, letter)) takeSend(processor, letter, valid(letter.event), now);
     return;
   }
   const { fingerprint, parent, input } = letter;
@@ -45,7 +47,8 @@ export function takeLetter(
     processor.start(
       {
         ...{ address, caller, fingerprint, hops },
-        input: workflow.input === undefined ? input : validate(workflow.input, input, "input"),
+        input:
+          workflow.input === undefined ? input : asJson(validate(workflow.input, input, "input")),
         ...(letter.event === undefined ? {} : { event: valid(letter.event) }),
         ...(parent === undefined ? {} : { parent }),
       },
@@ -53,7 +56,48 @@ export function takeLetter(
     );
   } catch (error) {
     // Without a wish to hear of its end, that it is there already is as good as having started it.
-    const isThere = error instanceof ProblemError && error.problem.type.endsWith(":id-in-use");
-    if (!isThere || parent !== undefined) throw error;
+    if (!isProblem(error, "id-in-use") || parent !== undefined) throw error;
   }
+}
+
+function takeSend(
+  processor: Processor,
+  letter: SendLetter,
+  event: IncomingEvent,
+  now: number,
+): void {
+  const { address, caller, hops, dedupe } = letter;
+  try {
+    processor.send({ address, caller, event, dedupe, hops, brokered: true }, now);
+  } catch (error) {
+    // Only now: what was taken before the end is taken.
+    if (!isProblem(error, "event-not-allowed") || !hasEnded(processor)) throw error;
+    // A timer that was due has ended it first.
+    if (letter.of !== undefined) return;
+    throw refusal(
+      "has-ended",
+      `${address.workflow}/${address.id} has come to its end: it takes nothing more.`,
+    );
+  }
+}
+
+/** Whether the actor that it is about is gone: the instance is another's, or has come to its end. */
+function isPointless(processor: Processor, { of }: SendLetter): boolean {
+  const live = processor.current();
+  if (of === undefined || live === undefined) return false;
+  return hasEnded(processor) || canonical(parentLink(live.identity)) !== canonical(of);
+}
+
+function hasEnded(processor: Processor): boolean {
+  return processor.current()?.machine.snapshot.status !== "active";
+}
+
+function isProblem(error: unknown, name: ProblemName): boolean {
+  return error instanceof ProblemError && error.problem.type.endsWith(`:${name}`);
+}
+
+/** A schema may make what JSON changes; over HTTP it would cross as JSON. */
+function asJson<Value>(value: Value): Value {
+  const text = JSON.stringify(value) as string | undefined;
+  return (text === undefined ? undefined : JSON.parse(text)) as Value;
 }

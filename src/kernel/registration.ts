@@ -3,8 +3,8 @@ import { fromPromise, type AnyActorLogic, type AnyStateMachine } from "xstate";
 import { descriptorCovers, eventDescriptors } from "./allowed.ts";
 import { checkMachine } from "./check.ts";
 import { Unsupported } from "./errors.ts";
-import type { EventDefinitions, WorkflowDefinition, Workflows } from "./workflow.ts";
-import { kindOf } from "./xstate.ts";
+import type { EventDefinitions, InstanceActor, WorkflowDefinition, Workflows } from "./workflow.ts";
+import { findActorLogic, kindOf } from "./xstate.ts";
 
 /** A workflow that was checked and can run. */
 export interface RegisteredWorkflow {
@@ -46,16 +46,63 @@ export function registerWorkflows(workflows: Workflows): ReadonlyMap<string, Reg
   );
   for (const { effects, machine } of registered.values()) {
     for (const [src, actor] of Object.entries(effects.actors ?? {})) {
-      const other = (actor as { workflow?: string }).workflow;
-      if (other === undefined || registered.has(other)) continue;
-      throw new Unsupported(
-        { machine: machine.id },
-        `the actor "${src}" is an instance of "${other}", which is no workflow`,
-        `Register it; there are ${[...registered.keys()].join(", ")}.`,
-      );
+      const instance = actor as Partial<InstanceActor>;
+      if (instance.workflow !== undefined) {
+        checkInstanceActor(machine, src, instance as InstanceActor, registered);
+      }
     }
   }
   return registered;
+}
+
+function checkInstanceActor(
+  machine: AnyStateMachine,
+  src: string,
+  { workflow, onStop }: InstanceActor,
+  registered: ReadonlyMap<string, RegisteredWorkflow>,
+): void {
+  const other = registered.get(workflow);
+  if (other === undefined) {
+    throw new Unsupported(
+      { machine: machine.id },
+      `the actor "${src}" is an instance of "${workflow}", which is no workflow`,
+      `Register it; there are ${[...registered.keys()].join(", ")}.`,
+    );
+  }
+  for (const one of withChildren(machine)) {
+    const logic = findActorLogic(one, src);
+    if (logic === undefined || kindOf(logic) === "promise") continue;
+    throw new Unsupported(
+      { machine: one.id },
+      `the actor "${src}" has logic of its own, and is an instance of "${workflow}" in the effects`,
+      "Make it a promise under setup({ actors }), or remove it from the effects.",
+    );
+  }
+  if (onStop !== undefined && !takes(other, onStop.type)) {
+    throw new Unsupported(
+      { machine: machine.id },
+      `the actor "${src}" is told "${onStop.type}" when it is stopped, which "${workflow}" doesn't take`,
+      `It takes ${Object.keys(other.events ?? {}).join(", ") || other.descriptors.join(", ") || "nothing"}.`,
+    );
+  }
+}
+
+function takes({ events, descriptors }: RegisteredWorkflow, type: string): boolean {
+  if (events !== undefined) return Object.hasOwn(events, type);
+  return !isInternal(type) && descriptors.some((known) => descriptorCovers(known, type));
+}
+
+/** The machine and the child machines that it knows by name, theirs too. */
+function withChildren(machine: AnyStateMachine): Set<AnyStateMachine> {
+  const found = new Set([machine]);
+  for (const one of found) {
+    for (const logic of Object.values(
+      one.implementations.actors as Record<string, AnyActorLogic>,
+    )) {
+      if (kindOf(logic) === "machine") found.add(logic as AnyStateMachine);
+    }
+  }
+  return found;
 }
 
 function registerWorkflow(key: string, definition: WorkflowDefinition): RegisteredWorkflow {
@@ -136,10 +183,15 @@ function withEffects(machine: AnyStateMachine, effects: Effects): AnyStateMachin
   return provide(machine);
 }
 
+/** No type that anybody may send. */
+function isInternal(type: string): boolean {
+  return type.startsWith("xstate.") || type === "" || type === "*";
+}
+
 function checkEvents(machine: AnyStateMachine, events: EventDefinitions, descriptors: string[]) {
   const place = { machine: machine.id };
   for (const type of Object.keys(events)) {
-    if (type.startsWith("xstate.") || type === "" || type === "*") {
+    if (isInternal(type)) {
       throw new Unsupported(place, `"${type}" is no event of yours`, "Remove it from events.");
     }
     if (!descriptors.some((descriptor) => descriptorCovers(descriptor, type))) {

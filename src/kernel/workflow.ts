@@ -75,7 +75,7 @@ export interface EffectContext<Env> {
   /** Aborted when the time is up or the result is no longer wanted. */
   signal: AbortSignal;
   publish: Publish;
-  /** Starts another instance of this tenant; where it is there already, that is fine. */
+  /** Starts another instance of this tenant; where it is there already, that is fine, and nothing is sent to it: use `send`. */
   start(workflow: string, request: StartInstance): Promise<void>;
   /** Sends an event to another instance of this tenant. Repeats are applied once. */
   send(workflow: string, id: string, event: { type: string; data?: unknown }): Promise<void>;

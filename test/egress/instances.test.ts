@@ -187,6 +187,70 @@ describe("an actor that is another instance", () => {
     );
   });
 
+  it("that is another's by now is not told", async () => {
+    const id = await start("parents");
+    const helper = freshId();
+    await wait(id, { id: helper, input: { task: "sweep" } });
+    await helperThatIsThere(helper);
+    await runInDurableObject(stubOf("helpers", helper), (_instance, { storage }) => {
+      storage.sql.exec("UPDATE identity SET parent = json_set(parent, '$.key', 7)");
+    });
+    await evict("helpers", helper);
+    await send("parents", id, { type: "LEAVE" });
+    await eventually(
+      () => workOf("parents", id),
+      (rows) => rows.length === 0,
+    );
+    expect(await helperOf(helper)).toMatchObject({ state: "working", seq: 1 });
+  });
+
+  it("is told only by who had it started, and only until its end", async () => {
+    const id = await start("parents");
+    const helper = freshId();
+    await wait(id, { id: helper, input: { task: "sweep" } });
+    await helperThatIsThere(helper);
+    const of: ParentLink = { workflow: "parents", id, key: 1, epoch: 1 };
+    const tell = (other: Partial<ParentLink>, to = helper) => {
+      const letter: Letter = {
+        kind: "send",
+        address: { tenant: "tropical", workflow: "helpers", id: to },
+        caller: operator,
+        hops: 1,
+        event: { type: "DISMISS" },
+        dedupe: freshId(),
+        of: { ...of, ...other },
+      };
+      return stubOf("helpers", to).receive(JSON.stringify(letter));
+    };
+    for (const other of [{ workflow: "families" }, { id: "x" }, { key: 2 }, { epoch: 2 }]) {
+      expect(await tell(other)).toBeNull();
+    }
+    expect(await helperOf(helper)).toMatchObject({ state: "working", seq: 1 });
+    expect(await tell({}, freshId())).toMatchObject({ status: 404 });
+    expect(await tell({})).toBeNull();
+    expect(await tell({})).toBeNull();
+    expect(await helperOf(helper)).toMatchObject({ state: "dismissed", seq: 2 });
+  });
+
+  it("gets an id of its own, however long its parent's is", async () => {
+    const common = `${freshId()}-`.padEnd(199, "p");
+    const ids = [`${common}1`, `${common}2`, common.slice(0, 197)];
+    const helpers = await Promise.all(
+      ids.map(async (id) => {
+        await call("POST", "/parents", { body: { id } });
+        await wait(id, { input: { task: "sweep" } });
+        const [actor] = (await parentOf(id)).actors;
+        return actor!.instance!.id;
+      }),
+    );
+    expect(new Set(helpers).size).toBe(3);
+    for (const [index, helper] of helpers.entries()) {
+      await helperThatIsThere(helper);
+      await send("helpers", helper, { type: "FINISH", data: index });
+      expect(await reports(ids[index]!, 1)).toMatchObject([{ output: { notes: [index] } }]);
+    }
+  });
+
   it("is reached though another can't be", async () => {
     const id = await start("parents");
     const [broken, well] = [freshId(), freshId()];

@@ -1,11 +1,13 @@
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import type { Letter } from "../../src/contract/requests.ts";
 import type { EffectContext } from "../../src/kernel/workflow.ts";
 import {
   call,
   eventually,
   freshId,
   history,
+  operator,
   send,
   setTime,
   start,
@@ -113,6 +115,48 @@ describe("a named action that speaks to another instance", () => {
       () => helperOf(helper),
       ({ context }) => (context["notes"] as unknown[]).length === 1,
     );
+  });
+
+  it("sends to one that has come to its end: parked at once, and what follows goes on", async () => {
+    const [over, well] = [freshId(), freshId()];
+    for (const id of [over, well]) {
+      await call("POST", "/helpers", { body: { id, input: { task: "sweep" } } });
+    }
+    await send("helpers", over, { type: "FINISH" });
+    calls((context, n) => context.send("helpers", n === 1 ? over : well, { type: "NOTE" }));
+    const id = await start("parents");
+    for (const n of [1, 2]) await callNow(id, n);
+    await eventually(
+      () => helperOf(well),
+      ({ seq }) => seq === 2,
+    );
+    const { incidents, retrying } = await parentOf(id);
+    expect(incidents).toMatchObject([
+      { kind: "exhausted", what: "command call", error: /has come to its end/ },
+    ]);
+    expect(retrying).toEqual([]);
+  });
+
+  it("has sent what was the other's end: the repeat was taken, anything else was not", async () => {
+    const helper = freshId();
+    await call("POST", "/helpers", { body: { id: helper, input: { task: "sweep" } } });
+    const receive = (dedupe: string) => {
+      const letter: Letter = {
+        kind: "send",
+        address: { tenant: "tropical", workflow: "helpers", id: helper },
+        caller: operator,
+        hops: 1,
+        event: { type: "FINISH", data: "clean" },
+        dedupe,
+      };
+      return stubOf("helpers", helper).receive(JSON.stringify(letter));
+    };
+    expect(await receive("first")).toBeNull();
+    expect(await receive("first")).toBeNull();
+    expect(await receive("second")).toMatchObject({
+      type: "urn:durachart:problem:has-ended",
+      status: 409,
+    });
   });
 
   it.each<[string, (context: EffectContext<unknown>) => Promise<void>, RegExp]>([

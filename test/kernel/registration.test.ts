@@ -3,6 +3,7 @@ import {
   fromCallback,
   fromObservable,
   fromPromise,
+  fromTransition,
   createMachine,
   and,
   not,
@@ -139,6 +140,59 @@ describe("registration", () => {
     expect(() => registerWorkflows({ samples: { machine, effects } })).toThrow(
       /"nowhere".*no workflow/,
     );
+  });
+
+  describe("an actor that is another instance", () => {
+    const other = machineWith({ on: { CANCEL: "b", "pay.*": "b" } });
+    const withActor = (machine: AnyStateMachine, onStop?: { type: string }, events?: object) =>
+      registerWorkflows({
+        samples: {
+          machine,
+          effects: {
+            actors: { x: { workflow: "others", ...(onStop === undefined ? {} : { onStop }) } },
+          },
+        },
+        others: { machine: other, ...events },
+      });
+    const invoking = (actors: object = {}) => machineWith({ invoke: { src: "x" } }, { actors });
+
+    it("may be a promise in the chart, or not be there", () => {
+      const x = fromPromise(() => Promise.resolve());
+      expect(() => withActor(invoking({ x }))).not.toThrow();
+      expect(() => withActor(invoking())).not.toThrow();
+    });
+
+    it.each<[string, AnyStateMachine]>([
+      ["a machine", invoking({ x: child })],
+      ["transition logic", invoking({ x: fromTransition((state: number) => state, 0) })],
+      [
+        "a machine of a child's",
+        machineWith({ invoke: { src: "y" } }, { actors: { y: invoking({ x: child }) } }),
+      ],
+    ])("is refused where the chart has it as %s", (_, machine) => {
+      expect(() => withActor(machine)).toThrow(/"x" has logic of its own.*"others"/);
+    });
+
+    const table = { CANCEL: { schema: v.any() }, "pay.cash": { schema: v.any() } };
+    it.each<[string, object?]>([
+      ["CANCEL"],
+      ["pay.card"],
+      ["CANCEL", { events: table }],
+      ["pay.cash", { events: table }],
+    ])("may be told %s when it is stopped", (type, events) => {
+      expect(() => withActor(invoking(), { type }, events)).not.toThrow();
+    });
+
+    it.each<[string, object?]>([
+      ["CANCLE"],
+      ["xstate.stop"],
+      ["pay.card", { events: table }],
+      ["toString", { events: table }],
+    ])("is refused where it would be told %s, which it doesn't take", (type, events) => {
+      expect(() => withActor(invoking(), { type }, events)).toThrow(
+        /"x" is told ".*" when it is stopped, which "others" doesn't take.*It takes CANCEL, pay/,
+      );
+    });
   });
 
   it.each(["events", "healthz", "machines", "Orders", "a/b", ""])(
