@@ -3,6 +3,7 @@ import { fromPromise, type AnyActorLogic, type AnyStateMachine } from "xstate";
 import { descriptorCovers, eventDescriptors } from "./allowed.ts";
 import { checkMachine } from "./check.ts";
 import { Unsupported } from "./errors.ts";
+import { MAX_DELAY } from "./limits.ts";
 import type { EventDefinitions, InstanceActor, WorkflowDefinition, Workflows } from "./workflow.ts";
 import { findActorLogic, kindOf } from "./xstate.ts";
 
@@ -190,7 +191,14 @@ function isInternal(type: string): boolean {
 
 function checkEvents(machine: AnyStateMachine, events: EventDefinitions, descriptors: string[]) {
   const place = { machine: machine.id };
-  for (const type of Object.keys(events)) {
+  for (const [type, { deferFor = 1 }] of Object.entries(events)) {
+    if (!(deferFor > 0 && deferFor <= MAX_DELAY)) {
+      throw new Unsupported(
+        place,
+        `the event "${type}" is to be deferred for ${deferFor}`,
+        "Give a number of milliseconds above 0, at most a hundred years.",
+      );
+    }
     if (isInternal(type)) {
       throw new Unsupported(place, `"${type}" is no event of yours`, "Remove it from events.");
     }

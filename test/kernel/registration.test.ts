@@ -127,6 +127,14 @@ describe("registration", () => {
     expect(warnings).toEqual([expect.stringMatching(/no events table.*GO.*operators only/)]);
   });
 
+  it.each([Infinity, Number.NaN, 0, -1])("refuses to defer an event for %d", (deferFor) => {
+    const events = { GO: { schema: v.any(), otherwise: "defer" as const, deferFor } };
+    const machine = machineWith({ on: { GO: "b" } });
+    expect(() => registerWorkflows({ samples: { machine, events } })).toThrow(
+      /is to be deferred for/,
+    );
+  });
+
   it("refuses an event that the chart never takes", () => {
     const events = { GO: { schema: v.any() } };
     expect(() => registerWorkflows({ samples: { machine: machineWith({}), events } })).toThrow(
