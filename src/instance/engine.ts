@@ -41,6 +41,8 @@ export interface EngineOptions {
   clock: () => number;
   /** Shows watchers what was just committed. */
   show: (source: Source) => void;
+  /** Where what nobody expected is told; the log by default. */
+  report?: (...what: unknown[]) => void;
 }
 
 /** All that an instance does, whatever it runs in: a Durable Object, or a test in plain Node. */
@@ -49,12 +51,15 @@ export class Engine {
   readonly #workflows: EngineOptions["workflows"];
   readonly #storage: DurableObjectStorage;
   readonly #clock: () => number;
+  readonly #report: (...what: unknown[]) => void;
   readonly #store: Store;
   readonly #alarm: AlarmClock;
   readonly #processor: Processor;
   readonly #runner: Runner;
 
-  constructor({ context, env, workflows, destinations, clock, show }: EngineOptions) {
+  constructor(options: EngineOptions) {
+    const { context, env, workflows, destinations, clock, show, report = console.error } = options;
+    this.#report = report;
     this.#name = context.id.name;
     this.#workflows = workflows;
     this.#storage = context.storage;
@@ -94,7 +99,7 @@ export class Engine {
       this.#processor.startWaiting(this.#clock());
       this.#alarm.noLaterThan(this.#processor.due(this.#processor.current()!));
     } catch (error) {
-      console.error(error);
+      this.#report(error);
     }
   }
 
@@ -181,7 +186,7 @@ export class Engine {
       this.#alarm.set(live === undefined ? Infinity : this.#processor.due(live));
     } catch (error) {
       // The platform drops an alarm whose handler has thrown seven times: keep it, further apart.
-      console.error(`The alarm of ${this.#name} failed`, error);
+      this.#report(`The alarm of ${this.#name} failed`, error);
       this.#alarm.set(now + AFTER_FAILURE);
     }
   }
@@ -191,7 +196,7 @@ export class Engine {
     try {
       show(this.#source(live, entries));
     } catch (error) {
-      console.error(error);
+      this.#report(error);
     }
   }
 
@@ -230,7 +235,7 @@ export class Engine {
       this.#checkAddress(request);
       return act(request.caller);
     } catch (error) {
-      return { ok: false, problem: toProblem(error) };
+      return { ok: false, problem: this.#toProblem(error) };
     }
   }
 
@@ -239,13 +244,13 @@ export class Engine {
     const isMine = this.#name === objectName(address) && caller.tenant === address.tenant;
     if (!isMine) throw notFound(address.workflow, address.id);
   }
-}
 
-function toProblem(error: unknown): Problem {
-  if (error instanceof ProblemError) return error.problem;
-  if (error instanceof Unsupported) return problem("unsupported", error.message);
-  if (error instanceof StepFailed) return problem("step-failed", error.message);
-  if (error instanceof Quarantined) return problem("quarantined", error.message);
-  console.error(error);
-  return problem("internal", "Something went wrong inside. Try again; the log has the details.");
+  #toProblem(error: unknown): Problem {
+    if (error instanceof ProblemError) return error.problem;
+    if (error instanceof Unsupported) return problem("unsupported", error.message);
+    if (error instanceof StepFailed) return problem("step-failed", error.message);
+    if (error instanceof Quarantined) return problem("quarantined", error.message);
+    this.#report(error);
+    return problem("internal", "Something went wrong inside. Try again; the log has the details.");
+  }
 }

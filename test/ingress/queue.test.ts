@@ -131,6 +131,7 @@ describe("the queue consumer", () => {
 
   it.each<[string, unknown]>([
     ["nothing", null],
+    ["over 64 KiB", envelope("turnstiles/x", "COIN", { data: { big: "x".repeat(65_536) } })],
     ["a string", "hello"],
     ["no tenant", { event: {} }],
     ["no CloudEvent", { tenant: "tropical", event: { type: "PIZZA_READY" } }],

@@ -94,6 +94,11 @@ describe("registration", () => {
       machineWith({ entry: spawnChild("x") }, { actors: { x: fromCallback(() => {}) } }),
       /"x" is a callback or an observable/,
     ],
+    [
+      "an action by one of XState's own names",
+      machineWith({ entry: "xstate.raise" }, { actions: { "xstate.raise": () => {} } }),
+      /has one of XState's own names.*a name of your own/,
+    ],
     ["a spawned machine without a name", machineWith({ entry: spawnChild(child) }), /has no name/],
     ["a spawned actor that is unknown", machineWith({ entry: spawnChild("x") }), /"x" is unknown/],
     [
@@ -132,6 +137,13 @@ describe("registration", () => {
     const machine = machineWith({ on: { GO: "b" } });
     expect(() => registerWorkflows({ samples: { machine, events } })).toThrow(
       /is to be deferred for/,
+    );
+  });
+
+  it("refuses a history that would begin again all the time", () => {
+    const machine = machineWith({});
+    expect(() => registerWorkflows({ samples: { machine, continueAfter: 99 } })).toThrow(
+      /continueAfter is 99.*at least 100/,
     );
   });
 
