@@ -1,3 +1,4 @@
+import type { AnyActorLogic, AnyStateMachine } from "xstate";
 import { objectName, type Address } from "../contract/address.ts";
 import type { Caller } from "../contract/caller.ts";
 import type { Problem } from "../contract/problem.ts";
@@ -8,6 +9,7 @@ import { validate, validateEvent } from "../instance/validate.ts";
 import { ProblemError } from "../contract/problem.ts";
 import { registerWorkflows, type RegisteredWorkflow } from "../kernel/registration.ts";
 import type { EffectContext, WorkflowDefinition } from "../kernel/workflow.ts";
+import { kindOf } from "../kernel/xstate.ts";
 import { MemoryStorage, ProcessDied } from "./memory-storage.ts";
 import { asEvent, type Answer, type TestEvent, type TestInstance } from "./test-instance.ts";
 
@@ -223,6 +225,14 @@ class InNode implements NodeInstance {
 
   #withMocks(definition: WorkflowDefinition, options: NodeOptions): WorkflowDefinition {
     const effects = (definition.effects ?? {}) as Record<string, Record<string, unknown>>;
+    const known = new Set(Object.keys(effects["actors"] ?? {}));
+    collectActors(definition.machine, known);
+    for (const name of Object.keys(options.actors ?? {})) {
+      if (known.has(name)) continue;
+      throw new Error(
+        `There is no actor "${name}" to stand in for; there are ${[...known].join(", ")}.`,
+      );
+    }
     const actors = Object.entries(options.actors ?? {}).map(([name, mock]) => [
       name,
       {
@@ -262,6 +272,16 @@ class InNode implements NodeInstance {
         routes: routes as never,
       },
     };
+  }
+}
+
+/** The names of all actors of a machine and of its child machines. */
+function collectActors(machine: AnyStateMachine, names: Set<string>): void {
+  for (const [name, logic] of Object.entries(machine.implementations.actors)) {
+    if (names.has(name)) continue;
+    names.add(name);
+    if (kindOf(logic as AnyActorLogic) === "machine")
+      collectActors(logic as AnyStateMachine, names);
   }
 }
 

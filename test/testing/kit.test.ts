@@ -36,6 +36,12 @@ describe("a workflow in plain Node", () => {
     expect(await bakeTooLong(order)).toEqual(bakedTooLong);
   });
 
+  it("refuses to stand in for an actor that there is not", () => {
+    expect(() => runInNode(orders, { actors: { nope: () => null } })).toThrow(
+      /no actor "nope".*orderPizzaFromKitchen, orderDelivery/,
+    );
+  });
+
   it("tells what an event was answered", async () => {
     const order = runInNode(orders, { actors: kitchen });
     await order.start();
