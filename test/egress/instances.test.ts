@@ -14,15 +14,12 @@ import {
   stubOf,
   view,
 } from "../support/client.ts";
-import { world } from "../support/probe.ts";
+import { resetWorld, world } from "../support/probe.ts";
 
 const began = 1_800_000_000_000;
 const second = 1_000;
-const untouched = { ...world };
 
-beforeEach(() => {
-  Object.assign(world, untouched);
-});
+beforeEach(resetWorld);
 
 afterEach(() => {
   vi.useRealTimers();

@@ -1,16 +1,13 @@
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { eventually, send, setTime, start, stubOf, view } from "../support/client.ts";
-import { world } from "../support/probe.ts";
+import { resetWorld, world } from "../support/probe.ts";
 
 const began = 1_800_000_000_000;
 const second = 1_000;
 const minute = 60 * second;
-const untouched = { ...world };
 
-beforeEach(() => {
-  Object.assign(world, untouched);
-});
+beforeEach(resetWorld);
 
 afterEach(() => {
   vi.useRealTimers();

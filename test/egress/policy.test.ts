@@ -1,14 +1,11 @@
 import { runDurableObjectAlarm } from "cloudflare:test";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { eventually, setTime, start, stubOf, view } from "../support/client.ts";
-import { world } from "../support/probe.ts";
+import { resetWorld, world } from "../support/probe.ts";
 
 const second = 1_000;
-const untouched = { ...world };
 
-beforeEach(() => {
-  Object.assign(world, untouched);
-});
+beforeEach(resetWorld);
 
 afterEach(() => {
   vi.useRealTimers();

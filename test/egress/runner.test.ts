@@ -3,14 +3,11 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { TerminalError } from "../../src/index.ts";
 import type { EffectContext } from "../../src/kernel/workflow.ts";
 import { eventually, history, send, setTime, start, stubOf, view } from "../support/client.ts";
-import { world } from "../support/probe.ts";
+import { resetWorld, world } from "../support/probe.ts";
 
 const second = 1_000;
-const untouched = { ...world };
 
-beforeEach(() => {
-  Object.assign(world, untouched);
-});
+beforeEach(resetWorld);
 
 afterEach(() => {
   vi.useRealTimers();

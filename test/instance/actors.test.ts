@@ -2,14 +2,13 @@ import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "c
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { View } from "../../src/index.ts";
 import { eventually, history, send, setTime, start, stubOf, view } from "../support/client.ts";
-import { world } from "../support/probe.ts";
+import { resetWorld, world } from "../support/probe.ts";
 
 const began = 1_800_000_000_000;
 const minute = 60_000;
-const untouched = { ...world };
 
 beforeEach(() => {
-  Object.assign(world, untouched);
+  resetWorld();
   setTime(began);
 });
 

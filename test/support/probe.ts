@@ -15,6 +15,13 @@ export const world = {
     Promise.resolve(),
 };
 
+const untouched = { ...world };
+
+/** For before each test: what the one before has set is gone. */
+export function resetWorld(): void {
+  Object.assign(world, untouched);
+}
+
 interface ProbeContext {
   count: number;
   result: unknown;
