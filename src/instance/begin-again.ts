@@ -1,7 +1,8 @@
 import { changesText } from "../kernel/changes.ts";
 import { store as storedForm } from "../kernel/storing.ts";
+import { timerChangesText } from "../kernel/timer-changes.ts";
 import type { Live } from "./live.ts";
-import type { Recorded } from "./recorder.ts";
+import { comparable, type Recorded } from "./recorder.ts";
 import type { JournalRow, Store } from "./store.ts";
 
 /** Milliseconds for which senders repeat what wasn't answered, and an hour more. */
@@ -12,7 +13,7 @@ const REPEATED_FOR = 25 * 3_600_000;
  * new epoch, its first entry the whole state. Must run inside the transaction of what made it so long.
  */
 export function beginAgain(store: Store, live: Live, now: number): Recorded | null {
-  const { workflow, identity, machine, texts } = live;
+  const { workflow, identity, machine, timers } = live;
   const { status, value } = machine.snapshot;
   if (live.seq < workflow.continueAfter || status !== "active" || live.deferred.length > 0) {
     return null;
@@ -27,7 +28,11 @@ export function beginAgain(store: Store, live: Live, now: number): Recorded | nu
     outcome: "applied",
     by: "durachart",
     state: JSON.stringify(value),
-    changes: changesText(undefined, { status, texts }, storedForm(machine).actors),
+    changes: changesText(undefined, comparable(live), {
+      actors: storedForm(machine).actors,
+      timers: timerChangesText([], [...timers.inline, ...store.allTimers()]),
+      effects: "",
+    }),
   };
   store.record(entry, null, null, epoch);
   return { live: { ...live, identity: { ...identity, epoch }, seq: 1 }, entry, started: [] };

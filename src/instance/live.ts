@@ -1,8 +1,9 @@
-import { contextTexts, joinContext, type ContextTexts } from "../kernel/changes.ts";
+import { contextTexts, type ContextTexts } from "../kernel/changes.ts";
 import { Quarantined } from "../kernel/errors.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import type { MachineState } from "../kernel/step.ts";
 import { restore } from "../kernel/restoring.ts";
+import { machineText, restText } from "../kernel/storing.ts";
 import type { Stored, StoredActor, StoredState } from "../kernel/stored.ts";
 import type { Timer } from "../kernel/timers.ts";
 import { effectsDue } from "./effect-book.ts";
@@ -15,6 +16,8 @@ export interface Live {
   readonly workflow: RegisteredWorkflow;
   readonly machine: MachineState;
   readonly texts: ContextTexts;
+  /** As in `Stored`. */
+  readonly rest: string;
   readonly timers: Timers;
   readonly effects: ReadonlyMap<number, EffectRow>;
   readonly deferred: readonly DeferredRow[];
@@ -29,10 +32,9 @@ interface Body {
   timers: Timer[];
 }
 
-/** The state row's body. The context goes in as the text it was compared by. */
-export function bodyText({ head, texts }: Stored, timers: readonly Timer[]): string {
-  const machine = `${JSON.stringify(head).slice(0, -1)},"context":${joinContext(texts)}}`;
-  return `{"machine":${machine},"timers":${JSON.stringify(timers)}}`;
+/** The state row's body. What is compared as text goes in as that text. */
+export function bodyText(stored: Omit<Stored, "actors">, timers: readonly Timer[]): string {
+  return `{"machine":${machineText(stored)},"timers":${JSON.stringify(timers)}}`;
 }
 
 /** @throws Quarantined where the deployment can't take the stored state */
@@ -51,6 +53,8 @@ export function load(store: Store, workflows: ReadonlyMap<string, RegisteredWork
   const { seq, updatedAt, body } = store.state();
   const { machine, timers } = JSON.parse(body) as Body;
   const texts = contextTexts(machine.context);
+  // Restoring takes its argument apart.
+  const rest = restText(machine);
   const actors = store.actors();
   const rows = actors.map((text) => JSON.parse(text) as StoredActor);
   return {
@@ -58,6 +62,7 @@ export function load(store: Store, workflows: ReadonlyMap<string, RegisteredWork
     workflow,
     machine: restore(workflow.machine, machine, rows),
     texts,
+    rest,
     timers: loadTimers(store, timers),
     effects: new Map(store.effects().map((row) => [row.key, row])),
     deferred: store.deferred(),

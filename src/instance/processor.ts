@@ -6,6 +6,7 @@ import { Quarantined } from "../kernel/errors.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import { begin, settle, step, type Settlement, type Step } from "../kernel/step.ts";
 import { reviveEvent } from "../kernel/restoring.ts";
+import { TimerRowChanges } from "../kernel/timer-changes.ts";
 import type { Timer } from "../kernel/timers.ts";
 import type { AlarmClock } from "./alarm-clock.ts";
 import { beginAgain } from "./begin-again.ts";
@@ -127,6 +128,7 @@ export class Processor {
         workflow,
         machine: first.state,
         texts: new Map(),
+        rest: "",
         timers: NO_TIMERS,
         effects: new Map(),
         deferred: [],
@@ -239,10 +241,11 @@ export class Processor {
         this.#commit(() => {
           const event = reviveEvent(live.machine, due.event);
           const next = step(live.machine, event, due.target);
-          const timers = takeTimer(this.#store, live.timers, due);
+          const timerRows = new TimerRowChanges();
+          const timers = takeTimer(this.#store, live.timers, due, timerRows);
           const outcome = next.taken ? "applied" : "ignored";
           const happening: Happening = { ...shownEvent(due), by: "timer", outcome, hops: 0 };
-          return [record(this.#store, live, happening, next, now, { timers })];
+          return [record(this.#store, live, happening, next, now, { timers, timerRows })];
         });
       } catch (error) {
         this.#postponeTimer(due, error, now);

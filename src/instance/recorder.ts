@@ -3,7 +3,9 @@ import type { Outcome } from "../contract/view.ts";
 import { changesText } from "../kernel/changes.ts";
 import type { Step } from "../kernel/step.ts";
 import type { Stored } from "../kernel/stored.ts";
-import { store as storedForm } from "../kernel/storing.ts";
+import type { JournalledEffect } from "../kernel/moment.ts";
+import { machineText, store as storedForm } from "../kernel/storing.ts";
+import { timerChangesText, TimerRowChanges } from "../kernel/timer-changes.ts";
 import { isTimerEffect } from "../kernel/timers.ts";
 import { book, type Booked, type EffectChanges } from "./effect-book.ts";
 import { effectChanges } from "./effect-rows.ts";
@@ -32,8 +34,9 @@ export interface Recorded {
 }
 
 export interface Beside {
-  /** The timers before the step; the one that is firing already taken out. */
+  /** The timers before the step; the one that is firing already taken out, as `timerRows` has noted. */
   timers?: Timers;
+  timerRows?: TimerRowChanges;
   /** What a repeat of the event is known by. */
   key?: string | null;
   /** Work that the happening brings to its end. */
@@ -54,7 +57,13 @@ export function record(
   happening: Happening,
   step: Step | null,
   now: number,
-  { timers = live.timers, key = null, finished, deferred = live.deferred }: Beside = {},
+  {
+    timers = live.timers,
+    timerRows = new TimerRowChanges(),
+    key = null,
+    finished,
+    deferred = live.deferred,
+  }: Beside = {},
 ): Recorded {
   const seq = live.seq + 1;
   const remove = finished === undefined ? [] : [finished];
@@ -72,7 +81,8 @@ export function record(
   const { texts } = stored;
   const { status } = state.snapshot;
   const timerEffects = step.effects.filter(isTimerEffect);
-  const remaining = applyTimers(store, timers, timerEffects, now, status === "active");
+  const isActive = status === "active";
+  const remaining = applyTimers(store, timers, timerEffects, now, isActive, timerRows);
   const body = bodyText(stored, remaining.inline);
   const sizes = writeActors(store, live, stored);
   checkSize(body, sizes, live);
@@ -82,6 +92,7 @@ export function record(
     ...live,
     machine: state,
     texts,
+    rest: stored.rest,
     timers: remaining,
     effects,
     deferred,
@@ -89,16 +100,42 @@ export function record(
     seq,
     updatedAt: now,
   };
-  const before = isFirst ? undefined : { status: live.machine.snapshot.status, texts: live.texts };
+  const timerChanges = timerChangesText(live.timers.inline, remaining.inline, timerRows);
   const entry = journalRow(
     seq,
     now,
     happening,
     next,
-    changesText(before, { status, texts }, stored.actors),
+    changesText(isFirst ? undefined : comparable(live), comparable(next), {
+      actors: stored.actors,
+      timers: timerChanges,
+      effects: effectsText(changes.add),
+    }),
   );
   store.record(entry, body, key, live.identity.epoch);
+  if (store.moments.isDue(seq)) keepMoment(store, next, stored);
   return { live: next, entry, started };
+}
+
+/** The whole state, for whoever asks what it was. */
+function keepMoment(store: Store, { seq, timers }: Live, stored: Stored): void {
+  const inRows = timers.rows.count === 0 ? [] : store.allTimers();
+  store.moments.keep(seq, machineText(stored), store.actors(), [...timers.inline, ...inRows]);
+}
+
+/** A state as `changesText` compares it. */
+export function comparable({ machine, texts, rest }: Live) {
+  return { status: machine.snapshot.status, texts, rest, nextKey: machine.nextKey };
+}
+
+function effectsText(added: readonly EffectRow[] = []): string {
+  if (added.length === 0) return "";
+  const effects = added.map(({ key, kind, name, payload }): JournalledEffect => {
+    // What may have to be run once more, if somebody goes back to here.
+    const isRun = kind === "actor" || kind === "instance";
+    return isRun ? [key, kind, name, JSON.parse(payload)] : [key, kind, name];
+  });
+  return JSON.stringify(effects);
 }
 
 /** Keeps what was put off, without anything having happened to the instance. */

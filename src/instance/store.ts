@@ -1,6 +1,8 @@
 import type { ParentLink } from "../contract/requests.ts";
 import type { Outcome } from "../contract/view.ts";
 import type { Timer } from "../kernel/timers.ts";
+import { Moments } from "./moments.ts";
+import { Tables } from "./tables.ts";
 
 /** Who this object is; written once, when it is started. */
 export interface Identity {
@@ -142,11 +144,14 @@ type Row = Record<string, SqlStorageValue>;
 
 export class Store {
   readonly #sql: SqlStorage;
-  /** The tables there are; read when first asked for, and again after a rollback. */
-  #tables: Set<string> | undefined;
+  readonly tables: Tables;
+  readonly moments: Moments;
 
-  constructor(sql: SqlStorage) {
+  /** @param options.momentsEvery entries after which the whole state is kept once more */
+  constructor(sql: SqlStorage, { momentsEvery = 100 }: { momentsEvery?: number } = {}) {
     this.#sql = sql;
+    this.tables = new Tables(sql);
+    this.moments = new Moments(this.tables, momentsEvery);
   }
 
   /** Whether this object was ever started. Reading this leaves nothing behind. */
@@ -154,25 +159,18 @@ export class Store {
     return this.#has("identity");
   }
 
-  /** After a rollback: a table made in the transaction is gone again. */
+  /** After a rollback: what was learnt in the transaction is not so. */
   forget(): void {
-    this.#tables = undefined;
+    this.tables.forget();
+    this.moments.forget();
   }
 
   #has(table: string): boolean {
-    this.#tables ??= new Set(
-      this.#sql
-        .exec<{ name: string }>("SELECT name FROM sqlite_master WHERE type = 'table'")
-        .toArray()
-        .map(({ name }) => name),
-    );
-    return this.#tables.has(table);
+    return this.tables.has(table);
   }
 
   #ensure(table: OnDemand): void {
-    if (this.#has(table)) return;
-    this.#sql.exec(ON_DEMAND[table]);
-    this.#tables!.add(table);
+    this.tables.ensure(table, ON_DEMAND[table]);
   }
 
   /** Puts this deployment's view and trigger in the place of another's; writes nothing if they are the same. */
@@ -260,6 +258,7 @@ export class Store {
   beginAgain(epoch: number, forget: number): void {
     this.#sql.exec("DELETE FROM inbox WHERE epoch < ? AND at < ?", epoch - 1, forget);
     this.#sql.exec("DELETE FROM journal");
+    this.moments.clear();
     this.#sql.exec("UPDATE identity SET epoch = ? WHERE one = 1", epoch);
     this.#sql.exec("UPDATE state SET seq = 0 WHERE one = 1");
   }
@@ -393,25 +392,35 @@ export class Store {
     this.#sql.exec("DELETE FROM timers WHERE owner = ? AND id = ? AND key = ?", owner, id, key);
   }
 
-  detachTimers({ owner, id }: { owner: number; id: string }): void {
-    this.#sql.exec(
-      "UPDATE timers SET detached = 1 WHERE owner = ? AND id = ? AND detached = 0",
+  /** @returns the keys of those that were not */
+  detachTimers({ owner, id }: { owner: number; id: string }): number[] {
+    const detached = this.#sql.exec<{ key: number }>(
+      "UPDATE timers SET detached = 1 WHERE owner = ? AND id = ? AND detached = 0 RETURNING key",
       owner,
       id,
     );
+    return detached.toArray().map(({ key }) => key);
   }
 
-  /** @returns how many were there */
-  cancelTimers({ owner, id }: { owner: number; id?: string }): number {
+  /** @returns the keys of those that were there */
+  cancelTimers({ owner, id }: { owner: number; id?: string }): number[] {
     const cancelled =
       id === undefined
-        ? this.#sql.exec("DELETE FROM timers WHERE owner = ? AND detached = 0 RETURNING key", owner)
-        : this.#sql.exec(
+        ? this.#sql.exec<{ key: number }>(
+            "DELETE FROM timers WHERE owner = ? AND detached = 0 RETURNING key",
+            owner,
+          )
+        : this.#sql.exec<{ key: number }>(
             "DELETE FROM timers WHERE owner = ? AND id = ? AND detached = 0 RETURNING key",
             owner,
             id,
           );
-    return cancelled.toArray().length;
+    return cancelled.toArray().map(({ key }) => key);
+  }
+
+  /** All timers with a row. */
+  allTimers(): Timer[] {
+    return this.#has("timers") ? this.#timers("TRUE ORDER BY key LIMIT ?", -1) : [];
   }
 
   deleteAllTimers(): void {

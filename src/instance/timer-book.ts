@@ -10,6 +10,7 @@ import {
   type Timer,
   type TimerEffect,
 } from "../kernel/timers.ts";
+import { TimerRowChanges } from "../kernel/timer-changes.ts";
 import type { Store } from "./store.ts";
 
 /**
@@ -91,6 +92,7 @@ export function blockedTimers({ inline, rows }: Timers): Timer[] {
 /**
  * Carries out what a step changed. An instance that has come to its end keeps none.
  *
+ * @param noted hears what changes in the rows
  * @throws Unsupported where there would be too many
  */
 export function applyTimers(
@@ -99,6 +101,7 @@ export function applyTimers(
   effects: readonly TimerEffect[],
   now: number,
   isActive: boolean,
+  noted: TimerRowChanges = new TimerRowChanges(),
 ): Timers {
   if (!isActive) {
     if (timers.rows.count > 0) store.deleteAllTimers();
@@ -111,13 +114,14 @@ export function applyTimers(
   for (const effect of effects) {
     if (effect.type === "timer.set") {
       inline = detach(inline, effect);
-      if (count > 0) store.detachTimers(effect);
+      if (count > 0) noted.detach.push(...store.detachTimers(effect));
       if (inline.length < INLINE) {
         inline = [...inline, timerOf(effect, now)];
         continue;
       }
       const timer = timerOf(effect, now);
       store.writeTimer(timer, timer.at);
+      noted.set.push(timer);
       count += 1;
       areRowsChanged = true;
       if (inline.length + count > MAX_TIMERS) throw tooMany();
@@ -129,23 +133,30 @@ export function applyTimers(
     const cancelled = store.cancelTimers(
       effect.type === "timer.cancel" ? { owner, id: effect.id } : { owner },
     );
-    count -= cancelled;
-    areRowsChanged ||= cancelled > 0;
+    noted.drop.push(...cancelled);
+    count -= cancelled.length;
+    areRowsChanged ||= cancelled.length > 0;
   }
   return { inline, rows: areRowsChanged ? readRows(store, count) : timers.rows };
 }
 
 /** Takes out the timer that is firing. */
-export function takeTimer(store: Store, timers: Timers, firing: Timer): Timers {
+export function takeTimer(
+  store: Store,
+  timers: Timers,
+  firing: Timer,
+  noted: TimerRowChanges,
+): Timers {
   const { inline, rows } = timers;
   const others = detach(
     inline.filter((timer) => timer !== firing),
     firing,
   );
   if (rows.count === 0) return { inline: others, rows };
-  store.detachTimers(firing);
+  noted.detach.push(...store.detachTimers(firing).filter((key) => key !== firing.key));
   if (inline.includes(firing)) return { inline: others, rows: readRows(store, rows.count) };
   store.deleteTimer(firing);
+  noted.drop.push(firing.key);
   return { inline: others, rows: readRows(store, rows.count - 1) };
 }
 

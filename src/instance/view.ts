@@ -11,6 +11,7 @@ import type {
 } from "../contract/view.ts";
 import { possibleEvents, type PossibleEvent } from "../kernel/allowed.ts";
 import { joinContext } from "../kernel/changes.ts";
+import type { JournalledChanges } from "../kernel/moment.ts";
 import { ROOT, type MachineState } from "../kernel/step.ts";
 import type { ActorState } from "../kernel/system.ts";
 import type { InstancePayload } from "./effect-rows.ts";
@@ -93,8 +94,13 @@ export function journalEntry(live: Pick<Live, "identity">, row: JournalRow): Jou
     outcome: row.outcome,
     by: row.by,
     state: JSON.parse(row.state) as View["state"],
-    changes: JSON.parse(row.changes) as Changes,
+    changes: shownChanges(row.changes),
   };
+}
+
+function shownChanges(text: string): Changes {
+  const { inner: _, ...changes } = JSON.parse(text) as JournalledChanges;
+  return changes;
 }
 
 type Snapshot = Live["machine"]["snapshot"];

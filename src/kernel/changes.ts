@@ -20,21 +20,33 @@ export function joinContext(texts: ContextTexts): string {
   return `{${joined}}`;
 }
 
-/** What a step changes, by the texts that are stored. */
+/** A state by the texts that are stored. */
 interface State {
   status: string;
   texts: ContextTexts;
+  /** As in `Stored`. */
+  rest: string;
+  nextKey: number;
+}
+
+/** What an event has changed beside the machine's own state. */
+interface BesideTheState {
+  /** JSON of each actor with a row that is new or changed; null where it is gone. */
+  actors: ReadonlyMap<number, string | null>;
+  /** JSON of `TimerChanges`; empty where there are none. */
+  timers: string;
+  /** JSON of the `JournalledEffect`s that were asked for; empty where there are none. */
+  effects: string;
 }
 
 /**
- * A `Changes` document as JSON text. Unlike a JSON merge patch it can tell null from absent.
- *
- * @param actors JSON of each actor with a row that is new or changed; null where it is gone
+ * A `Changes` document as JSON text. Unlike a JSON merge patch it can tell null from absent. What only
+ * we need to put the state together again stands under `inner`.
  */
 export function changesText(
   before: State | undefined,
   after: State,
-  actors: ReadonlyMap<number, string | null>,
+  { actors, timers, effects }: BesideTheState,
 ): string {
   const parts: string[] = [];
   if (before?.status !== after.status) parts.push(`"status":${JSON.stringify(after.status)}`);
@@ -44,6 +56,12 @@ export function changesText(
     const members = [...actors].map(([key, text]) => `"${key}":${text ?? "null"}`);
     parts.push(`"actors":{${members.join(",")}}`);
   }
+  const inner: string[] = [];
+  if (before?.nextKey !== after.nextKey) inner.push(`"nextKey":${after.nextKey}`);
+  if (before?.rest !== after.rest) inner.push(`"rest":${after.rest}`);
+  if (timers !== "") inner.push(`"timers":${timers}`);
+  if (effects !== "") inner.push(`"effects":${effects}`);
+  if (inner.length > 0) parts.push(`"inner":{${inner.join(",")}}`);
   return `{${parts.join(",")}}`;
 }
 

@@ -50,9 +50,16 @@ export interface StoredActor {
   snapshot?: AnySnapshot;
 }
 
-/** A state as it is stored. The context is apart, as JSON texts, since it is compared as such. */
+/** What a state is beside its value, its status and its context. */
+export type StoredRest = Omit<StoredMachine, "value" | "status" | "context">;
+
+/** A state as it is stored: as JSON texts, part by part, since it is compared as such. */
 export interface Stored {
-  head: Omit<StoredState, "context">;
+  value: StoredMachine["value"];
+  status: StoredMachine["status"];
+  nextKey: number;
+  /** JSON of `StoredRest`. */
+  rest: string;
   texts: ContextTexts;
   /** JSON of each `StoredActor` that is new or changed; null where it is gone. */
   actors: ReadonlyMap<number, string | null>;

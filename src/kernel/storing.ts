@@ -5,7 +5,7 @@ import { findUnserialisable } from "./json.ts";
 import { checkConfiguration } from "./legal-configuration.ts";
 import { holds } from "./process.ts";
 import { describe, ROOT, type MachineState } from "./step.ts";
-import type { Stored, StoredActor, StoredChild, StoredMachine } from "./stored.ts";
+import type { Stored, StoredActor, StoredChild, StoredMachine, StoredRest } from "./stored.ts";
 import type { ActorState } from "./system.ts";
 import { keyOf, type Ref } from "./xstate.ts";
 
@@ -14,9 +14,12 @@ import { keyOf, type Ref } from "./xstate.ts";
  * @throws Unsupported where the context or the output holds what JSON would change
  */
 export function store(state: MachineState, before?: MachineState): Stored {
-  const head = machineHead(state, state.actors.get(ROOT)!);
+  const { value, status, ...rest } = machineHead(state, state.actors.get(ROOT)!);
   return {
-    head: { ...head, nextKey: state.nextKey },
+    value,
+    status,
+    nextKey: state.nextKey,
+    rest: JSON.stringify(rest),
     texts: contextTexts(state.snapshot.context as Record<string, unknown>),
     actors: changedActors(state, before),
   };
@@ -151,4 +154,18 @@ function checkSerialisable(
       "Keep plain objects, lists, finite numbers, strings, booleans and null in the context.",
     );
   }
+}
+
+/** JSON of the `StoredState`. */
+export function machineText({ value, status, nextKey, rest, texts }: Omit<Stored, "actors">): string {
+  const head = JSON.stringify({ value, status, nextKey }).slice(0, -1);
+  return `${head},${rest.slice(1, -1)},"context":${joinContext(texts)}}`;
+}
+
+/** The `rest` of a state that was read back, as `store` would write it. */
+export function restText(stored: StoredMachine): string {
+  const { children, output, error, displaced, historyValue } = stored;
+  return JSON.stringify({ children, output, error, displaced, historyValue } satisfies Partial<
+    Record<keyof StoredRest, unknown>
+  >);
 }

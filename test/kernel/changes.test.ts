@@ -17,14 +17,17 @@ const context = fc.dictionary(
 );
 const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value));
 
+const same = { status: "active", rest: '{"children":{}}', nextKey: 1 };
+const nothingBeside = { actors: new Map<number, string>(), timers: "", effects: "" };
+
 describe("changes", () => {
   it("lead from any context to any other", () => {
     fc.assert(
       fc.property(context, context, (before, after) => {
         const text = changesText(
-          { status: "active", texts: contextTexts(before) },
-          { status: "active", texts: contextTexts(after) },
-          new Map(),
+          { ...same, texts: contextTexts(before) },
+          { ...same, texts: contextTexts(after) },
+          nothingBeside,
         );
         const changes = JSON.parse(text) as Changes;
         expect(plain(applyChanges(before, changes))).toEqual(plain(after));
@@ -36,8 +39,8 @@ describe("changes", () => {
     const before = { list: [1] };
     const texts = contextTexts(before);
     before.list.push(2);
-    const after = { status: "active", texts: contextTexts(before) } as const;
-    expect(changesText({ status: "active", texts }, after, new Map())).toBe(
+    const after = { ...same, texts: contextTexts(before) };
+    expect(changesText({ ...same, texts }, after, nothingBeside)).toBe(
       '{"context":{"set":{"list":[1,2]},"unset":[]}}',
     );
   });

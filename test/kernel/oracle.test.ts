@@ -60,6 +60,11 @@ describe("any chart, in any history, crashed and restarted anywhere", () => {
 
 type Moves = readonly (typeof move extends fc.Arbitrary<infer Move> ? Move : never)[];
 
+/** The history tells what was stored at each moment. */
+function compareMoments(durable: Durable): void {
+  for (const { seq, told, seen } of durable.moments()) expect(told, `seq ${seq}`).toEqual(seen);
+}
+
 function compare(machine: ReturnType<typeof randomChart>, moves: Moves): void {
   const oracle = beginning(machine);
   if (oracle === null) {
@@ -133,6 +138,7 @@ function compare(machine: ReturnType<typeof randomChart>, moves: Moves): void {
     if (oracle.hasLeaked) return;
     isSame();
   }
+  compareMoments(durable);
   if (oracle.show().status === "done") features.add("comes to its end");
 }
 

@@ -16,7 +16,7 @@ import {
 import { describe, expect, it } from "vitest";
 import { StepFailed, Unsupported } from "../../src/kernel/errors.ts";
 import { begin, step } from "../../src/kernel/step.ts";
-import { store } from "../../src/kernel/storing.ts";
+import { machineText, store } from "../../src/kernel/storing.ts";
 
 const work = fromPromise(() => Promise.resolve());
 const echo = createMachine({ id: "echo", on: { PING: { actions: sendParent({ type: "PONG" }) } } });
@@ -38,11 +38,11 @@ const doing = (actions: unknown, more: object = {}): AnyStateMachine =>
 /** Takes GO and stores what comes of it, as an instance would. */
 function go(machine: AnyStateMachine): void {
   const { state } = begin(machine, undefined);
-  const before = JSON.stringify(store(state).head);
+  const before = machineText(store(state));
   try {
     store(step(state, { type: "GO" }).state, state);
   } finally {
-    expect(JSON.stringify(store(state).head)).toBe(before);
+    expect(machineText(store(state))).toBe(before);
   }
 }
 

@@ -1,5 +1,4 @@
 import type { AnyStateMachine } from "xstate";
-import { joinContext } from "../../src/kernel/changes.ts";
 import type { Effect } from "../../src/kernel/effects.ts";
 import {
   begin,
@@ -11,7 +10,7 @@ import {
 } from "../../src/kernel/step.ts";
 import { restore } from "../../src/kernel/restoring.ts";
 import type { StoredActor, StoredState } from "../../src/kernel/stored.ts";
-import { store } from "../../src/kernel/storing.ts";
+import { machineText, store } from "../../src/kernel/storing.ts";
 import { changeTimers, detach, isTimerEffect, type Timer } from "../../src/kernel/timers.ts";
 
 /** A state written as it is stored, and read back. */
@@ -22,9 +21,8 @@ export function thereAndBack(machine: AnyStateMachine, state: MachineState): Mac
 
 /** A state as it comes back from storage: JSON that was written and read. */
 export function stored(state: MachineState): { root: StoredState; rows: StoredActor[] } {
-  const { head, texts, actors } = store(state);
-  const context: unknown = JSON.parse(joinContext(texts));
-  const root = JSON.parse(JSON.stringify({ ...head, context })) as StoredState;
+  const { actors, ...parts } = store(state);
+  const root = JSON.parse(machineText(parts)) as StoredState;
   const texts_ = [...actors.values()].filter((text) => text !== null);
   const rows = texts_.map((text) => JSON.parse(text) as StoredActor);
   return { root, rows: rows.toSorted((a, b) => a.key - b.key) };

@@ -4,6 +4,7 @@ import type { Live } from "../../src/instance/live.ts";
 import { Processor } from "../../src/instance/processor.ts";
 import { Store } from "../../src/instance/store.ts";
 import { registerWorkflows } from "../../src/kernel/registration.ts";
+import type { Moment } from "../../src/kernel/moment.ts";
 import { keyOf } from "../../src/kernel/xstate.ts";
 import { MemoryStorage, ProcessDied } from "../../src/testing/memory-storage.ts";
 import { show, type Shown } from "./oracle.ts";
@@ -19,6 +20,9 @@ export class Durable {
   readonly #storage = new MemoryStorage();
   readonly #workflows;
   #processor: Processor;
+  #store!: Store;
+  /** What was stored at the time, by seq. */
+  readonly #seen = new Map<number, Moment>();
   #events = 0;
   #crashIn: { when: "before" | "after" } | undefined;
   /** How often the process died. */
@@ -137,12 +141,31 @@ export class Durable {
     return this.#live.timers.rows.next[0]?.at ?? Infinity;
   }
 
+  /** What the history says of every moment, and what was stored then. */
+  moments(): { seq: number; told: Moment | null; seen: Moment }[] {
+    return [...this.#seen].map(([seq, seen]) => ({
+      ...{ seq, seen },
+      told: this.#store.moments.at(seq),
+    }));
+  }
+
+  #see(): void {
+    const { seq, body } = this.#store.state();
+    const { machine, timers } = JSON.parse(body) as Pick<Moment, "machine" | "timers">;
+    const actors = this.#store.actors().map((text) => JSON.parse(text) as Moment["actors"][number]);
+    const all = [...timers, ...this.#store.allTimers()].toSorted((a, b) => a.key - b.key);
+    this.#seen.set(seq, { machine, actors, timers: all });
+  }
+
   /** Until it is through without the process dying. */
   #attempt(act: () => void): void {
     for (;;) {
       try {
         act();
-        if (!this.#storage.isDead) return;
+        if (!this.#storage.isDead) {
+          if (this.#store.exists()) this.#see();
+          return;
+        }
       } catch (error) {
         if (!(error instanceof ProcessDied) && !this.#storage.isDead) throw error;
       }
@@ -165,9 +188,10 @@ export class Durable {
 
   #newProcess(): Processor {
     const context = { storage: this.#storage, waitUntil: () => {} } as never;
+    this.#store = new Store(this.#storage.sql as never, { momentsEvery: 7 });
     return new Processor({
       storage: this.#storage,
-      store: new Store(this.#storage.sql as never),
+      store: this.#store,
       alarm: new AlarmClock(context),
       workflows: this.#workflows,
       clock: () => this.now,
