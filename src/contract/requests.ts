@@ -3,7 +3,7 @@ import type { Caller } from "./caller.ts";
 import type { Problem } from "./problem.ts";
 import type { EventReply, JournalEntry, View } from "./view.ts";
 
-/** An event from outside, its data already checked against the workflow's schema. */
+/** An event from outside. */
 export interface IncomingEvent {
   type: string;
   data?: unknown;

@@ -1,7 +1,10 @@
 import type { StateValue } from "xstate";
 
-/** What has become of an event. */
-export type Outcome = "applied" | "ignored" | "duplicate" | "deferred" | "late";
+/**
+ * What has become of an event. `late` and `refused` are for events that were kept: the state had no
+ * use for them in time; or, when they could be looked at, they were not good.
+ */
+export type Outcome = "applied" | "ignored" | "duplicate" | "deferred" | "late" | "refused";
 
 /** Something in an instance that needs a person. */
 export interface Incident {
@@ -79,6 +82,8 @@ export interface Changes {
   context?: { set: Record<string, unknown>; unset: string[] };
   /** Child machines and transition logics that are new or changed, by key; null where gone. */
   actors?: Record<string, unknown>;
+  /** Why an event that was kept was refused. */
+  why?: string;
 }
 
 /** A journal entry. */

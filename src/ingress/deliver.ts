@@ -5,7 +5,7 @@ import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import type { ReceivedEvent } from "./cloudevent.ts";
 import { dedupeByCloudEvent } from "./idempotency.ts";
 import { addressOf, type Instances } from "./instances.ts";
-import { validateEvent } from "../instance/validate.ts";
+import { incoming } from "../instance/validate.ts";
 
 /**
  * Brings a CloudEvent to the instance that its subject names, `{workflow}/{id}`.
@@ -26,7 +26,7 @@ export function deliverCloudEvent(
   }
   const workflow = workflows.get(key);
   if (workflow === undefined) throw refusal("not-found", `There is no workflow "${key}".`);
-  const event = validateEvent(workflow, received.type, received.data);
+  const event = incoming(workflow, received.type, received.data);
   const address = addressOf(caller, key, id);
   const dedupe = dedupeByCloudEvent(caller, received);
   return instances.send({ address, caller, event, dedupe, brokered });

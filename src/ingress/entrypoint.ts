@@ -10,7 +10,7 @@ import { dedupeByKey } from "./idempotency.ts";
 import { addressOf, Instances } from "./instances.ts";
 import type { IngressEnv } from "./router.ts";
 import { startRequest } from "./start-body.ts";
-import { validateEvent } from "../instance/validate.ts";
+import { incoming } from "../instance/validate.ts";
 
 /**
  * Who calls by service binding: the `props` of the binding in the caller's own `wrangler.toml`. The
@@ -61,10 +61,9 @@ export function entrypointClass<Definitions extends Workflows>(
       return this.#answer(workflow, (registered, caller, instances) => {
         checkMessage(event);
         const { type, data } = event as { type: unknown; data?: unknown };
-        const valid = validateEvent(registered, type, data);
         const address = addressOf(caller, workflow, id);
         const dedupe = key === undefined ? {} : { dedupe: dedupeByKey(caller, key) };
-        return instances.send({ address, caller, event: valid, ...dedupe });
+        return instances.send({ address, caller, event: incoming(registered, type, data), ...dedupe });
       });
     }
 

@@ -11,7 +11,7 @@ import { dedupeByCloudEvent, dedupeByKey, idempotencyKey } from "./idempotency.t
 import { addressOf, type Instances } from "./instances.ts";
 import { granted, jsonResponse } from "./respond.ts";
 import { startRequest } from "./start-body.ts";
-import { validate, validateEvent } from "../instance/validate.ts";
+import { incoming, validate } from "../instance/validate.ts";
 import { authenticateWebhook, type WebhookSettings } from "./webhook.ts";
 
 /** A request at the door of a workflow: authenticated, its path taken apart. */
@@ -26,7 +26,7 @@ export interface Visit {
 const MAX_HISTORY = 1_000;
 const DEFAULT_HISTORY = 100;
 
-const eventBody = v.strictObject({ type: v.unknown(), data: v.optional(v.unknown()) });
+const eventBody = v.strictObject({ type: v.optional(v.unknown()), data: v.optional(v.unknown()) });
 
 /** `POST /{workflow}` */
 export async function start({ request, caller, workflow, instances }: Visit): Promise<Response> {
@@ -63,11 +63,11 @@ async function readEvent(visit: Visit): Promise<Pick<SendRequest, "event" | "ded
       const detail = `The event's subject is "${received.subject}", the address is "${about}".`;
       throw refusal("bad-cloudevent", detail, { field: "subject" });
     }
-    const event = validateEvent(workflow, received.type, received.data);
+    const event = incoming(workflow, received.type, received.data);
     return { event, dedupe: dedupeByCloudEvent(caller, received) };
   }
   const { type, data } = validate(eventBody, await readJson(request), "");
-  const event = validateEvent(workflow, type, data);
+  const event = incoming(workflow, type, data);
   return key === undefined ? { event } : { event, dedupe: dedupeByKey(caller, key) };
 }
 

@@ -15,9 +15,9 @@ const REPEATED_FOR = 25 * 3_600_000;
 export function beginAgain(store: Store, live: Live, now: number): Recorded | null {
   const { workflow, identity, machine, timers } = live;
   const { status, value } = machine.snapshot;
-  if (live.seq < workflow.continueAfter || status !== "active" || live.deferred.length > 0) {
-    return null;
-  }
+  // Events that wait refer to their entries.
+  const isWaiting = live.deferred.length + live.held.length > 0;
+  if (live.seq < workflow.continueAfter || status !== "active" || isWaiting) return null;
   const epoch = identity.epoch + 1;
   store.beginAgain(epoch, now - REPEATED_FOR);
   const entry: JournalRow = {

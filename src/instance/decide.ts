@@ -6,8 +6,9 @@ import type { IncomingEvent, SendRequest } from "../contract/requests.ts";
 import { guardsOf } from "../kernel/allowed.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import { describe, step, type Step } from "../kernel/step.ts";
+import { deferredEvent } from "./deferral.ts";
 import type { Live } from "./live.ts";
-import type { Happening } from "./recorder.ts";
+import { record, type Happening, type Recorded } from "./recorder.ts";
 import type { JournalRow, Store } from "./store.ts";
 import { allowedFor } from "./view.ts";
 
@@ -61,7 +62,22 @@ export function decide(
   );
 }
 
-function authorise(workflow: RegisteredWorkflow, type: string, caller: Caller): void {
+/** Writes what was decided. Must run inside a transaction. */
+export function recordDecision(
+  store: Store,
+  live: Live,
+  { happening, next, deferFor }: Decision,
+  now: number,
+  key: string | null,
+): Recorded {
+  if (deferFor === undefined) return record(store, live, happening, next, now, { key });
+  const row = deferredEvent(live, happening, now + deferFor);
+  store.insertDeferred(row);
+  return record(store, live, happening, null, now, { key, deferred: [...live.deferred, row] });
+}
+
+/** @throws ProblemError forbidden */
+export function authorise(workflow: RegisteredWorkflow, type: string, caller: Caller): void {
   if (isOperator(caller)) return;
   const from = workflow.events?.[type]?.from ?? [];
   if (caller.roles.some((role) => from.includes(role))) return;
@@ -71,18 +87,24 @@ function authorise(workflow: RegisteredWorkflow, type: string, caller: Caller): 
   );
 }
 
-/** What became of the event that came with this key before. @throws ProblemError key-reused */
+/**
+ * What became of the event that came with this key before.
+ *
+ * @param forms the event as it came now, and as the schema made it: an event that was held is
+ *   journalled as it came
+ * @throws ProblemError key-reused
+ */
 export function firstAnswer(
   store: Store,
   key: string,
-  event: IncomingEvent,
+  forms: readonly IncomingEvent[],
 ): FirstAnswer | undefined {
   const known = store.taken(key);
   if (known === undefined) return undefined;
   const { seq, epoch, entry } = known;
   // The history has begun again since: all that is left to tell is that it was taken.
   if (entry === undefined) return { outcome: "applied", seq, epoch };
-  if (isSameEvent(entry, event)) return { outcome: entry.outcome, seq };
+  if (forms.some((event) => isSameEvent(entry, event))) return { outcome: entry.outcome, seq };
   throw refusal(
     "key-reused",
     `The idempotency key came before with another event (seq ${seq}). Use a new key for a new event.`,

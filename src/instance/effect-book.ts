@@ -85,14 +85,20 @@ function runnable(
   });
 }
 
-/** When work is next to be looked at; Infinity for never. */
+/**
+ * When work is next to be looked at; Infinity for never.
+ *
+ * @param isPaused results then wait
+ */
 export function effectsDue(
   workflow: RegisteredWorkflow,
   effects: ReadonlyMap<number, EffectRow>,
+  isPaused: boolean,
 ): number {
   let due = Infinity;
   for (const row of effects.values()) {
-    if (row.status === "running" || row.status === "settling") due = Math.min(due, row.due);
+    const isSettling = row.status === "settling" && !isPaused;
+    if (row.status === "running" || isSettling) due = Math.min(due, row.due);
   }
   const free = freePlaces(effects);
   for (const row of firstInLanes(workflow, effects)) {

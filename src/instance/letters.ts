@@ -1,12 +1,12 @@
 import { isInstanceId } from "../contract/address.ts";
 import { canonical } from "../contract/canonical.ts";
 import { ProblemError, refusal, type ProblemName } from "../contract/problem.ts";
-import type { IncomingEvent, Letter } from "../contract/requests.ts";
+import type { Letter } from "../contract/requests.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import type { Processor } from "./processor.ts";
 import { checkMessage } from "./shape.ts";
 import { parentLink } from "./store.ts";
-import { validate, validateEvent } from "./validate.ts";
+import { asJson, incoming, validate, validateEvent } from "./validate.ts";
 
 type SendLetter = Extract<Letter, { kind: "send" }>;
 
@@ -27,12 +27,10 @@ export function takeLetter(
   if (workflow === undefined) {
     throw refusal("unknown-workflow", `There is no workflow "${address.workflow}".`);
   }
-  const valid = (event: { type: string; data?: unknown }): IncomingEvent => {
-    checkMessage(event);
-    return asJson(validateEvent(workflow, event.type, event.data));
-  };
+  if (letter.event !== undefined) checkMessage(letter.event);
   if (letter.kind === "send") {
-    if (!isPointless(processor, letter)) takeSend(processor, letter, valid(letter.event), now);
+    incoming(workflow, letter.event.type, letter.event.data);
+    if (!isPointless(processor, letter)) takeSend(processor, letter, now);
     return;
   }
   const { fingerprint, parent, input } = letter;
@@ -49,7 +47,9 @@ export function takeLetter(
         ...{ address, caller, fingerprint, hops },
         input:
           workflow.input === undefined ? input : asJson(validate(workflow.input, input, "input")),
-        ...(letter.event === undefined ? {} : { event: valid(letter.event) }),
+        ...(letter.event === undefined
+          ? {}
+          : { event: validateEvent(workflow, letter.event.type, letter.event.data) }),
         ...(parent === undefined ? {} : { parent }),
       },
       now,
@@ -60,13 +60,8 @@ export function takeLetter(
   }
 }
 
-function takeSend(
-  processor: Processor,
-  letter: SendLetter,
-  event: IncomingEvent,
-  now: number,
-): void {
-  const { address, caller, hops, dedupe } = letter;
+function takeSend(processor: Processor, letter: SendLetter, now: number): void {
+  const { address, caller, event, hops, dedupe } = letter;
   try {
     processor.send({ address, caller, event, dedupe, hops, brokered: true }, now);
   } catch (error) {
@@ -94,10 +89,4 @@ function hasEnded(processor: Processor): boolean {
 
 function isProblem(error: unknown, name: ProblemName): boolean {
   return error instanceof ProblemError && error.problem.type.endsWith(`:${name}`);
-}
-
-/** A schema may make what JSON changes; over HTTP it would cross as JSON. */
-function asJson<Value>(value: Value): Value {
-  const text = JSON.stringify(value) as string | undefined;
-  return (text === undefined ? undefined : JSON.parse(text)) as Value;
 }

@@ -7,8 +7,16 @@ import { machineText, restText } from "../kernel/storing.ts";
 import type { Stored, StoredActor, StoredState } from "../kernel/stored.ts";
 import type { Timer } from "../kernel/timers.ts";
 import { effectsDue } from "./effect-book.ts";
+import type { HeldRow } from "./held.ts";
 import type { DeferredRow, EffectRow, Identity, Store } from "./store.ts";
-import { loadTimers, timersDue, type Timers } from "./timer-book.ts";
+import { loadTimers, NO_TIMERS, timersDue, type Timers } from "./timer-book.ts";
+
+/** An instance is held: events are kept, nothing fires. */
+export interface Paused {
+  /** Since when, in milliseconds since the epoch. */
+  at: number;
+  by: string;
+}
 
 /** An instance in memory between two events: what the tables hold, revived. Never changed in place. */
 export interface Live {
@@ -21,6 +29,9 @@ export interface Live {
   readonly timers: Timers;
   readonly effects: ReadonlyMap<number, EffectRow>;
   readonly deferred: readonly DeferredRow[];
+  /** Oldest first. */
+  readonly held: readonly HeldRow[];
+  readonly paused: Paused | null;
   /** Bytes of each actor that has a row. */
   readonly sizes: ReadonlyMap<number, number>;
   readonly seq: number;
@@ -30,28 +41,57 @@ export interface Live {
 interface Body {
   machine: StoredState;
   timers: Timer[];
+  paused?: Paused;
+}
+
+/** An instance that is about to begin. */
+export function blank(identity: Identity, workflow: RegisteredWorkflow, first: MachineState): Live {
+  return {
+    ...{ identity, workflow, machine: first },
+    texts: new Map(),
+    rest: "",
+    timers: NO_TIMERS,
+    effects: new Map(),
+    deferred: [],
+    held: [],
+    paused: null,
+    sizes: new Map(),
+    seq: 0,
+    updatedAt: identity.createdAt,
+  };
+}
+
+/** Whether its machine has not come to its end. */
+export function isRunning({ machine }: Live): boolean {
+  return machine.snapshot.status === "active";
 }
 
 /** The state row's body. What is compared as text goes in as that text. */
-export function bodyText(stored: Omit<Stored, "actors">, timers: readonly Timer[]): string {
-  return `{"machine":${machineText(stored)},"timers":${JSON.stringify(timers)}}`;
+export function bodyText(
+  stored: Omit<Stored, "actors">,
+  timers: readonly Timer[],
+  paused: Paused | null,
+): string {
+  const hold = paused === null ? "" : `,"paused":${JSON.stringify(paused)}`;
+  return `{"machine":${machineText(stored)},"timers":${JSON.stringify(timers)}${hold}}`;
 }
 
 /** @throws Quarantined where the deployment can't take the stored state */
 export function load(store: Store, workflows: ReadonlyMap<string, RegisteredWorkflow>): Live {
   const identity = store.identity();
-  const workflow = workflows.get(identity.workflow);
-  if (workflow === undefined) {
+  const newest = workflows.get(identity.workflow);
+  if (newest === undefined) {
     throw new Quarantined(identity.workflow, "this deployment has no such workflow");
   }
-  if (workflow.version !== identity.version) {
+  const workflow = newest.versions.get(identity.version);
+  if (workflow === undefined) {
     throw new Quarantined(
-      workflow.machine.id,
-      `it was started with version ${identity.version}, this deployment has ${workflow.version}`,
+      newest.machine.id,
+      `it is of version ${identity.version}, this deployment has ${[...newest.versions.keys()].join(", ")}`,
     );
   }
   const { seq, updatedAt, body } = store.state();
-  const { machine, timers } = JSON.parse(body) as Body;
+  const { machine, timers, paused = null } = JSON.parse(body) as Body;
   const texts = contextTexts(machine.context);
   // Restoring takes its argument apart.
   const rest = restText(machine);
@@ -66,6 +106,8 @@ export function load(store: Store, workflows: ReadonlyMap<string, RegisteredWork
     timers: loadTimers(store, timers),
     effects: new Map(store.effects().map((row) => [row.key, row])),
     deferred: store.deferred(),
+    held: store.held.all(),
+    paused,
     sizes: new Map(rows.map(({ key }, index) => [key, byteLength(actors[index]!)])),
     seq,
     updatedAt,
@@ -73,9 +115,10 @@ export function load(store: Store, workflows: ReadonlyMap<string, RegisteredWork
 }
 
 /** When the instance next has something to do by itself; Infinity for never. */
-export function nextDue({ workflow, timers, effects, deferred }: Live): number {
-  let due = timersDue(timers);
-  if (effects.size > 0) due = Math.min(due, effectsDue(workflow, effects));
+export function nextDue({ workflow, timers, effects, deferred, held, paused }: Live): number {
+  const work = effects.size === 0 ? Infinity : effectsDue(workflow, effects, paused !== null);
+  if (paused !== null) return work;
+  let due = Math.min(work, timersDue(timers), held[0]?.at ?? Infinity);
   for (const { until } of deferred) due = Math.min(due, until);
   return due;
 }

@@ -24,6 +24,8 @@ export interface Happening {
   by: string;
   /** How many instances it has passed through. */
   hops: number;
+  /** Why it was refused after it had been kept. */
+  why?: string;
 }
 
 export interface Recorded {
@@ -70,7 +72,8 @@ export function record(
   const isFirst = live.seq === 0;
   const isSame = step?.state === live.machine && timers === live.timers && !isFirst;
   if (step === null || isSame) {
-    const entry = journalRow(seq, now, happening, live, "{}");
+    const changes = happening.why === undefined ? "{}" : JSON.stringify({ why: happening.why });
+    const entry = journalRow(seq, now, happening, live, changes);
     store.record(entry, null, key, live.identity.epoch);
     const { effects, started } = bookEffects(store, live, { remove }, now);
     return { live: { ...live, effects, deferred, seq, updatedAt: now }, entry, started };
@@ -83,7 +86,7 @@ export function record(
   const timerEffects = step.effects.filter(isTimerEffect);
   const isActive = status === "active";
   const remaining = applyTimers(store, timers, timerEffects, now, isActive, timerRows);
-  const body = bodyText(stored, remaining.inline);
+  const body = bodyText(stored, remaining.inline, live.paused);
   const sizes = writeActors(store, live, stored);
   checkSize(body, sizes, live);
   const all = { ...changes, remove: [...remove, ...(changes.remove ?? [])] };
@@ -138,10 +141,10 @@ function effectsText(added: readonly EffectRow[] = []): string {
   return JSON.stringify(effects);
 }
 
-/** Keeps what was put off, without anything having happened to the instance. */
+/** Writes the state row as it is, without anything having happened to the machine. */
 export function keep(store: Store, live: Live): void {
   const stored = storedForm(live.machine, live.machine);
-  store.writeState(bodyText(stored, live.timers.inline));
+  store.writeState(bodyText(stored, live.timers.inline, live.paused));
 }
 
 export function bookEffects(store: Store, live: Live, changes: EffectChanges, now: number): Booked {
@@ -151,7 +154,7 @@ export function bookEffects(store: Store, live: Live, changes: EffectChanges, no
 function journalRow(
   seq: number,
   at: number,
-  { type, data, outcome, by }: Omit<Happening, "hops">,
+  { type, data, outcome, by }: Happening,
   live: Live,
   changes: string,
 ): JournalRow {

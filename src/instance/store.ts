@@ -1,6 +1,7 @@
 import type { ParentLink } from "../contract/requests.ts";
 import type { Outcome } from "../contract/view.ts";
 import type { Timer } from "../kernel/timers.ts";
+import { HeldEvents } from "./held.ts";
 import { Moments } from "./moments.ts";
 import { Tables } from "./tables.ts";
 
@@ -146,11 +147,13 @@ export class Store {
   readonly #sql: SqlStorage;
   readonly tables: Tables;
   readonly moments: Moments;
+  readonly held: HeldEvents;
 
   /** @param options.momentsEvery entries after which the whole state is kept once more */
   constructor(sql: SqlStorage, { momentsEvery = 100 }: { momentsEvery?: number } = {}) {
     this.#sql = sql;
     this.tables = new Tables(sql);
+    this.held = new HeldEvents(this.tables);
     this.moments = new Moments(this.tables, momentsEvery);
   }
 

@@ -6,7 +6,37 @@ import { descriptorCovers } from "../kernel/allowed.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 
 /**
- * The event as the machine may see it: of a type the chart knows, its data as the schema says.
+ * An event as it came, which some version of the workflow could take. The instance looks at it once more,
+ * since it knows which version it runs.
+ *
+ * @throws ProblemError unknown-event, invalid-body naming the field, as the newest version says it
+ */
+export function incoming(
+  workflow: RegisteredWorkflow,
+  type: unknown,
+  data: unknown,
+): IncomingEvent {
+  try {
+    validateEvent(workflow, type, data);
+  } catch (error) {
+    const isTaken = [...workflow.versions.values()].some((version) => takes(version, type, data));
+    if (!isTaken) throw error;
+  }
+  return data === undefined ? { type: type as string } : { type: type as string, data };
+}
+
+function takes(version: RegisteredWorkflow, type: unknown, data: unknown): boolean {
+  try {
+    validateEvent(version, type, data);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * The event as the machine may see it: of a type the chart knows, its data as the schema says, and as
+ * JSON keeps it.
  *
  * @throws ProblemError unknown-event, invalid-body naming the field
  */
@@ -32,7 +62,7 @@ export function validateEvent(
   if (definition === undefined) {
     throw unknownEvent(workflow, type, Object.keys(workflow.events));
   }
-  const valid = validate(definition.schema, data, "data");
+  const valid = asJson(validate(definition.schema, data, "data"));
   return valid === undefined ? { type } : { type, data: valid };
 }
 
@@ -69,4 +99,10 @@ function fieldOf(
 ): string {
   const keys = path.map((segment) => String(typeof segment === "object" ? segment.key : segment));
   return [root, ...keys].filter((part) => part !== "").join(".");
+}
+
+/** A schema may make what JSON changes: what is stored is what the machine sees. */
+export function asJson<Value>(value: Value): Value {
+  const text = JSON.stringify(value) as string | undefined;
+  return (text === undefined ? undefined : JSON.parse(text)) as Value;
 }

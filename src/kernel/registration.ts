@@ -4,7 +4,14 @@ import { descriptorCovers, eventDescriptors } from "./allowed.ts";
 import { checkMachine } from "./check.ts";
 import { Unsupported } from "./errors.ts";
 import { MAX_DELAY } from "./limits.ts";
-import type { EventDefinitions, InstanceActor, WorkflowDefinition, Workflows } from "./workflow.ts";
+import type {
+  EventDefinitions,
+  InstanceActor,
+  Migration,
+  ReleasedVersion,
+  WorkflowDefinition,
+  Workflows,
+} from "./workflow.ts";
 import { findActorLogic, kindOf } from "./xstate.ts";
 
 /** A workflow that was checked and can run. */
@@ -12,12 +19,19 @@ export interface RegisteredWorkflow {
   key: string;
   machine: AnyStateMachine;
   version: string;
+  /** All versions that the bundle carries, this one included. */
+  versions: ReadonlyMap<string, RegisteredWorkflow>;
   /** Absent: every event type the chart names, from operators only. */
   events?: EventDefinitions;
   input?: StandardSchemaV1;
   effects: Effects;
   transitionsPerMinute: number;
   continueAfter: number;
+  /** The event that is the chart's own way out. */
+  cancel?: string;
+  /** Milliseconds from its end until an instance is erased; Infinity for never. */
+  retention: number;
+  migrations: readonly Migration[];
   /** The event descriptors of the chart: `ADD_PIZZA`, `payment.*`, `*`. */
   descriptors: string[];
   /** What the author should know, though it can run. */
@@ -42,7 +56,7 @@ export function registerWorkflows(workflows: Workflows): ReadonlyMap<string, Reg
   const registered = new Map(
     Object.entries(workflows).map(([key, entry]) => {
       const definition = "machine" in entry ? entry : { machine: entry };
-      return [key, registerWorkflow(key, definition)];
+      return [key, registerVersions(key, definition)];
     }),
   );
   for (const { effects, machine } of registered.values()) {
@@ -106,8 +120,41 @@ function withChildren(machine: AnyStateMachine): Set<AnyStateMachine> {
   return found;
 }
 
-function registerWorkflow(key: string, definition: WorkflowDefinition): RegisteredWorkflow {
-  const { events, input, effects = {}, continueAfter = Infinity } = definition;
+/** A workflow with all its versions, each of which knows the others. */
+function registerVersions(key: string, definition: WorkflowDefinition): RegisteredWorkflow {
+  const { versions: released = [], migrations = [], ...newest } = definition;
+  const versions = new Map<string, RegisteredWorkflow>();
+  for (const one of [newest, ...released]) {
+    const registered = registerWorkflow(key, one, versions, migrations);
+    const { version, machine } = registered;
+    if (versions.has(version)) {
+      throw new Unsupported(
+        { machine: machine.id },
+        `the workflow "${key}" has two versions "${version}"`,
+        "Give each machine a version of its own.",
+      );
+    }
+    versions.set(version, registered);
+  }
+  const workflow = versions.values().next().value!;
+  for (const { from, to } of migrations) {
+    if (versions.has(to)) continue;
+    throw new Unsupported(
+      { machine: workflow.machine.id },
+      `a migration leads from version "${from}" to "${to}", which is not there`,
+      `There are ${[...versions.keys()].join(", ")}.`,
+    );
+  }
+  return workflow;
+}
+
+function registerWorkflow(
+  key: string,
+  definition: ReleasedVersion,
+  versions: ReadonlyMap<string, RegisteredWorkflow>,
+  migrations: readonly Migration[],
+): RegisteredWorkflow {
+  const { events, input, effects = {}, continueAfter = Infinity, retention = Infinity } = definition;
   const place = { machine: definition.machine.id };
   if (!WORKFLOW_KEY.test(key) || RESERVED.has(key)) {
     throw new Unsupported(
@@ -123,10 +170,25 @@ function registerWorkflow(key: string, definition: WorkflowDefinition): Register
       `Let a history have at least ${LEAST_CONTINUE_AFTER} entries.`,
     );
   }
+  if (!(retention >= 0)) {
+    throw new Unsupported(
+      place,
+      `its retention is ${retention}`,
+      "Give a number of milliseconds, or leave it out to keep instances for ever.",
+    );
+  }
   const machine = withEffects(definition.machine, effects);
   checkMachine(machine);
   const descriptors = eventDescriptors(machine.root);
   const warnings: string[] = [];
+  const { cancel } = definition;
+  if (cancel !== undefined && !descriptors.some((known) => descriptorCovers(known, cancel))) {
+    throw new Unsupported(
+      place,
+      `the chart never takes "${cancel}", which is to cancel it`,
+      `Name one of ${descriptors.join(", ")}.`,
+    );
+  }
   if (events !== undefined) checkEvents(machine, events, descriptors);
   else if (descriptors.length > 0) {
     warnings.push(
@@ -137,6 +199,9 @@ function registerWorkflow(key: string, definition: WorkflowDefinition): Register
     key,
     machine,
     version: machine.version ?? "1",
+    versions,
+    migrations,
+    retention,
     descriptors,
     effects,
     warnings,
@@ -144,6 +209,7 @@ function registerWorkflow(key: string, definition: WorkflowDefinition): Register
     transitionsPerMinute: definition.transitionsPerMinute ?? TRANSITIONS_PER_MINUTE,
     ...(events === undefined ? {} : { events }),
     ...(input === undefined ? {} : { input }),
+    ...(definition.cancel === undefined ? {} : { cancel: definition.cancel }),
   };
 }
 

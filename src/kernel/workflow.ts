@@ -1,5 +1,5 @@
 import type { StandardSchemaV1 } from "@standard-schema/spec";
-import type { AnyStateMachine, InputFrom, StateMachine } from "xstate";
+import type { AnyStateMachine, InputFrom, StateMachine, StateValue } from "xstate";
 
 /**
  * What an author declares about a workflow. This file holds types only: `machines/` may import
@@ -24,6 +24,50 @@ export interface WorkflowDefinition {
    * epoch, with the state as it is. Never by default; at least 100.
    */
   continueAfter?: number;
+  /** The event type that is the chart's own way out: what `POST …/cancel` sends. */
+  cancel?: string;
+  /** Milliseconds after its end until an instance is erased by itself; never by default. */
+  retention?: number;
+  /** Earlier versions that may still have instances; each runs as it was released. */
+  versions?: readonly ReleasedVersion[];
+  /** How instances come from one version to another. */
+  migrations?: readonly Migration[];
+}
+
+/** A version as it was released; its machine names the `version`. */
+export type ReleasedVersion = Omit<WorkflowDefinition, "versions" | "migrations">;
+
+/** From one version of a workflow to another. */
+export interface Migration {
+  from: string;
+  to: string;
+  /**
+   * State nodes of the old chart that are called otherwise in the new one, by their paths
+   * (`bakePizza.waiting` → `bakePizza.queued`): their timers, and what history remembers, go with them.
+   */
+  renames?: Readonly<Record<string, string>>;
+  /**
+   * What the state becomes. Pure: it is given plain data, and must neither look at the clock nor call
+   * anything. What it throws leaves the instance as it was.
+   */
+  migrate(state: VersionedState): VersionedState;
+}
+
+/** A machine's state as a migration sees it: plain JSON. */
+export interface VersionedState {
+  value: StateValue;
+  context: Record<string, unknown>;
+  /** The actors by their ids; those left out are stopped. */
+  children: Readonly<Record<string, VersionedChild>>;
+}
+
+export interface VersionedChild {
+  /** The name of its logic. */
+  src: string;
+  /** Of a child machine. */
+  state?: VersionedState;
+  /** Of transition logic. */
+  snapshot?: unknown;
 }
 
 /** URL segment → a workflow, or a bare machine. */

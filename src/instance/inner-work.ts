@@ -1,0 +1,229 @@
+import { ProblemError } from "../contract/problem.ts";
+import { backoff } from "../egress/timing.ts";
+import { reviveEvent } from "../kernel/restoring.ts";
+import { settle, step, type Settlement, type Step } from "../kernel/step.ts";
+import { TimerRowChanges } from "../kernel/timer-changes.ts";
+import type { Timer } from "../kernel/timers.ts";
+import { decide, recordDecision } from "./decide.ts";
+import { fileLate, takeDeferred } from "./deferral.ts";
+import type { EffectChanges } from "./effect-book.ts";
+import type { HeldRow } from "./held.ts";
+import { isRunning, type Live } from "./live.ts";
+import { bookEffects, keep, record, type Happening, type Recorded } from "./recorder.ts";
+import type { EffectRow } from "./store.ts";
+import { dueTimer, hasTimer, postponeTimer, shownEvent, takeTimer } from "./timer-book.ts";
+import type { Transactions } from "./transactions.ts";
+import { validateEvent } from "./validate.ts";
+
+/** Tries of a timer or a result that the chart throws on, before a person is needed. */
+const MAX_INTERNAL_TRIES = 5;
+
+/** Timers that may fire in one run of the alarm; the rest follows at once. */
+const MAX_TIMERS_A_RUN = 500;
+
+/** What comes from inside: timers, what actors bring back, events that had to wait. */
+export class InnerWork {
+  readonly #transactions: Transactions;
+  /** Deferred events that the chart threw on, by their seq: they wait for another state, or for a person. */
+  readonly failedEvents = new Map<number, string>();
+
+  constructor(transactions: Transactions) {
+    this.#transactions = transactions;
+  }
+
+  /**
+   * Does what is due, oldest first, each in a transaction of its own: held events whose time has come,
+   * timers, deferred events whose time is up. A timer that the chart throws on is put off and, after
+   * five tries, left blocked; the others go on.
+   */
+  fireTimers(now: number): void {
+    for (let fired = 0; fired < MAX_TIMERS_A_RUN; fired++) {
+      const live = this.#transactions.current();
+      if (live === undefined || live.paused !== null) return;
+      const due = dueTimer(live.timers, now);
+      // A timer that was due before lets the state take what is deferred in time.
+      const late = live.deferred.find(({ until }) => until <= now && !(due && due.at <= until));
+      if (late !== undefined) {
+        this.#transactions.commit(() => [fileLate(this.#transactions.store, live, late, now)]);
+        continue;
+      }
+      const [held] = live.held;
+      if (held !== undefined && !(due && due.at <= held.at)) {
+        this.#takeHeld(live, held, now);
+        this.takeDeferred(now);
+        continue;
+      }
+      if (due === undefined || !this.#transactions.loops.admits(live, now)) return;
+      try {
+        this.#fire(live, due, now);
+      } catch (error) {
+        this.#postponeTimer(due, error, now);
+        continue;
+      }
+      this.takeDeferred(now);
+    }
+  }
+
+  #fire(live: Live, due: Timer, now: number): void {
+    const { store } = this.#transactions;
+    this.#transactions.commit(() => {
+      const event = reviveEvent(live.machine, due.event);
+      const next = step(live.machine, event, due.target);
+      const timerRows = new TimerRowChanges();
+      const timers = takeTimer(store, live.timers, due, timerRows);
+      const outcome = next.taken ? "applied" : "ignored";
+      const happening: Happening = { ...shownEvent(due), by: "timer", outcome, hops: 0 };
+      return [record(store, live, happening, next, now, { timers, timerRows })];
+    });
+  }
+
+  /** An event that waited for the instance to be looked at again: now it is treated as if it came. */
+  #takeHeld(live: Live, row: HeldRow, now: number): void {
+    const { store } = this.#transactions;
+    const { type, caller, hops } = row;
+    const data: unknown = row.data === null ? undefined : JSON.parse(row.data);
+    const held = live.held.filter(({ seq }) => seq !== row.seq);
+    try {
+      const event = validateEvent(live.workflow, type, data);
+      const decision = decide(live, event, { caller, hops, brokered: true });
+      this.#transactions.commit(() => {
+        store.held.remove(row.seq);
+        return [recordDecision(store, { ...live, held }, decision, now, null)];
+      });
+    } catch (error) {
+      // Its sender was told that it is kept; all that is left is to say in the journal what became of it.
+      this.#transactions.forget();
+      const afresh = this.#transactions.current()!;
+      const isLate =
+        error instanceof ProblemError && error.problem.type.endsWith(":event-not-allowed");
+      const happening: Happening = {
+        ...{ type, data },
+        outcome: isLate ? "late" : "refused",
+        by: caller.subject,
+        hops,
+        why: messageOf(error),
+      };
+      this.#transactions.commit(() => {
+        store.held.remove(row.seq);
+        return [record(store, { ...afresh, held }, happening, null, now)];
+      });
+    }
+  }
+
+  /** Brings an actor's result to the machine; drops it where nobody waits for it any more. */
+  settle(row: EffectRow, result: Settlement, now: number): void {
+    const live = this.#transactions.current();
+    if (live === undefined || !live.effects.has(row.key)) return;
+    const { loops, store } = this.#transactions;
+    if (live.paused !== null || !loops.admits(live, now)) {
+      const due = live.paused === null ? loops.until(now) : now;
+      // From here on tries are counted of settling, not of running.
+      const attempt = row.result === null ? 0 : row.attempt;
+      this.change({ put: { ...row, status: "settling", attempt, due, result: JSON.stringify(result) } }, now);
+      return;
+    }
+    try {
+      this.#transactions.commit(() => {
+        const taken = settle(live.machine, row.key, result);
+        if (taken === null) {
+          const { effects, started } = bookEffects(store, live, { remove: [row.key] }, now);
+          return [{ live: { ...live, effects }, entry: null, started }];
+        }
+        return [this.#recordSettlement(live, row, result, taken, now)];
+      });
+    } catch (error) {
+      const failures = row.result === null ? 1 : row.attempt + 1;
+      const isBlocked = failures >= MAX_INTERNAL_TRIES;
+      const put: EffectRow = {
+        ...row,
+        status: isBlocked ? "parked" : "settling",
+        attempt: failures,
+        due: now + backoff(failures),
+        error: messageOf(error),
+        result: JSON.stringify(result),
+      };
+      this.change({ put }, now);
+      return;
+    }
+    this.takeDeferred(now);
+  }
+
+  #recordSettlement(live: Live, row: EffectRow, result: Settlement, next: Step, now: number) {
+    const { id } = JSON.parse(row.payload) as { id: string };
+    const happening: Happening = {
+      type: `xstate.${"error" in result ? "error" : "done"}.actor.${id}`,
+      data: "error" in result ? result.error : result.output,
+      outcome: next.taken ? "applied" : "ignored",
+      by: "actor",
+      hops: row.hops,
+    };
+    const { store } = this.#transactions;
+    return record(store, live, happening, next, now, { finished: row.key });
+  }
+
+  /**
+   * Tries the deferred events, oldest first, until the state takes none of them; each in a transaction
+   * of its own. Should the process die before, waking up does it. What an instance that has come to its
+   * end still keeps is filed as late.
+   */
+  takeDeferred(now: number): void {
+    const { store } = this.#transactions;
+    const failed = new Set<number>();
+    for (;;) {
+      const current = this.#transactions.current();
+      const oldest = current?.deferred[0];
+      if (current === undefined || oldest === undefined || current.paused !== null) return;
+      if (!isRunning(current)) {
+        this.#transactions.commit(() => [fileLate(store, current, oldest, now)]);
+        continue;
+      }
+      try {
+        const taken = takeDeferred(current, failed);
+        if (taken === null) return;
+        this.#transactions.commit(() => [taken(store, now)]);
+        // The state is another now.
+        failed.clear();
+        this.failedEvents.clear();
+      } catch (error) {
+        // It stays where it is: the next state may take it, or its time ends.
+        const { seq, cause } = error as { seq?: number; cause?: unknown };
+        if (seq === undefined) throw error;
+        const { workflow, id } = current.identity;
+        console.warn(`${workflow}/${id}: the deferred event of seq ${seq} failed`, cause);
+        failed.add(seq);
+        this.failedEvents.set(seq, messageOf(cause));
+        this.#transactions.forget();
+      }
+    }
+  }
+
+  /** Alters the work, without anything having happened to the machine. */
+  change(changes: EffectChanges, now: number): void {
+    const live = this.#transactions.current();
+    if (live === undefined) return;
+    this.#transactions.commit((): Recorded[] => {
+      const { effects, started } = bookEffects(this.#transactions.store, live, changes, now);
+      return [{ live: { ...live, effects }, entry: null, started }];
+    });
+  }
+
+  #postponeTimer(timer: Timer, error: unknown, now: number): void {
+    const live = this.#transactions.current();
+    // What was thrown after its commit can't call it back.
+    if (live === undefined || !hasTimer(live.timers, timer)) return;
+    const failures = (timer.failures ?? 0) + 1;
+    const { retryAt: _, ...rest } = timer;
+    const postponed: Timer = { ...rest, failures, error: messageOf(error) };
+    if (failures < MAX_INTERNAL_TRIES) postponed.retryAt = now + backoff(failures);
+    const { store } = this.#transactions;
+    this.#transactions.commit(() => {
+      const kept = { ...live, timers: postponeTimer(store, live.timers, postponed) };
+      keep(store, kept);
+      return [{ live: kept, entry: null, started: [] }];
+    });
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,107 @@
+import type { RegisteredWorkflow } from "../kernel/registration.ts";
+import type { AlarmClock } from "./alarm-clock.ts";
+import { beginAgain } from "./begin-again.ts";
+import { load, nextDue, type Live } from "./live.ts";
+import { LoopGuard } from "./loop-guard.ts";
+import type { Recorded } from "./recorder.ts";
+import type { EffectRow, JournalRow, Store } from "./store.ts";
+
+/** What a committed transaction leaves to do: show the entries, run the work. */
+export type AfterCommit = (live: Live, entries: JournalRow[], started: EffectRow[]) => void;
+
+export interface TransactionsOptions {
+  storage: Pick<DurableObjectStorage, "transactionSync">;
+  store: Store;
+  alarm: AlarmClock;
+  workflows: ReadonlyMap<string, RegisteredWorkflow>;
+  /** Milliseconds since the epoch. */
+  clock: () => number;
+  afterCommit: AfterCommit;
+}
+
+/**
+ * The instance between two changes, and the one way to change it: a synchronous transaction in which
+ * journal, state, timers, outgoing work and the alarm hold together or not at all.
+ */
+export class Transactions {
+  readonly store: Store;
+  readonly workflows: ReadonlyMap<string, RegisteredWorkflow>;
+  readonly loops = new LoopGuard();
+  readonly #storage: TransactionsOptions["storage"];
+  readonly #clock: () => number;
+  readonly #alarm: AlarmClock;
+  readonly #afterCommit: AfterCommit;
+  #live: Live | undefined;
+
+  constructor(options: TransactionsOptions) {
+    this.store = options.store;
+    this.workflows = options.workflows;
+    this.#storage = options.storage;
+    this.#alarm = options.alarm;
+    this.#clock = options.clock;
+    this.#afterCommit = options.afterCommit;
+  }
+
+  /**
+   * The instance as it is now, or undefined where none has begun.
+   *
+   * @throws Quarantined where the deployment can't take the stored state
+   */
+  current(): Live | undefined {
+    if (this.#live === undefined && this.store.exists()) {
+      this.#live = load(this.store, this.workflows);
+    }
+    return this.#live;
+  }
+
+  /** What is in memory may be wrong: it is read afresh. */
+  forget(): void {
+    this.#live = undefined;
+  }
+
+  /** When the instance next has something to do by itself; Infinity for never. */
+  due(live: Live): number {
+    return Math.max(nextDue(live), this.loops.until(this.#clock()));
+  }
+
+  /** Memory follows only when it has committed; on a throw it is read afresh. */
+  commit(change: () => Recorded[]): Live {
+    const done = this.transact(() => {
+      const changed = change();
+      const again = beginAgain(this.store, changed.at(-1)!.live, this.#clock());
+      if (again !== null) changed.push(again);
+      this.#alarm.noLaterThan(this.due(changed.at(-1)!.live));
+      return changed;
+    });
+    const { live } = done.at(-1)!;
+    this.#live = live;
+    // What one happening started another may have ended.
+    const started = done.flatMap((one) => one.started).filter(({ key }) => live.effects.has(key));
+    const { epoch } = live.identity;
+    const last = done.findLast((one) => one.live.identity.epoch !== epoch);
+    const entriesOf = (of: Live): JournalRow[] =>
+      done.flatMap((one) => (one.live.identity.epoch === of.identity.epoch && one.entry) || []);
+    // What brought an epoch to its end belongs to it.
+    if (last !== undefined) this.#afterCommit(last.live, entriesOf(last.live), []);
+    this.#afterCommit(live, entriesOf(live), started);
+    return live;
+  }
+
+  /** A transaction beside the live state, which is read afresh where it fails. */
+  transact<Result>(change: () => Result): Result {
+    const alarmBefore = this.#alarm.at;
+    try {
+      return this.#storage.transactionSync(change);
+    } catch (error) {
+      this.#alarm.restore(alarmBefore);
+      this.store.forget();
+      this.forget();
+      throw error;
+    }
+  }
+
+  /** Makes sure, within a transaction, that the alarm rings in time. */
+  wakeAt(due: number): void {
+    this.#alarm.noLaterThan(due);
+  }
+}
