@@ -48,7 +48,9 @@ export interface View {
   id: string;
   workflow: string;
   version: string;
-  status: "active" | "done" | "error" | "stopped";
+  status: "active" | "done" | "error" | "stopped" | "paused";
+  /** Since when and by whom it is held. */
+  paused?: { since: string; by: string };
   /** XState's own value: a string, or nested objects. */
   state: StateValue;
   /** The innermost active state's `meta.message`, for people. */
@@ -61,6 +63,8 @@ export interface View {
   actors: ActorView[];
   /** Events that are kept until the chart has a use for them. */
   deferred: { type: string; seq: number; until: string }[];
+  /** Events that wait until the instance can be looked at again. */
+  held: { type: string; seq: number }[];
   /** The next deadlines, at most 20 of the `timerCount` that are running. */
   timers: { event: string; due: string }[];
   timerCount: number;

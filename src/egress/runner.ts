@@ -75,6 +75,8 @@ export class Runner {
       const live = this.#ledger.current();
       const row = live?.effects.get(key);
       if (live === undefined || row === undefined || row.due > now) continue;
+      // Results wait while the instance is held.
+      if (row.status === "settling" && live.paused !== null) continue;
       if (row.status === "settling") {
         this.#ledger.settle(row, JSON.parse(row.result!) as Settlement, now);
       } else if (row.status === "running" && this.#running.has(row.key)) {

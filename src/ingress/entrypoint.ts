@@ -63,7 +63,12 @@ export function entrypointClass<Definitions extends Workflows>(
         const { type, data } = event as { type: unknown; data?: unknown };
         const address = addressOf(caller, workflow, id);
         const dedupe = key === undefined ? {} : { dedupe: dedupeByKey(caller, key) };
-        return instances.send({ address, caller, event: incoming(registered, type, data), ...dedupe });
+        return instances.send({
+          address,
+          caller,
+          event: incoming(registered, type, data),
+          ...dedupe,
+        });
       });
     }
 

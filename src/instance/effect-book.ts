@@ -13,8 +13,8 @@ const MAX_MESSAGES = 16;
 export interface EffectChanges {
   remove?: readonly number[];
   add?: readonly EffectRow[];
-  /** In the place of the row of the same key, if that is still there. */
-  put?: EffectRow;
+  /** In the place of the rows of the same keys, where those are still there. */
+  put?: readonly EffectRow[];
 }
 
 export interface Booked {
@@ -31,11 +31,11 @@ export function book(
   store: Store,
   workflow: RegisteredWorkflow,
   before: ReadonlyMap<number, EffectRow>,
-  { remove = [], add = [], put }: EffectChanges,
+  { remove = [], add = [], put = [] }: EffectChanges,
   now: number,
 ): Booked {
   const removed = remove.filter((key) => before.has(key));
-  if (removed.length === 0 && add.length === 0 && put === undefined && !hasWaiting(before, now)) {
+  if (removed.length === 0 && add.length === 0 && put.length === 0 && !hasWaiting(before, now)) {
     return { effects: before, started: [] };
   }
   const effects = new Map(before);
@@ -44,8 +44,8 @@ export function book(
     effects.delete(key);
   }
   for (const row of add) effects.set(row.key, row);
-  const isPut = put !== undefined && effects.has(put.key);
-  if (isPut) effects.set(put.key, put);
+  const present = put.filter(({ key }) => effects.has(key));
+  for (const row of present) effects.set(row.key, row);
 
   const started = runnable(workflow, effects, now).map((row) => ({
     ...row,
@@ -56,8 +56,7 @@ export function book(
   for (const row of started) effects.set(row.key, row);
   const added = new Set(add.map(({ key }) => key));
   for (const key of added) store.insertEffect(effects.get(key)!);
-  const changed = new Set(started.map(({ key }) => key));
-  if (isPut) changed.add(put.key);
+  const changed = new Set([...started, ...present].map(({ key }) => key));
   for (const key of changed) if (!added.has(key)) store.updateEffect(effects.get(key)!);
   return { effects, started };
 }

@@ -49,20 +49,7 @@ export function effectChanges(
   const add: EffectRow[] = [];
   const remove: number[] = [];
   const row = (kind: EffectRow["kind"], key: number, name: string, payload: unknown): void => {
-    add.push({
-      key,
-      kind,
-      name,
-      payload: JSON.stringify(payload ?? null),
-      status: "waiting",
-      attempt: 0,
-      due: now,
-      createdAt: now,
-      epoch: live.identity.epoch,
-      hops,
-      error: null,
-      result: null,
-    });
+    add.push(newEffect(live, now, { kind, key, name, payload, hops }));
   };
   for (const effect of step.effects) {
     switch (effect.type) {
@@ -73,7 +60,7 @@ export function effectChanges(
         const running = live.effects.get(effect.key);
         if (running === undefined) break;
         remove.push(effect.key);
-        const told = onStop(live, running);
+        const told = stopLetter(live, running);
         if (told !== null) row("send", keys.next++, told.workflow, told.payload);
         break;
       }
@@ -102,6 +89,38 @@ export function effectChanges(
   const state =
     keys.next === step.state.nextKey ? step.state : { ...step.state, nextKey: keys.next };
   return { state, changes: { add, remove } };
+}
+
+/** Work that is to be done as soon as it is written. */
+export function newEffect(
+  { identity }: Live,
+  now: number,
+  { payload, ...what }: Pick<EffectRow, "kind" | "key" | "name" | "hops"> & { payload: unknown },
+): EffectRow {
+  return {
+    ...what,
+    payload: JSON.stringify(payload ?? null),
+    status: "waiting",
+    attempt: 0,
+    due: now,
+    createdAt: now,
+    epoch: identity.epoch,
+    error: null,
+    result: null,
+  };
+}
+
+/** An actor's run once more, under another key: an instance whose id was made gets another. */
+export function runAgain(
+  { identity }: Live,
+  payload: unknown,
+  key: { before: number; now: number },
+): unknown {
+  const { instance } = payload as Partial<InstancePayload>;
+  const made = (one: number): string => childId(identity.id, `${identity.epoch}-${one}`);
+  return instance === made(key.before)
+    ? { ...(payload as InstancePayload), instance: made(key.now) }
+    : payload;
 }
 
 function startActor(
@@ -139,7 +158,7 @@ function childId(parent: string, actor: string): string {
 }
 
 /** What the instance that is no longer wanted is told. */
-function onStop({ identity, workflow }: Live, row: EffectRow) {
+export function stopLetter({ identity, workflow }: Live, row: EffectRow) {
   // What was never asked for isn't there.
   if (row.kind !== "instance" || row.attempt === 0) return null;
   const definition = workflow.effects.actors?.[row.name] as Partial<InstanceActor> | undefined;

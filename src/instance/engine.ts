@@ -13,6 +13,7 @@ import type {
   StartReply,
   StartRequest,
 } from "../contract/requests.ts";
+import type { OperationReply, OperationRequest, OperationView } from "../contract/operations.ts";
 import type { EventReply, View } from "../contract/view.ts";
 import type { Destinations } from "../egress/leave.ts";
 import { Runner } from "../egress/runner.ts";
@@ -21,6 +22,7 @@ import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import { AlarmClock } from "./alarm-clock.ts";
 import { takeLetter } from "./letters.ts";
 import type { Live } from "./live.ts";
+import { operate } from "./operations/operate.ts";
 import { notFound, Processor } from "./processor.ts";
 import { Store, type JournalRow } from "./store.ts";
 import { journalEntry, viewOf, viewText } from "./view.ts";
@@ -159,6 +161,18 @@ export class Engine {
     });
   }
 
+  /** What an operator does to it. */
+  operate(request: OperationRequest): OperationReply {
+    return this.#answer(request, (caller) => {
+      const now = this.#clock();
+      const live = this.#current(request);
+      const operation = operate(this.#processor, live, request, now);
+      // Results that waited, and tries that were put off, go on at once.
+      if (operation.changed) this.#runner.runDue(now);
+      return { ok: true, json: this.#view(this.#processor.current()!, caller, { operation }) };
+    });
+  }
+
   /** What a new watcher is to be shown. */
   watch(
     request: InstanceRequest,
@@ -200,7 +214,7 @@ export class Engine {
     }
   }
 
-  #view(live: Live, caller: Caller, more: Partial<EventReply> = {}): string {
+  #view(live: Live, caller: Caller, more: Partial<EventReply & OperationView> = {}): string {
     return viewText(live, caller, more, this.#processor.loop);
   }
 

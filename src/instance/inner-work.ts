@@ -11,7 +11,7 @@ import type { HeldRow } from "./held.ts";
 import { isRunning, type Live } from "./live.ts";
 import { bookEffects, keep, record, type Happening, type Recorded } from "./recorder.ts";
 import type { EffectRow } from "./store.ts";
-import { dueTimer, hasTimer, postponeTimer, shownEvent, takeTimer } from "./timer-book.ts";
+import { dueTimer, hasTimer, replaceTimers, shownEvent, takeTimer } from "./timer-book.ts";
 import type { Transactions } from "./transactions.ts";
 import { validateEvent } from "./validate.ts";
 
@@ -119,7 +119,8 @@ export class InnerWork {
       const due = live.paused === null ? loops.until(now) : now;
       // From here on tries are counted of settling, not of running.
       const attempt = row.result === null ? 0 : row.attempt;
-      this.change({ put: { ...row, status: "settling", attempt, due, result: JSON.stringify(result) } }, now);
+      const text = JSON.stringify(result);
+      this.change({ put: [{ ...row, status: "settling", attempt, due, result: text }] }, now);
       return;
     }
     try {
@@ -142,7 +143,7 @@ export class InnerWork {
         error: messageOf(error),
         result: JSON.stringify(result),
       };
-      this.change({ put }, now);
+      this.change({ put: [put] }, now);
       return;
     }
     this.takeDeferred(now);
@@ -217,7 +218,7 @@ export class InnerWork {
     if (failures < MAX_INTERNAL_TRIES) postponed.retryAt = now + backoff(failures);
     const { store } = this.#transactions;
     this.#transactions.commit(() => {
-      const kept = { ...live, timers: postponeTimer(store, live.timers, postponed) };
+      const kept = { ...live, timers: replaceTimers(store, live.timers, [postponed]) };
       keep(store, kept);
       return [{ live: kept, entry: null, started: [] }];
     });

@@ -1,5 +1,6 @@
 import { DurableObject } from "cloudflare:workers";
 import { SUBPROTOCOL, Watchers } from "../broadcast/watchers.ts";
+import type { OperationReply, OperationRequest } from "../contract/operations.ts";
 import type { Problem } from "../contract/problem.ts";
 import type {
   GetReply,
@@ -61,6 +62,10 @@ export function instanceClass(
 
     history(request: HistoryRequest): HistoryReply {
       return this.#engine.history(request);
+    }
+
+    operate(request: OperationRequest): OperationReply {
+      return this.#engine.operate(request);
     }
 
     /** A watcher's WebSocket. The Worker has authenticated it and says for whom in a header. */

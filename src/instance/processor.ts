@@ -122,7 +122,8 @@ export class Processor {
       return { live: this.current()!, outcome: decision.happening.outcome };
     } catch (error) {
       // A repeat fails, be it refused by the state it led to or by its key: it gets the first answer.
-      const first = dedupe === null ? undefined : firstAnswer(store, dedupe, [event, request.event]);
+      const first =
+        dedupe === null ? undefined : firstAnswer(store, dedupe, [event, request.event]);
       if (first === undefined) throw error;
       return { live: this.current()!, outcome: "duplicate", first };
     }
@@ -148,7 +149,7 @@ export class Processor {
 
   /** Keeps a new try, lease or error of some work. */
   update(row: EffectRow): void {
-    this.inner.change({ put: row }, this.#clock());
+    this.inner.change({ put: [row] }, this.#clock());
   }
 
   /** Leases and runs what waits for nothing any more; after a restart, deferred events too. */

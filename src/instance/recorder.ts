@@ -131,7 +131,8 @@ export function comparable({ machine, texts, rest }: Live) {
   return { status: machine.snapshot.status, texts, rest, nextKey: machine.nextKey };
 }
 
-function effectsText(added: readonly EffectRow[] = []): string {
+/** JSON of what was asked for; empty for nothing. */
+export function effectsText(added: readonly EffectRow[] = []): string {
   if (added.length === 0) return "";
   const effects = added.map(({ key, kind, name, payload }): JournalledEffect => {
     // What may have to be run once more, if somebody goes back to here.
@@ -151,7 +152,7 @@ export function bookEffects(store: Store, live: Live, changes: EffectChanges, no
   return book(store, live.workflow, live.effects, changes, now);
 }
 
-function journalRow(
+export function journalRow(
   seq: number,
   at: number,
   { type, data, outcome, by }: Happening,

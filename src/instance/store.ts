@@ -2,6 +2,7 @@ import type { ParentLink } from "../contract/requests.ts";
 import type { Outcome } from "../contract/view.ts";
 import type { Timer } from "../kernel/timers.ts";
 import { HeldEvents } from "./held.ts";
+import { JournalSearch } from "./journal-search.ts";
 import { Moments } from "./moments.ts";
 import { Tables } from "./tables.ts";
 
@@ -148,11 +149,13 @@ export class Store {
   readonly tables: Tables;
   readonly moments: Moments;
   readonly held: HeldEvents;
+  readonly search: JournalSearch;
 
   /** @param options.momentsEvery entries after which the whole state is kept once more */
   constructor(sql: SqlStorage, { momentsEvery = 100 }: { momentsEvery?: number } = {}) {
     this.#sql = sql;
     this.tables = new Tables(sql);
+    this.search = new JournalSearch(this.tables);
     this.held = new HeldEvents(this.tables);
     this.moments = new Moments(this.tables, momentsEvery);
   }
@@ -247,6 +250,10 @@ export class Store {
     );
   }
 
+  setVersion(version: string): void {
+    this.#sql.exec("UPDATE identity SET version = ? WHERE one = 1", version);
+  }
+
   /** Writes the state alone, without anything having happened. */
   writeState(body: string): void {
     this.#sql.exec("UPDATE state SET body = ? WHERE one = 1", body);
@@ -314,12 +321,14 @@ export class Store {
     );
   }
 
-  updateEffect({ key, status, attempt, due, error, result }: EffectRow): void {
+  updateEffect({ key, status, attempt, due, createdAt, error, result }: EffectRow): void {
     this.#sql.exec(
-      "UPDATE effects SET status = ?, attempt = ?, due = ?, error = ?, result = ? WHERE key = ?",
+      `UPDATE effects SET status = ?, attempt = ?, due = ?, created_at = ?, error = ?, result = ?
+         WHERE key = ?`,
       status,
       attempt,
       due,
+      createdAt,
       error,
       result,
       key,
@@ -344,6 +353,10 @@ export class Store {
     this.#ensure("actors");
     if (body === null) this.#sql.exec("DELETE FROM actors WHERE key = ?", key);
     else this.#sql.exec("INSERT OR REPLACE INTO actors VALUES (?, ?)", key, body);
+  }
+
+  deleteAllActors(): void {
+    if (this.#has("actors")) this.#sql.exec("DELETE FROM actors");
   }
 
   /** How many timers have a row. */
@@ -427,7 +440,7 @@ export class Store {
   }
 
   deleteAllTimers(): void {
-    this.#sql.exec("DELETE FROM timers");
+    if (this.#has("timers")) this.#sql.exec("DELETE FROM timers");
   }
 
   deferred(): DeferredRow[] {

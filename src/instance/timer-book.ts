@@ -46,6 +46,13 @@ function readRows(store: Store, count: number): Timers["rows"] {
   return { count, next: store.nextTimers(SHOWN), blocked: store.blockedTimers(SHOWN) };
 }
 
+/** Puts timers where none are. */
+export function placeTimers(store: Store, timers: readonly Timer[]): Timers {
+  const inline = timers.slice(0, INLINE);
+  for (const timer of timers.slice(INLINE)) writeTimer(store, timer);
+  return { inline, rows: readRows(store, timers.length - inline.length) };
+}
+
 export function countTimers({ inline, rows }: Timers): number {
   return inline.length + rows.count;
 }
@@ -160,16 +167,29 @@ export function takeTimer(
   return { inline: others, rows: readRows(store, rows.count - 1) };
 }
 
-/** Puts a timer off on which the chart threw. */
-export function postponeTimer(store: Store, timers: Timers, postponed: Timer): Timers {
+/** Puts timers in the places of those with the same keys: what is known of their tries is another now. */
+export function replaceTimers(store: Store, timers: Timers, others: readonly Timer[]): Timers {
+  if (others.length === 0) return timers;
   const { inline, rows } = timers;
-  if (inline.some(({ key }) => key === postponed.key)) {
-    const changed = inline.map((timer) => (timer.key === postponed.key ? postponed : timer));
-    return { inline: changed, rows };
-  }
-  const due = timerDue(postponed);
-  store.writeTimer(postponed, due === Infinity ? null : due);
-  return { inline, rows: readRows(store, rows.count) };
+  const byKey = new Map(others.map((timer) => [timer.key, timer]));
+  const changed = inline.map((timer) => byKey.get(timer.key) ?? timer);
+  for (const { key } of inline) byKey.delete(key);
+  if (byKey.size === 0) return { inline: changed, rows };
+  for (const timer of byKey.values()) writeTimer(store, timer);
+  return { inline: changed, rows: readRows(store, rows.count) };
+}
+
+/** Those that the chart threw on, as far as they are in memory. */
+export function stuckTimers({ inline, rows }: Timers): Timer[] {
+  const known = new Map(
+    [...inline, ...rows.next, ...rows.blocked].map((timer) => [timer.key, timer]),
+  );
+  return [...known.values()].filter(({ failures }) => failures !== undefined);
+}
+
+function writeTimer(store: Store, timer: Timer): void {
+  const due = timerDue(timer);
+  store.writeTimer(timer, due === Infinity ? null : due);
 }
 
 function tooMany(): Unsupported {

@@ -9,6 +9,7 @@ import type {
   Retrying,
   View,
 } from "../contract/view.ts";
+import type { OperationView } from "../contract/operations.ts";
 import { possibleEvents, type PossibleEvent } from "../kernel/allowed.ts";
 import { joinContext } from "../kernel/changes.ts";
 import type { JournalledChanges } from "../kernel/moment.ts";
@@ -31,19 +32,26 @@ export function viewOf(live: Live, caller: Caller, loop?: string): View {
 export function viewText(
   live: Live,
   caller: Caller,
-  more: Partial<EventReply> = {},
+  more: Partial<EventReply & OperationView> = {},
   loop?: string,
 ): string {
   const { identity, timers, effects } = live;
   const { status, output, error } = live.machine.snapshot;
-  const head = { id: identity.id, workflow: identity.workflow, version: identity.version, status };
+  const head = {
+    id: identity.id,
+    workflow: identity.workflow,
+    version: identity.version,
+    status: live.paused === null ? status : "paused",
+  };
   const timerCount = countTimers(timers);
   const parent = parentLink(identity);
   const tail = {
     epoch: identity.epoch,
     seq: live.seq,
     actors: live.machine.actors.size === 1 ? [] : actorsOf(live),
+    ...(live.paused === null ? {} : { paused: { since: iso(live.paused.at), by: live.paused.by } }),
     deferred: live.deferred.map(({ type, seq, until }) => ({ type, seq, until: iso(until) })),
+    held: live.held.map(({ type, seq }) => ({ type, seq })),
     timers: nextTimers(timers).map(({ event, at }) => ({ event: event.type, due: iso(at) })),
     timerCount,
     pending: effects.size,

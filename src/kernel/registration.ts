@@ -154,7 +154,13 @@ function registerWorkflow(
   versions: ReadonlyMap<string, RegisteredWorkflow>,
   migrations: readonly Migration[],
 ): RegisteredWorkflow {
-  const { events, input, effects = {}, continueAfter = Infinity, retention = Infinity } = definition;
+  const {
+    events,
+    input,
+    effects = {},
+    continueAfter = Infinity,
+    retention = Infinity,
+  } = definition;
   const place = { machine: definition.machine.id };
   if (!WORKFLOW_KEY.test(key) || RESERVED.has(key)) {
     throw new Unsupported(

@@ -84,6 +84,14 @@ export function settle(state: MachineState, key: number, result: Settlement): St
   return step(state, event, key);
 }
 
+/** Stops the instance's machine and all below it, at once: no transition is taken, no exit action runs. */
+export function halt(state: MachineState): Step {
+  const run = new Run(state.system, state);
+  const { machine } = state.snapshot;
+  const where = { machine: machine.id, state: describe(state.snapshot), event: "xstate.stop" };
+  return perform(state.system, run, where, () => run.stop(ROOT));
+}
+
 function perform(
   system: System,
   run: Run,

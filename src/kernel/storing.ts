@@ -157,7 +157,13 @@ function checkSerialisable(
 }
 
 /** JSON of the `StoredState`. */
-export function machineText({ value, status, nextKey, rest, texts }: Omit<Stored, "actors">): string {
+export function machineText({
+  value,
+  status,
+  nextKey,
+  rest,
+  texts,
+}: Omit<Stored, "actors">): string {
   const head = JSON.stringify({ value, status, nextKey }).slice(0, -1);
   return `${head},${rest.slice(1, -1)},"context":${joinContext(texts)}}`;
 }

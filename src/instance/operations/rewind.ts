@@ -1,0 +1,144 @@
+import { refusal, type ProblemError } from "../../contract/problem.ts";
+import { restore } from "../../kernel/restoring.ts";
+import type { Moment } from "../../kernel/moment.ts";
+import { promisesIn, withNewKeys } from "../../kernel/generations.ts";
+import type { RegisteredWorkflow } from "../../kernel/registration.ts";
+import type { EffectChanges } from "../effect-book.ts";
+import { newEffect, runAgain, stopLetter, type InstancePayload } from "../effect-rows.ts";
+import type { Live } from "../live.ts";
+import { replaceState } from "../replace.ts";
+import type { EffectRow, Store } from "../store.ts";
+import { NOTHING_TO_DO, notPossible, operated, type Done, type Operating } from "./operate.ts";
+
+interface Target {
+  to: number;
+  shiftTimers?: boolean;
+}
+
+/**
+ * Puts the instance back into the state it was in after an entry. The history goes on: nothing of it is
+ * removed, and what came under a key is still known.
+ */
+export function rewind(around: Operating, target: Target): Done {
+  const { live, processor } = around;
+  const { store } = processor.transactions;
+  if (target.to < 1 || target.to > live.seq) {
+    throw notPossible(around, `has the entries 1 to ${live.seq}, and no ${target.to}.`);
+  }
+  const [last] = store.journal(live.seq - 1, 1);
+  const isThere =
+    last?.type === "durachart.rewound" && (JSON.parse(last.data!) as Target).to === target.to;
+  // A repeat finds the instance where it wanted it.
+  if (isThere || target.to === live.seq) return NOTHING_TO_DO;
+  return goBack(around, target, "rewound");
+}
+
+/** @param type what it is journalled as */
+export function goBack(around: Operating, { to, shiftTimers = false }: Target, type: string): Done {
+  const { processor, live, now } = around;
+  const { store } = processor.transactions;
+  const moment = store.moments.at(to);
+  if (moment === null) throw notKept(live, to);
+  const workflow = versionAt(around, to);
+  const since = gone(store, live, to, moment);
+  const revived = revive(around, workflow, moment, to);
+  const { machine, restarted, effects } = revived;
+  const shift = shiftTimers ? now - store.journal(to - 1, 1)[0]!.at : 0;
+  const timers = revived.timers.map((timer) => ({ ...timer, at: timer.at + shift }));
+  const withdrawn = [...live.effects.values()].filter((row) => isWithdrawn(row, moment));
+  const remove = [...(effects.remove ?? []), ...withdrawn.map(({ key }) => key)];
+  processor.transactions.commit(() => {
+    const isOtherVersion = workflow.version !== live.identity.version;
+    const happening = operated(around, type, {
+      to,
+      ...(shiftTimers ? { shiftTimers } : {}),
+      ...(isOtherVersion ? { from: live.identity.version, version: workflow.version } : {}),
+    });
+    const replacement = { workflow, machine, timers, effects: { ...effects, remove } };
+    return [replaceState(store, live, happening, replacement, now)];
+  });
+  processor.fireTimers(now);
+  processor.inner.takeDeferred(now);
+  return { changed: true, to, ...since, restarted };
+}
+
+/** The version that the instance had then. */
+function versionAt(around: Operating, to: number): RegisteredWorkflow {
+  const { live, processor } = around;
+  const { search } = processor.transactions.store;
+  const version = search.versionBefore(to) ?? live.identity.version;
+  const workflow = live.workflow.versions.get(version);
+  if (workflow !== undefined) return workflow;
+  throw notPossible(around, `was of version ${version} at seq ${to}, which is not deployed.`);
+}
+
+/** Asked for after that moment, and not yet delivered. */
+function isWithdrawn({ key, kind }: EffectRow, { machine }: Moment): boolean {
+  const isRun = kind === "actor" || kind === "instance";
+  return !isRun && key >= machine.nextKey;
+}
+
+/** What has left since, which no going back takes back. */
+function gone(store: Store, live: Live, to: number, moment: Moment) {
+  const left: object[] = [];
+  const maybeLeft: object[] = [];
+  const withdrawn: object[] = [];
+  const started: object[] = [];
+  for (const { seq, effect } of store.search.effectsAfter(to)) {
+    const [key, kind, name, payload] = effect;
+    const what = { seq, what: `${kind} ${name}` };
+    const row = live.effects.get(key);
+    if (kind === "instance") {
+      const { workflow, instance } = payload as InstancePayload;
+      if (row?.attempt !== 0) started.push({ seq, workflow, id: instance });
+    } else if (row === undefined) left.push(what);
+    else if (row.attempt > 0) maybeLeft.push(what);
+    else if (isWithdrawn(row, moment)) withdrawn.push(what);
+  }
+  return { left, maybeLeft, withdrawn, started };
+}
+
+/** The machine of that moment, its runs begun anew: no result of an earlier run fits them. */
+function revive(around: Operating, workflow: RegisteredWorkflow, moment: Moment, to: number) {
+  const { live, processor, now } = around;
+  const wanted = promisesIn(moment);
+  // Another instance that still works for this one goes on doing so.
+  const stays = new Set(wanted.filter((key) => live.effects.get(key)?.kind === "instance"));
+  const next = { key: live.machine.nextKey };
+  const renamed = wanted.filter((key) => !stays.has(key));
+  const keys = new Map(renamed.map((key) => [key, next.key++] as const));
+  const add: EffectRow[] = [];
+  const remove: number[] = [];
+  for (const row of live.effects.values()) {
+    const isRun = row.kind === "actor" || row.kind === "instance";
+    if (!isRun || stays.has(row.key)) continue;
+    remove.push(row.key);
+    const letter = stopLetter(live, row);
+    if (letter === null) continue;
+    const { workflow: name, payload } = letter;
+    add.push(
+      newEffect(live, now, { kind: "send", key: next.key++, name, payload, hops: row.hops }),
+    );
+  }
+  const runs = processor.transactions.store.search.runs(new Set(keys.keys()), to);
+  const restarted: string[] = [];
+  for (const [before, key] of keys) {
+    const run = runs.get(before);
+    if (run === undefined) throw notKept(live, to);
+    const [, kind, name] = run;
+    const payload = runAgain(live, run[3], { before, now: key });
+    add.push(
+      newEffect(live, now, { kind: kind as EffectRow["kind"], key, name, payload, hops: 0 }),
+    );
+    restarted.push(`${kind} ${name}`);
+  }
+  const { machine, actors, timers } = withNewKeys(moment, keys);
+  const restored = restore(workflow.machine, { ...machine, nextKey: next.key }, actors);
+  const effects: EffectChanges = { add, remove };
+  return { machine: restored, timers, restarted, effects };
+}
+
+function notKept({ identity }: Live, seq: number): ProblemError {
+  const detail = `What ${identity.workflow}/${identity.id} was at seq ${seq} is not kept.`;
+  return refusal("state-not-kept", detail);
+}
