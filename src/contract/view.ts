@@ -34,10 +34,15 @@ export interface ActorView {
   instance?: { workflow: string; id: string };
 }
 
-/** An event type that has a transition now. `depends`: its guards decide, on the event's data. */
+/**
+ * An event type that has a transition in the present state, and what becomes of it now: it `passes` or
+ * `fails` whatever it carries, or that `depends` on what it carries.
+ */
 export interface AllowedEvent {
   type: string;
-  guard: "passes" | "depends";
+  guard: "passes" | "fails" | "depends";
+  /** The path of the JSON Schema of its data, or with `expand=schema` that itself; absent where there is none. */
+  schema?: string | object;
 }
 
 /** An instance as its callers see it. Times are ISO 8601, in UTC. */
