@@ -30,25 +30,33 @@ export interface ActorView {
   id: string;
   /** The name of its logic. */
   src: string;
-  status: View["status"];
+  status: MachineStatus;
   /** Of a child machine. */
   state?: StateValue;
   /** Where the actor is another instance. */
   instance?: { workflow: string; id: string };
 }
 
-/** An event type that has a transition now. `depends`: its guards decide, on the event's data. */
+/**
+ * An event type that has a transition in the present state, and what becomes of it now: it `passes` or
+ * `fails` whatever it carries, or that `depends` on what it carries.
+ */
 export interface AllowedEvent {
   type: string;
-  guard: "passes" | "depends";
+  guard: "passes" | "fails" | "depends";
+  /** The path of the JSON Schema of its data, or with `expand=schema` that itself; absent where there is none. */
+  schema?: string | object;
 }
+
+/** XState's own. */
+export type MachineStatus = "active" | "done" | "error" | "stopped";
 
 /** An instance as its callers see it. Times are ISO 8601, in UTC. */
 export interface View {
   id: string;
   workflow: string;
   version: string;
-  status: "active" | "done" | "error" | "stopped" | "paused";
+  status: MachineStatus | "paused";
   /** Since when and by whom it is held. */
   paused?: { since: string; by: string };
   /** XState's own value: a string, or nested objects. */
@@ -82,7 +90,7 @@ export interface View {
 
 /** What an event did to the state. A part that stayed the same is absent. */
 export interface Changes {
-  status?: View["status"];
+  status?: MachineStatus;
   context?: { set: Record<string, unknown>; unset: string[] };
   /** Child machines and transition logics that are new or changed, by key; null where gone. */
   actors?: Record<string, unknown>;

@@ -8,9 +8,11 @@ import { readJson, readOptionalJson, readText } from "./body.ts";
 import { isCloudEvent, readCloudEvent } from "./cloudevent.ts";
 import { deliverCloudEvent } from "./deliver.ts";
 import { dedupeByCloudEvent, dedupeByKey, idempotencyKey } from "./idempotency.ts";
+import { expansion } from "./expand.ts";
 import { addressOf, type Instances } from "./instances.ts";
 import { granted, jsonResponse } from "./respond.ts";
 import { startRequest } from "./start-body.ts";
+import { schemaOf } from "../instance/json-schema.ts";
 import { incoming, validate } from "../instance/validate.ts";
 import { authenticateWebhook, type WebhookSettings } from "./webhook.ts";
 
@@ -20,36 +22,45 @@ export interface Visit {
   caller: Caller;
   workflow: RegisteredWorkflow;
   id: string;
+  /** Where the address is an event's, its type as it stands there. */
+  type: string;
   instances: Instances;
 }
 
 const MAX_HISTORY = 1_000;
 const DEFAULT_HISTORY = 100;
 
+const SCHEMA_HEADERS = { "Content-Type": "application/schema+json" };
+
 const eventBody = v.strictObject({ type: v.optional(v.unknown()), data: v.optional(v.unknown()) });
 
 /** `POST /{workflow}` */
-export async function start({ request, caller, workflow, instances }: Visit): Promise<Response> {
+export async function start(visit: Visit): Promise<Response> {
+  const { request, caller, workflow, instances } = visit;
+  const expand = expansion(visit);
   const body = await readOptionalJson(request);
   const wanted = startRequest(workflow, caller, body, idempotencyKey(request.headers));
-  const { created, json } = granted(await instances.start(wanted));
+  const { created, json } = granted(expand(await instances.start(wanted)));
   const headers = { Location: `/${workflow.key}/${wanted.address.id}` };
   return jsonResponse(json, created ? 201 : 200, headers);
 }
 
 /** `GET /{workflow}/{id}` */
-export async function view({ caller, workflow, id, instances }: Visit): Promise<Response> {
+export async function view(visit: Visit): Promise<Response> {
+  const { caller, workflow, id, instances } = visit;
   const address = addressOf(caller, workflow.key, id);
-  return jsonResponse(granted(await instances.get({ address, caller })).json);
+  const expand = expansion(visit);
+  return jsonResponse(granted(expand(await instances.get({ address, caller }))).json);
 }
 
 /** `POST /{workflow}/{id}/events`: `{type, data}`, or a CloudEvent in binary or structured mode. */
 export async function send(visit: Visit): Promise<Response> {
   const { caller, workflow, id, instances } = visit;
   const address = addressOf(caller, workflow.key, id);
+  const expand = expansion(visit);
   const { event, dedupe } = await readEvent(visit);
   const wanted = { address, caller, event, ...(dedupe === undefined ? {} : { dedupe }) };
-  return answerTo(await instances.send(wanted));
+  return answerTo(expand(await instances.send(wanted)));
 }
 
 async function readEvent(visit: Visit): Promise<Pick<SendRequest, "event" | "dedupe">> {
@@ -104,6 +115,13 @@ export async function stream(visit: Visit): Promise<Response> {
   return new Response(null, { status: 101, webSocket: response.webSocket });
 }
 
+/** `GET /machines/{workflow}/events/{type}`: the JSON Schema of an event's data. */
+export async function eventSchema({ workflow, type }: Visit): Promise<Response> {
+  const document = schemaOf(workflow, decoded(type));
+  if (document !== null) return jsonResponse(JSON.stringify(document), 200, SCHEMA_HEADERS);
+  throw refusal("not-found", `${workflow.key} has no JSON Schema for "${type}".`);
+}
+
 /** `POST /events`: a signed CloudEvent, whose subject names the instance. */
 export async function webhook(
   request: Request,
@@ -130,4 +148,13 @@ function wholeNumber(query: URLSearchParams, name: string, least: number, most: 
   if (/^\d+$/.test(text) && value >= least && value <= most) return value;
   const detail = `${name} must be a whole number of at least ${least}, at most ${most}.`;
   throw refusal("bad-parameter", detail, { field: name });
+}
+
+/** What percent-encoding hides; text that is none as it is. */
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
 }

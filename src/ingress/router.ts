@@ -1,7 +1,16 @@
 import { Router, type IRequest } from "itty-router";
 import { problem, refusal } from "../contract/problem.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
-import { history, send, start, stream, view, webhook, type Visit } from "./handlers.ts";
+import {
+  eventSchema,
+  history,
+  send,
+  start,
+  stream,
+  view,
+  webhook,
+  type Visit,
+} from "./handlers.ts";
 import { Instances } from "./instances.ts";
 import { errorResponse, problemResponse } from "./respond.ts";
 import { authenticate, type TokenSettings } from "./token.ts";
@@ -21,7 +30,7 @@ export function createRouter(workflows: Workflows) {
     (handle: (visit: Visit) => Promise<Response>) =>
     async (request: IRequest, env: IngressEnv): Promise<Response> => {
       const caller = await authenticate(request, env);
-      const { workflow: key = "", id = "" } = request.params as Record<string, string>;
+      const { workflow: key = "", id = "", type = "" } = request.params as Record<string, string>;
       const workflow = workflows.get(key);
       if (workflow === undefined) throw refusal("not-found", `There is no workflow "${key}".`);
       return handle({
@@ -29,6 +38,7 @@ export function createRouter(workflows: Workflows) {
         caller,
         workflow,
         id,
+        type,
         instances: new Instances(env.INSTANCES),
       });
     };
@@ -54,12 +64,14 @@ export function createRouter(workflows: Workflows) {
     .post("/:workflow", visit(start))
     .get("/:workflow/:id/history", visit(history))
     .get("/:workflow/:id/stream", visit(stream))
+    .get("/machines/:workflow/events/:type", visit(eventSchema))
     .all("/events", only("POST"))
     .all("/:workflow", only("POST"))
     .all("/:workflow/:id", only("GET"))
     .all("/:workflow/:id/events", only("POST"))
     .all("/:workflow/:id/history", only("GET"))
     .all("/:workflow/:id/stream", only("GET"))
+    .all("/machines/:workflow/events/:type", only("GET"))
     .all("*", async (request: IRequest, env: IngressEnv) => {
       await authenticate(request, env);
       throw refusal("not-found", `There is nothing at ${new URL(request.url).pathname}.`);

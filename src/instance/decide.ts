@@ -10,7 +10,7 @@ import { deferredEvent } from "./deferral.ts";
 import type { Live } from "./live.ts";
 import { record, type Happening, type Recorded } from "./recorder.ts";
 import type { JournalRow, Store } from "./store.ts";
-import { allowedFor } from "./view.ts";
+import { allowedFor, deadlines } from "./view.ts";
 
 /** What is to be recorded of an event; no step where the chart has no use for it. */
 export interface Decision {
@@ -54,11 +54,11 @@ export function decide(
     guards.length === 0
       ? `does not take "${type}"`
       : `takes "${type}" only if ${guards.join(" or ")}, and it is not so`;
-  const names = allowed.map((possible) => possible.type).join(", ") || "none";
+  const names = allowed.filter(({ guard }) => guard !== "fails").map((event) => event.type);
   throw refusal(
     "event-not-allowed",
-    `${identity.workflow}/${identity.id} is in ${describe(machine.snapshot)}, which ${why}. Allowed now: ${names}.`,
-    { allowed, state: machine.snapshot.value },
+    `${identity.workflow}/${identity.id} is in ${describe(machine.snapshot)}, which ${why}. Allowed now: ${names.join(", ") || "none"}.`,
+    { allowed, timers: deadlines(live), state: machine.snapshot.value },
   );
 }
 

@@ -10,13 +10,15 @@ import type {
   View,
 } from "../contract/view.ts";
 import type { OperationView } from "../contract/operations.ts";
-import { possibleEvents, type PossibleEvent } from "../kernel/allowed.ts";
+import { outlook, prospectsOf, type Prospect } from "../kernel/allowed.ts";
 import { joinContext } from "../kernel/changes.ts";
 import type { JournalledChanges } from "../kernel/moment.ts";
+import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import { ROOT, type MachineState } from "../kernel/step.ts";
 import type { ActorState } from "../kernel/system.ts";
 import type { InstancePayload } from "./effect-rows.ts";
 import type { Live } from "./live.ts";
+import { schemaPath } from "./json-schema.ts";
 import { parentLink, type JournalRow } from "./store.ts";
 import { blockedTimers, countTimers, nextTimers } from "./timer-book.ts";
 
@@ -52,7 +54,7 @@ export function viewText(
     ...(live.paused === null ? {} : { paused: { since: iso(live.paused.at), by: live.paused.by } }),
     deferred: live.deferred.map(({ type, seq, until }) => ({ type, seq, until: iso(until) })),
     held: live.held.map(({ type, seq }) => ({ type, seq })),
-    timers: nextTimers(timers).map(({ event, at }) => ({ event: event.type, due: iso(at) })),
+    timers: deadlines(live),
     timerCount,
     pending: effects.size,
     retrying: effects.size === 0 ? [] : retryingIn(live),
@@ -64,13 +66,15 @@ export function viewText(
     error,
     ...more,
   };
-  const { text, allowedTexts } = configurationOf(live.machine.snapshot);
-  const roles = `${status} ${caller.roles.join(" ")}`;
-  let allowed = allowedTexts.get(roles);
+  const { text, prospects, allowedTexts } = configurationOf(live);
+  const guards = status === "active" ? outlook(prospects, live.machine).join() : status;
+  const key = `${guards} ${caller.roles.join(" ")}`;
+  let allowed = allowedTexts.get(key);
   if (allowed === undefined) {
     allowed = JSON.stringify(allowedFor(live, caller));
     // Roles come from signed tokens, but their combinations have no end.
-    if (allowedTexts.size < 100) allowedTexts.set(roles, allowed);
+    if (allowedTexts.size >= 100) allowedTexts.clear();
+    allowedTexts.set(key, allowed);
   }
   return `${open(head)},${text},"context":${joinContext(live.texts)},"allowed":${allowed},${JSON.stringify(tail).slice(1)}`;
 }
@@ -81,13 +85,22 @@ function open(value: object): string {
 }
 
 /** What the caller may do now; nobody is shown what only others may. */
-export function allowedFor({ workflow, machine }: Live, caller: Caller): AllowedEvent[] {
+export function allowedFor(live: Live, caller: Caller): AllowedEvent[] {
+  const { workflow, machine } = live;
   if (machine.snapshot.status !== "active") return [];
-  const { possible } = configurationOf(machine.snapshot);
-  if (isOperator(caller)) return possible;
-  return possible.filter(({ type }) =>
-    workflow.events?.[type]?.from?.some((role) => caller.roles.includes(role)),
-  );
+  const { prospects } = configurationOf(live);
+  const guards = outlook(prospects, machine);
+  return prospects.flatMap(({ type }, index) => {
+    const from = workflow.events?.[type]?.from ?? [];
+    if (!isOperator(caller) && !from.some((role) => caller.roles.includes(role))) return [];
+    const schema = schemaPath(workflow, type);
+    return [{ type, guard: guards[index]!, ...(schema === null ? {} : { schema }) }];
+  });
+}
+
+/** The next deadlines. */
+export function deadlines({ timers }: Live): View["timers"] {
+  return nextTimers(timers).map(({ event, at }) => ({ event: event.type, due: iso(at) }));
 }
 
 export function journalEntry(live: Pick<Live, "identity">, row: JournalRow): JournalEntry {
@@ -116,28 +129,44 @@ type Snapshot = Live["machine"]["snapshot"];
 interface Configuration {
   /** The state's value, message and tags, as members of a JSON object. */
   text: string;
-  possible: PossibleEvent[];
-  /** The JSON of what is allowed, by status and roles. */
+  prospects: readonly Prospect[];
+  /** The JSON of what is allowed, by what the guards say, or the status, and roles. */
   allowedTexts: Map<string, string>;
 }
 
 /** What the active state nodes alone decide. XState keeps their list as long as they stay the same. */
 const configurations = new WeakMap<object, Configuration>();
 
-function configurationOf(snapshot: Snapshot): Configuration {
+/** The same for all instances of a workflow, by which nodes are active. */
+const byNodes = new WeakMap<RegisteredWorkflow, Map<string, Configuration>>();
+
+/** Charts have more configurations than anybody can keep. */
+const MAX_CONFIGURATIONS = 1_000;
+
+function configurationOf({ workflow, machine: { snapshot } }: Live): Configuration {
   let found = configurations.get(snapshot._nodes);
+  if (found !== undefined) return found;
+  let known = byNodes.get(workflow);
+  if (known === undefined) byNodes.set(workflow, (known = new Map()));
+  const nodes = snapshot._nodes.map(({ order }) => order).join();
+  found = known.get(nodes);
   if (found === undefined) {
-    const { value, tags } = snapshot;
-    const message = innermostMessage(snapshot);
-    const text = JSON.stringify({ state: value, message, tags: [...(tags as Set<string>)] });
-    found = {
-      text: text.slice(1, -1),
-      possible: possibleEvents(snapshot._nodes),
-      allowedTexts: new Map(),
-    };
-    configurations.set(snapshot._nodes, found);
+    found = newConfiguration(workflow, snapshot);
+    if (known.size < MAX_CONFIGURATIONS) known.set(nodes, found);
   }
+  configurations.set(snapshot._nodes, found);
   return found;
+}
+
+function newConfiguration({ events }: RegisteredWorkflow, snapshot: Snapshot): Configuration {
+  const { value, tags } = snapshot;
+  const message = innermostMessage(snapshot);
+  const text = JSON.stringify({ state: value, message, tags: [...(tags as Set<string>)] });
+  return {
+    text: text.slice(1, -1),
+    prospects: prospectsOf(snapshot._nodes, events && Object.keys(events)),
+    allowedTexts: new Map(),
+  };
 }
 
 function innermostMessage(snapshot: Snapshot): string | undefined {

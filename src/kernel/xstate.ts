@@ -1,6 +1,9 @@
 import {
   Actor,
+  and,
   createActor,
+  not,
+  or,
   StateMachine,
   type AnyActorLogic,
   type AnyMachineSnapshot,
@@ -313,4 +316,45 @@ export function bareMachineSnapshot(
 ): AnyMachineSnapshot {
   const bare = { ...stored, context: undefined, children: {} };
   return machine.restoreSnapshot(bare as never, scope as never) as AnyMachineSnapshot;
+}
+
+/** A guard that combines others; XState tells them apart by their `check` alone. */
+interface Combinator {
+  guards: readonly unknown[];
+  check: (
+    snapshot: AnyMachineSnapshot,
+    about: { context: unknown; event: EventObject },
+    combinator: { guards: readonly unknown[] },
+  ) => boolean;
+}
+
+const asCombinator = (guard: unknown): Combinator => guard as Combinator;
+const { check: checkAnd } = asCombinator(and([]));
+const { check: checkOr } = asCombinator(or([]));
+const { check: checkNot } = asCombinator(not(""));
+
+/** What `and`, `or` or `not` combine, be it by a name of the machine's; null for any other guard. */
+export function combined(
+  machine: AnyStateMachine,
+  guard: unknown,
+): { by: "and" | "or" | "not"; guards: readonly unknown[] } | null {
+  const { guards: named } = machine.implementations as { guards: Record<string, unknown> };
+  const found =
+    typeof guard === "function"
+      ? guard
+      : named[typeof guard === "string" ? guard : (guard as { type: string }).type];
+  if (typeof found !== "function" || !("check" in found)) return null;
+  const { check, guards } = asCombinator(found);
+  if (check === checkAnd) return { by: "and", guards };
+  if (check === checkOr) return { by: "or", guards };
+  return check === checkNot ? { by: "not", guards } : null;
+}
+
+/** Whether a guard passes, as XState evaluates it: by `not`, since its own function isn't exported. */
+export function passes(
+  guard: unknown,
+  snapshot: AnyMachineSnapshot,
+  about: { context: unknown; event: EventObject },
+): boolean {
+  return !checkNot(snapshot, about, { guards: [guard] });
 }
