@@ -165,8 +165,8 @@ export class Engine {
   operate(request: OperationRequest): OperationReply {
     return this.#answer(request, (caller) => {
       const now = this.#clock();
-      const live = this.#current(request);
-      const operation = operate(this.#processor, live, request, now);
+      if (!this.exists) throw notFound(request.address.workflow, request.address.id);
+      const operation = operate(this.#processor, request, now);
       // Results that waited, and tries that were put off, go on at once.
       if (operation.changed) this.#runner.runDue(now);
       return { ok: true, json: this.#view(this.#processor.current()!, caller, { operation }) };

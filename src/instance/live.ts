@@ -90,27 +90,49 @@ export function load(store: Store, workflows: ReadonlyMap<string, RegisteredWork
       `it is of version ${identity.version}, this deployment has ${[...newest.versions.keys()].join(", ")}`,
     );
   }
+  const stored = readStored(store);
+  // Restoring takes its argument apart.
+  const texts = contextTexts(stored.machine.context);
+  const rest = restText(stored.machine);
+  const machine = restore(workflow.machine, stored.machine, stored.actors);
+  return { ...assemble(store, identity, workflow, machine, stored), texts, rest };
+}
+
+/** What is stored of the state, read as data; it may not fit the deployment. */
+export interface StoredInstance {
+  machine: StoredState;
+  actors: StoredActor[];
+  /** Those in the state's row. */
+  timers: Timer[];
+  paused: Paused | null;
+  sizes: ReadonlyMap<number, number>;
+  seq: number;
+  updatedAt: number;
+}
+
+export function readStored(store: Store): StoredInstance {
   const { seq, updatedAt, body } = store.state();
   const { machine, timers, paused = null } = JSON.parse(body) as Body;
-  const texts = contextTexts(machine.context);
-  // Restoring takes its argument apart.
-  const rest = restText(machine);
-  const actors = store.actors();
-  const rows = actors.map((text) => JSON.parse(text) as StoredActor);
+  const texts = store.actors();
+  const actors = texts.map((text) => JSON.parse(text) as StoredActor);
+  const sizes = new Map(actors.map(({ key }, index) => [key, byteLength(texts[index]!)]));
+  return { machine, actors, timers, paused, sizes, seq, updatedAt };
+}
+
+/** An instance of what is stored and a machine that was made of it. */
+export function assemble(
+  store: Store,
+  identity: Identity,
+  workflow: RegisteredWorkflow,
+  machine: MachineState,
+  { timers, paused, sizes, seq, updatedAt }: Omit<StoredInstance, "machine" | "actors">,
+): Omit<Live, "texts" | "rest"> {
   return {
-    identity,
-    workflow,
-    machine: restore(workflow.machine, machine, rows),
-    texts,
-    rest,
+    ...{ identity, workflow, machine, paused, sizes, seq, updatedAt },
     timers: loadTimers(store, timers),
     effects: new Map(store.effects().map((row) => [row.key, row])),
     deferred: store.deferred(),
     held: store.held.all(),
-    paused,
-    sizes: new Map(rows.map(({ key }, index) => [key, byteLength(actors[index]!)])),
-    seq,
-    updatedAt,
   };
 }
 

@@ -4,6 +4,7 @@ import { refusal, type ProblemError } from "../../contract/problem.ts";
 import type { Live } from "../live.ts";
 import type { Processor } from "../processor.ts";
 import { cancel } from "./cancel.ts";
+import { migrate } from "./migrate.ts";
 import { pause, resume } from "./pause.ts";
 import { retry } from "./retry.ts";
 import { rewind } from "./rewind.ts";
@@ -18,6 +19,9 @@ export interface Operating {
   now: number;
 }
 
+/** What is done to what is stored: the deployment may not be able to take it as an instance. */
+export type OperatingOnStored = Omit<Operating, "live">;
+
 /** What an operation has done beside its name. */
 export type Done = Omit<OperationResult, "name">;
 
@@ -28,15 +32,17 @@ export type Done = Omit<OperationResult, "name">;
  */
 export function operate(
   processor: Processor,
-  live: Live,
   { operation, caller, reason }: OperationRequest,
   now: number,
 ): OperationResult {
   if (!isOperator(caller)) {
     throw refusal("forbidden", `"${operation.name}" is for operators.`);
   }
-  const around: Operating = { processor, live, caller, reason, now };
+  const stored: OperatingOnStored = { processor, caller, reason, now };
   const carryOut = (): Done => {
+    if (operation.name === "migrate") return migrate(stored, operation.to);
+    processor.fireTimers(now);
+    const around: Operating = { ...stored, live: processor.current()! };
     switch (operation.name) {
       case "pause":
         return pause(around);
@@ -64,7 +70,11 @@ export function notPossible({ live }: Operating, why: string): ProblemError {
 }
 
 /** What an operation is journalled as. */
-export function operated({ caller, reason }: Operating, type: string, details: object = {}) {
+export function operated(
+  { caller, reason }: OperatingOnStored,
+  type: string,
+  details: object = {},
+) {
   const data = { ...details, ...(reason === undefined ? {} : { reason }) };
   return {
     type: `durachart.${type}`,
