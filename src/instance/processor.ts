@@ -42,6 +42,8 @@ export interface ProcessorOptions {
   /** Milliseconds since the epoch. */
   clock: () => number;
   afterCommit: AfterCommit;
+  /** What else the alarm is to ring for: never by default. */
+  alsoDue?: (live: Live) => number;
 }
 
 export interface SendResult {
@@ -61,6 +63,7 @@ export class Processor {
   readonly #alarm: AlarmClock;
   readonly #workflows: ReadonlyMap<string, RegisteredWorkflow>;
   readonly #afterCommit: AfterCommit;
+  readonly #alsoDue: NonNullable<ProcessorOptions["alsoDue"]>;
   readonly #loops = new LoopGuard();
   #live: Live | undefined;
 
@@ -71,6 +74,7 @@ export class Processor {
     this.#workflows = options.workflows;
     this.#clock = options.clock;
     this.#afterCommit = options.afterCommit;
+    this.#alsoDue = options.alsoDue ?? (() => Infinity);
   }
 
   /**
@@ -92,7 +96,8 @@ export class Processor {
 
   /** When the instance next has something to do by itself; Infinity for never. */
   due(live: Live): number {
-    return Math.max(nextDue(live), this.#loops.until(this.#clock()));
+    const due = Math.max(nextDue(live), this.#loops.until(this.#clock()));
+    return Math.min(due, this.#alsoDue(live));
   }
 
   /** @throws ProblemError id-in-use where it was started with something else, or the event is refused */

@@ -15,6 +15,7 @@ export interface RegisteredWorkflow {
   /** Absent: every event type the chart names, from operators only. */
   events?: EventDefinitions;
   input?: StandardSchemaV1;
+  attributes?: NonNullable<WorkflowDefinition["attributes"]>;
   effects: Effects;
   transitionsPerMinute: number;
   continueAfter: number;
@@ -27,7 +28,7 @@ export interface RegisteredWorkflow {
 type Effects = NonNullable<WorkflowDefinition["effects"]>;
 
 /** First path segments that are routes of their own. */
-const RESERVED = new Set(["events", "healthz", "machines", "openapi.json", "asyncapi.json"]);
+const RESERVED = new Set(["events", "healthz", "machines", "operations", "openapi.json", "asyncapi.json"]);
 const WORKFLOW_KEY = /^[a-z][a-z0-9-]{0,62}$/;
 
 const TRANSITIONS_PER_MINUTE = 20_000;
@@ -107,7 +108,7 @@ function withChildren(machine: AnyStateMachine): Set<AnyStateMachine> {
 }
 
 function registerWorkflow(key: string, definition: WorkflowDefinition): RegisteredWorkflow {
-  const { events, input, effects = {}, continueAfter = Infinity } = definition;
+  const { events, input, attributes, effects = {}, continueAfter = Infinity } = definition;
   const place = { machine: definition.machine.id };
   if (!WORKFLOW_KEY.test(key) || RESERVED.has(key)) {
     throw new Unsupported(
@@ -144,6 +145,7 @@ function registerWorkflow(key: string, definition: WorkflowDefinition): Register
     transitionsPerMinute: definition.transitionsPerMinute ?? TRANSITIONS_PER_MINUTE,
     ...(events === undefined ? {} : { events }),
     ...(input === undefined ? {} : { input }),
+    ...(attributes === undefined ? {} : { attributes }),
   };
 }
 
