@@ -3,7 +3,7 @@ import { SignJWT } from "jose";
 import { describe, expect, it } from "vitest";
 import { Instances } from "../../src/ingress/instances.ts";
 import { call, customer, freshId, operator, start, tokenFor } from "../support/client.ts";
-import { Instance, WorkflowsEntrypoint } from "../support/worker.ts";
+import app, { WorkflowsEntrypoint } from "../support/worker.ts";
 
 const routes: [string, string][] = [
   ["POST", "/orders"],
@@ -134,9 +134,9 @@ describe("an object", () => {
   });
 
   it("offers these methods to be called, and no others", () => {
-    expect(Object.getOwnPropertyNames(Instance.prototype).toSorted()).toEqual([
+    expect(Object.getOwnPropertyNames(app.Instance.prototype).toSorted()).toEqual([
       ...["alarm", "constructor", "fetch", "get", "history", "receive", "send", "start"],
-      ...["webSocketClose", "webSocketMessage"],
+      ...["wake", "webSocketClose", "webSocketMessage"],
     ]);
     expect(Object.getOwnPropertyNames(WorkflowsEntrypoint.prototype).toSorted()).toEqual([
       ...["constructor", "get", "send", "start"],
