@@ -195,6 +195,7 @@ export class Engine {
   alarm(): void {
     const now = this.#clock();
     this.#alarm.set(now + DEAD_MAN);
+    this.#list?.beginRinging();
     try {
       this.#processor.fireTimers(now);
       this.#runner.runDue(now);
@@ -208,7 +209,7 @@ export class Engine {
       // The platform drops an alarm whose handler has thrown seven times: keep it, further apart.
       this.#report(`The alarm of ${this.#name} failed`, error);
       this.#alarm.set(now + AFTER_FAILURE);
-      if (error instanceof Quarantined) this.#list?.ringQuarantined(error);
+      this.#list?.ringFailed(error);
     }
   }
 

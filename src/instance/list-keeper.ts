@@ -28,6 +28,8 @@ export interface ListKeeperOptions {
 export class ListKeeper {
   readonly #options: ListKeeperOptions;
   readonly #listing: Listing;
+  /** While the alarm's handler is at work: at its end it tells the list, and sets the alarm. */
+  #isRinging = false;
 
   private constructor(options: ListKeeperOptions, queue: Queue<Projection>) {
     const { context, clock, report } = options;
@@ -49,13 +51,20 @@ export class ListKeeper {
 
   /** When the alarm is to ring for the list's sake; Infinity for never. */
   due(live: Live): number {
+    if (this.#isRinging) return Infinity;
     const { seq, identity, updatedAt } = live;
     const incidents = () => markOf(live, this.#loop).incidents;
     return this.#listing.due({ epoch: identity.epoch, seq }, updatedAt, incidents);
   }
 
-  /** The alarm rings. @returns whether the list is being told */
+  /** The alarm rings; `ring` or `ringFailed` will follow. */
+  beginRinging(): void {
+    this.#isRinging = true;
+  }
+
+  /** What the alarm rang for is done. @returns whether the list is being told */
   ring(): boolean {
+    this.#isRinging = false;
     const live = this.#options.processor().current();
     if (live === undefined) return false;
     const { context, report } = this.#options;
@@ -67,8 +76,10 @@ export class ListKeeper {
     );
   }
 
-  /** The alarm rings, and the instance can't be read. It is listed from its rows, which stay as they are. */
-  ringQuarantined(error: Quarantined): void {
+  /** The handler failed. What can't be read is listed from its rows, which stay as they are. */
+  ringFailed(error: unknown): void {
+    this.#isRinging = false;
+    if (!(error instanceof Quarantined)) return;
     const { context, store, workflows, report } = this.#options;
     const mark = { ...this.#place(), incidents: IN_QUARANTINE };
     this.#wait(
