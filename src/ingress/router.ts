@@ -2,6 +2,7 @@ import { Router, type IRequest } from "itty-router";
 import { problem, refusal } from "../contract/problem.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import { history, send, start, stream, view, webhook, type Visit } from "./handlers.ts";
+import { list } from "./list.ts";
 import { Instances } from "./instances.ts";
 import { errorResponse, problemResponse } from "./respond.ts";
 import { authenticate, type TokenSettings } from "./token.ts";
@@ -18,19 +19,14 @@ export function createRouter(workflows: Workflows) {
   const router = Router<IRequest, [IngressEnv]>({ catch: errorResponse });
 
   const visit =
-    (handle: (visit: Visit) => Promise<Response>) =>
+    (handle: (visit: Visit, env: IngressEnv) => Promise<Response>) =>
     async (request: IRequest, env: IngressEnv): Promise<Response> => {
       const caller = await authenticate(request, env);
       const { workflow: key = "", id = "" } = request.params as Record<string, string>;
       const workflow = workflows.get(key);
       if (workflow === undefined) throw refusal("not-found", `There is no workflow "${key}".`);
-      return handle({
-        request,
-        caller,
-        workflow,
-        id,
-        instances: new Instances(env.INSTANCES),
-      });
+      const instances = new Instances(env.INSTANCES);
+      return handle({ request, caller, workflow, id, instances }, env);
     };
 
   const only = (...methods: string[]) => {
@@ -55,7 +51,8 @@ export function createRouter(workflows: Workflows) {
     .get("/:workflow/:id/history", visit(history))
     .get("/:workflow/:id/stream", visit(stream))
     .all("/events", only("POST"))
-    .all("/:workflow", only("POST"))
+    .get("/:workflow", visit(list))
+    .all("/:workflow", only("GET", "POST"))
     .all("/:workflow/:id", only("GET"))
     .all("/:workflow/:id/events", only("POST"))
     .all("/:workflow/:id/history", only("GET"))

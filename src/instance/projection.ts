@@ -99,7 +99,7 @@ function listedState(value: StateValue): Pick<Projection, "state" | "states"> {
 }
 
 /** `{ a: { b: "c" } }` → `a`, `a.b`, `a.b.c`. */
-export function statePaths(value: StateValue, above = ""): string[] {
+function statePaths(value: StateValue, above = ""): string[] {
   if (typeof value === "string") return [above + value];
   return Object.entries(value).flatMap(([key, inner]) => [
     above + key,

@@ -46,9 +46,9 @@ export function isForTheList(body: unknown): boolean {
 export interface ConsumerOptions {
   databases: readonly D1Database[];
   /** Seconds until a message is tried again. */
-  retryDelay(attempts: number): number;
+  retryDelay: (attempts: number) => number;
   /** Takes what can never be written. */
-  bury(message: Message, reason: Problem): Promise<void>;
+  bury: (message: Message, reason: Problem) => Promise<void>;
 }
 
 /**

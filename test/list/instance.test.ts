@@ -114,17 +114,17 @@ describe("an instance", () => {
 
   it("tells it of what happened while it was being told", async () => {
     const { id, told } = await startProbe();
-    let isTaken = false;
+    const latch = { isOpen: false };
     lister.send = async (projection) => {
       told.push(projection);
-      while (!isTaken) await settle();
+      while (!latch.isOpen) await settle();
     };
     setTime(began + second);
     await ring(id);
     await send("probes", id, { type: "COUNT" });
     // Should the answer never come, the alarm takes over.
     expect(await alarmOf(id)).toBe(began + second + 30_000);
-    isTaken = true;
+    latch.isOpen = true;
     await settle();
     await settle();
     expect(await alarmOf(id)).toBe(began + 2 * second);
@@ -159,10 +159,10 @@ describe("an instance", () => {
   it("tries again where the queue doesn't answer at all", async () => {
     const { id } = await startProbe();
     let calls = 0;
-    let isOver = false;
+    const latch = { isOpen: false };
     lister.send = async () => {
       calls += 1;
-      while (!isOver) await settle();
+      while (!latch.isOpen) await settle();
     };
     setTime(began + second);
     await ring(id);
@@ -172,7 +172,7 @@ describe("an instance", () => {
     setTime(began + 31 * second);
     await ring(id);
     expect(calls).toBe(2);
-    isOver = true;
+    latch.isOpen = true;
     await settle();
     await settle();
     expect(await alarmOf(id)).toBeNull();
