@@ -78,6 +78,12 @@ CREATE TRIGGER instances_updated AFTER UPDATE ON instances
         OR value NOT IN (SELECT value FROM json_each(OLD.labels));
 END;
 
+CREATE TRIGGER instances_deleted AFTER DELETE ON instances BEGIN
+  DELETE FROM labels
+    WHERE tenant = OLD.tenant AND workflow = OLD.workflow AND created_at = OLD.created_at
+      AND object = OLD.object AND label IN (SELECT value FROM json_each(OLD.labels));
+END;
+
 CREATE TRIGGER labels_inserted AFTER INSERT ON labels WHEN NEW.label NOT LIKE 'attribute:%' BEGIN
   INSERT INTO counts VALUES (NEW.tenant, NEW.workflow, NEW.label, 1)
     ON CONFLICT DO UPDATE SET count = count + 1;

@@ -4,6 +4,7 @@ import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import { history, send, start, stream, view, webhook, type Visit } from "./handlers.ts";
 import { list } from "./list.ts";
 import { Instances } from "./instances.ts";
+import { reindex } from "./operations.ts";
 import { errorResponse, problemResponse } from "./respond.ts";
 import { authenticate, type TokenSettings } from "./token.ts";
 import type { WebhookSettings } from "./webhook.ts";
@@ -44,6 +45,9 @@ export function createRouter(workflows: Workflows) {
     .get("/:workflow/:id", visit(view))
     .post("/events", (request: IRequest, env: IngressEnv) =>
       webhook(request, workflows, new Instances(env.INSTANCES), env),
+    )
+    .post("/operations/reindex", (request: IRequest, env: IngressEnv) =>
+      reindex(request, env, new Instances(env.INSTANCES)),
     )
     .get("/healthz", () => Response.json({ status: "ok" }))
     .all("/healthz", only("GET"))

@@ -54,11 +54,13 @@ export interface ConsumerOptions {
 /**
  * Writes a batch, each tenant's to its database, with one statement a database. A message is
  * acknowledged once it is written, and by itself.
+ *
+ * @returns whether any tells of incidents
  */
 export async function takeProjections(
   messages: readonly Message[],
   { databases, retryDelay, bury }: ConsumerOptions,
-): Promise<void> {
+): Promise<{ hasIncidents: boolean }> {
   const readable: Read[] = [];
   for (const message of messages) {
     const read = v.safeParse(projection, asStorableText(message.body));
@@ -83,6 +85,7 @@ export async function takeProjections(
       else message.ack();
     }
   }
+  return { hasIncidents: readable.some(({ projection }) => projection.incidents.length > 0) };
 }
 
 interface Read {
