@@ -59,6 +59,12 @@ export class Instances {
     });
   }
 
+  /** Has an object that is known by its id alone go on with what is due, and tell the list anew. */
+  async wake(object: string, jurisdiction: string | null): Promise<void> {
+    const namespace = this.#within((jurisdiction as DurableObjectJurisdiction | null) ?? undefined);
+    await namespace.get(namespace.idFromString(object)).wake();
+  }
+
   async #call<Answer>(
     request: InstanceRequest,
     isRepeatable: boolean,

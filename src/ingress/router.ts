@@ -11,7 +11,9 @@ import {
   webhook,
   type Visit,
 } from "./handlers.ts";
+import { list } from "./list.ts";
 import { Instances } from "./instances.ts";
+import { reindex } from "./operations.ts";
 import { errorResponse, problemResponse } from "./respond.ts";
 import { authenticate, type TokenSettings } from "./token.ts";
 import type { WebhookSettings } from "./webhook.ts";
@@ -27,20 +29,14 @@ export function createRouter(workflows: Workflows) {
   const router = Router<IRequest, [IngressEnv]>({ catch: errorResponse });
 
   const visit =
-    (handle: (visit: Visit) => Promise<Response>) =>
+    (handle: (visit: Visit, env: IngressEnv) => Promise<Response>) =>
     async (request: IRequest, env: IngressEnv): Promise<Response> => {
       const caller = await authenticate(request, env);
       const { workflow: key = "", id = "", type = "" } = request.params as Record<string, string>;
       const workflow = workflows.get(key);
       if (workflow === undefined) throw refusal("not-found", `There is no workflow "${key}".`);
-      return handle({
-        request,
-        caller,
-        workflow,
-        id,
-        type,
-        instances: new Instances(env.INSTANCES),
-      });
+      const instances = new Instances(env.INSTANCES);
+      return handle({ request, caller, workflow, id, type, instances }, env);
     };
 
   const only = (...methods: string[]) => {
@@ -59,6 +55,9 @@ export function createRouter(workflows: Workflows) {
     .post("/events", (request: IRequest, env: IngressEnv) =>
       webhook(request, workflows, new Instances(env.INSTANCES), env),
     )
+    .post("/operations/reindex", (request: IRequest, env: IngressEnv) =>
+      reindex(request, env, new Instances(env.INSTANCES)),
+    )
     .get("/healthz", () => Response.json({ status: "ok" }))
     .all("/healthz", only("GET"))
     .post("/:workflow", visit(start))
@@ -66,7 +65,8 @@ export function createRouter(workflows: Workflows) {
     .get("/:workflow/:id/stream", visit(stream))
     .get("/machines/:workflow/events/:type", visit(eventSchema))
     .all("/events", only("POST"))
-    .all("/:workflow", only("POST"))
+    .get("/:workflow", visit(list))
+    .all("/:workflow", only("GET", "POST"))
     .all("/:workflow/:id", only("GET"))
     .all("/:workflow/:id/events", only("POST"))
     .all("/:workflow/:id/history", only("GET"))

@@ -21,6 +21,7 @@ import { Quarantined, StepFailed, Unsupported } from "../kernel/errors.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import { AlarmClock } from "./alarm-clock.ts";
 import { takeLetter } from "./letters.ts";
+import { ListKeeper } from "./list-keeper.ts";
 import type { Live } from "./live.ts";
 import { operate } from "./operations/operate.ts";
 import { notFound, Processor } from "./processor.ts";
@@ -49,7 +50,7 @@ export interface EngineOptions {
 
 /** All that an instance does, whatever it runs in: a Durable Object, or a test in plain Node. */
 export class Engine {
-  readonly #name: string | undefined;
+  #name: string | undefined;
   readonly #workflows: EngineOptions["workflows"];
   readonly #storage: DurableObjectStorage;
   readonly #clock: () => number;
@@ -58,6 +59,7 @@ export class Engine {
   readonly #alarm: AlarmClock;
   readonly #processor: Processor;
   readonly #runner: Runner;
+  readonly #list: ListKeeper | undefined;
 
   constructor(options: EngineOptions) {
     const { context, env, workflows, destinations, clock, show, report = console.error } = options;
@@ -68,6 +70,8 @@ export class Engine {
     this.#clock = clock;
     this.#store = new Store(context.storage.sql);
     this.#alarm = new AlarmClock(context);
+    const shared = { context, store: this.#store, alarm: this.#alarm, workflows, clock, report };
+    this.#list = ListKeeper.of({ ...shared, processor: () => this.#processor }, env);
     this.#processor = new Processor({
       storage: context.storage,
       store: this.#store,
@@ -79,6 +83,7 @@ export class Engine {
         this.#runner.abortUnwanted(live);
         this.#runner.start(live, started);
       },
+      alsoDue: (live) => this.#list?.due(live) ?? Infinity,
     });
     this.#runner = new Runner({ context, env, ledger: this.#processor, destinations, clock });
   }
@@ -102,7 +107,18 @@ export class Engine {
       this.#alarm.noLaterThan(this.#processor.due(this.#processor.current()!));
     } catch (error) {
       this.#report(error);
+      if (error instanceof Quarantined) this.#list?.remindQuarantined();
     }
+  }
+
+  /**
+   * As after a restart, whatever is in memory; and the list is told anew. An object that was never
+   * started stays empty.
+   */
+  async wake(): Promise<void> {
+    if (!this.exists) return;
+    this.#list?.forget();
+    await this.wakeUp();
   }
 
   start(request: StartRequest): StartReply {
@@ -193,15 +209,21 @@ export class Engine {
   alarm(): void {
     const now = this.#clock();
     this.#alarm.set(now + DEAD_MAN);
+    this.#list?.beginRinging();
     try {
       this.#processor.fireTimers(now);
       this.#runner.runDue(now);
+      const isTelling = this.#list?.ring() ?? false;
       const live = this.#processor.current();
-      this.#alarm.set(live === undefined ? Infinity : this.#processor.due(live));
+      const due = live === undefined ? Infinity : this.#processor.due(live);
+      // Once the list was told, the alarm is set again: until then what was set above will do.
+      if (isTelling) this.#alarm.noLaterThan(due);
+      else this.#alarm.set(due);
     } catch (error) {
       // The platform drops an alarm whose handler has thrown seven times: keep it, further apart.
       this.#report(`The alarm of ${this.#name} failed`, error);
       this.#alarm.set(now + AFTER_FAILURE);
+      this.#list?.ringFailed(error);
     }
   }
 
@@ -255,6 +277,8 @@ export class Engine {
 
   /** The door found this object by its name; the object makes sure that it is the one meant. */
   #checkAddress({ address, caller }: InstanceRequest): void {
+    // Who was woken by its id alone knows no name: the identity has it, or the door that starts it.
+    this.#name ??= objectName(this.exists ? this.#store.identity() : address);
     const isMine = this.#name === objectName(address) && caller.tenant === address.tenant;
     if (!isMine) throw notFound(address.workflow, address.id);
   }

@@ -68,6 +68,11 @@ export function instanceClass(
       return this.#engine.operate(request);
     }
 
+    /** For who knows this object by its id alone: goes on with what waits, and tells the list anew. */
+    wake(): Promise<void> {
+      return this.#engine.wake();
+    }
+
     /** A watcher's WebSocket. The Worker has authenticated it and says for whom in a header. */
     override fetch(request: Request): Response {
       const header = request.headers.get("Durachart-Request");

@@ -17,6 +17,8 @@ export interface TransactionsOptions {
   /** Milliseconds since the epoch. */
   clock: () => number;
   afterCommit: AfterCommit;
+  /** What else the alarm is to ring for: never by default. */
+  alsoDue?: (live: Live) => number;
 }
 
 /**
@@ -31,6 +33,7 @@ export class Transactions {
   readonly #clock: () => number;
   readonly #alarm: AlarmClock;
   readonly #afterCommit: AfterCommit;
+  readonly #alsoDue: NonNullable<TransactionsOptions["alsoDue"]>;
   #live: Live | undefined;
 
   constructor(options: TransactionsOptions) {
@@ -40,6 +43,7 @@ export class Transactions {
     this.#alarm = options.alarm;
     this.#clock = options.clock;
     this.#afterCommit = options.afterCommit;
+    this.#alsoDue = options.alsoDue ?? (() => Infinity);
   }
 
   /**
@@ -61,7 +65,8 @@ export class Transactions {
 
   /** When the instance next has something to do by itself; Infinity for never. */
   due(live: Live): number {
-    return Math.max(nextDue(live), this.loops.until(this.#clock()));
+    const due = Math.max(nextDue(live), this.loops.until(this.#clock()));
+    return Math.min(due, this.#alsoDue(live));
   }
 
   /** Memory follows only when it has committed; on a throw it is read afresh. */

@@ -213,7 +213,7 @@ function retryingIn({ effects }: Live): Retrying[] {
   });
 }
 
-function incidentsOf({ timers, effects }: Live, loop?: string): Incident[] {
+export function incidentsOf({ timers, effects }: Live, loop?: string): Incident[] {
   const stuck = [...effects.values()].filter(({ status }) => status === "parked");
   return [
     ...(loop === undefined

@@ -7,6 +7,11 @@ declare namespace Cloudflare {
     DELIVERY_QUEUE: Queue;
     ORDERLOG_QUEUE: Queue;
     DEAD_LETTERS: Queue;
+    LIST: D1Database;
+    LIST_QUEUE: Queue;
+    /** Of test/list alone. */
+    OTHER_LIST: D1Database;
+    LIST_MIGRATIONS: import("cloudflare:test").D1Migration[];
     TOKEN_KEYS: string;
     TOKEN_ISSUER: string;
     TOKEN_AUDIENCE: string;
