@@ -12,5 +12,6 @@ export const workflows = {
     input: orderInput,
     effects: orderEffects,
     attributes: orderAttributes,
+    cancel: "CANCEL_ORDER",
   },
 } satisfies Workflows;

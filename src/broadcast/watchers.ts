@@ -14,6 +14,7 @@ const MAX_SILENCE = 10_000;
 /** RFC 6455 leaves 4000–4999 to applications. */
 const TOO_SLOW = 4008;
 const NOT_UNDERSTOOD = 4400;
+const ERASED = 4410;
 
 /** Entries read from the journal at a time while a watcher catches up. */
 const PAGE = 200;
@@ -97,6 +98,13 @@ export class Watchers {
         continue;
       }
       this.#pump(socket, source, attachment);
+    }
+  }
+
+  /** There is nothing left to watch. */
+  closeAll(): void {
+    for (const socket of this.#context.getWebSockets()) {
+      socket.close(ERASED, "The instance was erased");
     }
   }
 

@@ -6,7 +6,7 @@ export type Attributes = Record<string, string | number | boolean>;
 
 /** Something that needs a person, as the list shows it: also that an instance can't be read at all. */
 export interface ListedIncident {
-  kind: Incident["kind"] | "quarantined";
+  kind: Incident["kind"];
   what: string;
   error: string;
 }

@@ -1,11 +1,17 @@
 import { isInstanceId, objectName, type Address } from "../contract/address.ts";
 import type { Caller } from "../contract/caller.ts";
 import { problem, refusal, type Problem } from "../contract/problem.ts";
+import type { OperationReply, OperationRequest } from "../contract/operations.ts";
+import type { SimulationReply, SimulationRequest } from "../contract/simulation.ts";
 import type {
+  EraseReply,
+  EraseRequest,
   GetReply,
   HistoryReply,
   HistoryRequest,
   InstanceRequest,
+  MomentReply,
+  MomentRequest,
   SendReply,
   SendRequest,
   StartReply,
@@ -51,6 +57,28 @@ export class Instances {
 
   history(request: HistoryRequest): Promise<HistoryReply> {
     return this.#call(request, true, (stub) => stub.history(request) as Promise<HistoryReply>);
+  }
+
+  moment(request: MomentRequest): Promise<MomentReply> {
+    return this.#call(request, true, (stub) => stub.moment(request) as Promise<MomentReply>);
+  }
+
+  simulate(request: SimulationRequest): Promise<SimulationReply> {
+    return this.#call(request, true, (stub) => stub.simulate(request) as Promise<SimulationReply>);
+  }
+
+  /** Once more does no harm, but for a cancelling event, which the state might take twice. */
+  operate(request: OperationRequest): Promise<OperationReply> {
+    const isRepeatable = request.operation.name !== "cancel";
+    return this.#call(
+      request,
+      isRepeatable,
+      (stub) => stub.operate(request) as Promise<OperationReply>,
+    );
+  }
+
+  erase(request: EraseRequest): Promise<EraseReply> {
+    return this.#call(request, true, (stub) => stub.erase(request) as Promise<EraseReply>);
   }
 
   stream(request: WatchRequest): Promise<Response> {

@@ -13,6 +13,7 @@ import {
 } from "./handlers.ts";
 import { list } from "./list.ts";
 import { Instances } from "./instances.ts";
+import { erase, moment, operation, operationNames, simulation } from "./operate.ts";
 import { reindex } from "./operations.ts";
 import { errorResponse, problemResponse } from "./respond.ts";
 import { authenticate, type TokenSettings } from "./token.ts";
@@ -32,11 +33,12 @@ export function createRouter(workflows: Workflows) {
     (handle: (visit: Visit, env: IngressEnv) => Promise<Response>) =>
     async (request: IRequest, env: IngressEnv): Promise<Response> => {
       const caller = await authenticate(request, env);
-      const { workflow: key = "", id = "", type = "" } = request.params as Record<string, string>;
+      const names = request.params as Record<string, string>;
+      const { workflow: key = "", id = "", type = "", seq = "" } = names;
       const workflow = workflows.get(key);
       if (workflow === undefined) throw refusal("not-found", `There is no workflow "${key}".`);
       const instances = new Instances(env.INSTANCES);
-      return handle({ request, caller, workflow, id, type, instances }, env);
+      return handle({ request, caller, workflow, id, type, seq, instances }, env);
     };
 
   const only = (...methods: string[]) => {
@@ -49,7 +51,7 @@ export function createRouter(workflows: Workflows) {
   };
 
   // Routes are tried in turn: the busiest come first, what refuses a method last.
-  return router
+  router
     .post("/:workflow/:id/events", visit(send))
     .get("/:workflow/:id", visit(view))
     .post("/events", (request: IRequest, env: IngressEnv) =>
@@ -62,6 +64,9 @@ export function createRouter(workflows: Workflows) {
     .all("/healthz", only("GET"))
     .post("/:workflow", visit(start))
     .get("/:workflow/:id/history", visit(history))
+    .get("/:workflow/:id/history/:seq", visit(moment))
+    .post("/:workflow/:id/simulate", visit(simulation))
+    .post("/:workflow/:id/erase", visit(erase))
     .get("/:workflow/:id/stream", visit(stream))
     .get("/machines/:workflow/events/:type", visit(eventSchema))
     .all("/events", only("POST"))
@@ -70,10 +75,17 @@ export function createRouter(workflows: Workflows) {
     .all("/:workflow/:id", only("GET"))
     .all("/:workflow/:id/events", only("POST"))
     .all("/:workflow/:id/history", only("GET"))
+    .all("/:workflow/:id/history/:seq", only("GET"))
     .all("/:workflow/:id/stream", only("GET"))
-    .all("/machines/:workflow/events/:type", only("GET"))
-    .all("*", async (request: IRequest, env: IngressEnv) => {
-      await authenticate(request, env);
-      throw refusal("not-found", `There is nothing at ${new URL(request.url).pathname}.`);
-    });
+    .all("/:workflow/:id/simulate", only("POST"))
+    .all("/:workflow/:id/erase", only("POST"))
+    .all("/machines/:workflow/events/:type", only("GET"));
+  for (const name of operationNames) {
+    router.post(`/:workflow/:id/${name}`, visit(operation(name)));
+    router.all(`/:workflow/:id/${name}`, only("POST"));
+  }
+  return router.all("*", async (request: IRequest, env: IngressEnv) => {
+    await authenticate(request, env);
+    throw refusal("not-found", `There is nothing at ${new URL(request.url).pathname}.`);
+  });
 }

@@ -1,32 +1,42 @@
 import type { Source } from "../broadcast/watchers.ts";
 import { objectName } from "../contract/address.ts";
-import type { Caller } from "../contract/caller.ts";
-import { problem, ProblemError, type Problem } from "../contract/problem.ts";
+import { isOperator, type Caller } from "../contract/caller.ts";
+import { problem, ProblemError, refusal, type Problem } from "../contract/problem.ts";
 import type {
+  EraseReply,
+  EraseRequest,
   GetReply,
   HistoryReply,
   HistoryRequest,
   InstanceRequest,
   Letter,
+  MomentReply,
+  MomentRequest,
   SendReply,
   SendRequest,
   StartReply,
   StartRequest,
 } from "../contract/requests.ts";
 import type { OperationReply, OperationRequest, OperationView } from "../contract/operations.ts";
+import type { SimulationReply, SimulationRequest } from "../contract/simulation.ts";
 import type { EventReply, View } from "../contract/view.ts";
 import type { Destinations } from "../egress/leave.ts";
 import { Runner } from "../egress/runner.ts";
 import { Quarantined, StepFailed, Unsupported } from "../kernel/errors.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import { AlarmClock } from "./alarm-clock.ts";
+import { Edges } from "./edges.ts";
+import { holdUnseen } from "./holding.ts";
 import { takeLetter } from "./letters.ts";
 import { ListKeeper } from "./list-keeper.ts";
 import type { Live } from "./live.ts";
 import { operate } from "./operations/operate.ts";
-import { notFound, Processor } from "./processor.ts";
-import { Store, type JournalRow } from "./store.ts";
-import { journalEntry, viewOf, viewText } from "./view.ts";
+import { imagined, momentAt, momentText } from "./moment-view.ts";
+import { quarantinedView, scheduledView } from "./partial-views.ts";
+import { notFound, Processor, type SendResult } from "./processor.ts";
+import { simulate } from "./simulate.ts";
+import { Store, type Identity, type JournalRow } from "./store.ts";
+import { iso, journalEntry, viewOf, viewText } from "./view.ts";
 
 /** If the alarm handler is killed half-way, the alarm it set first rings after so long. */
 const DEAD_MAN = 30_000;
@@ -44,6 +54,8 @@ export interface EngineOptions {
   clock: () => number;
   /** Shows watchers what was just committed. */
   show: (source: Source) => void;
+  /** Tells watchers that there is nothing left to watch. */
+  erased?: () => void;
   /** Where what nobody expected is told; the log by default. */
   report?: (...what: unknown[]) => void;
 }
@@ -52,6 +64,7 @@ export interface EngineOptions {
 export class Engine {
   #name: string | undefined;
   readonly #workflows: EngineOptions["workflows"];
+  readonly #context: EngineOptions["context"];
   readonly #storage: DurableObjectStorage;
   readonly #clock: () => number;
   readonly #report: (...what: unknown[]) => void;
@@ -59,19 +72,25 @@ export class Engine {
   readonly #alarm: AlarmClock;
   readonly #processor: Processor;
   readonly #runner: Runner;
+  readonly #edges: Edges;
   readonly #list: ListKeeper | undefined;
 
   constructor(options: EngineOptions) {
     const { context, env, workflows, destinations, clock, show, report = console.error } = options;
+    const { erased = () => {} } = options;
     this.#report = report;
     this.#name = context.id.name;
     this.#workflows = workflows;
+    this.#context = context;
     this.#storage = context.storage;
     this.#clock = clock;
     this.#store = new Store(context.storage.sql);
     this.#alarm = new AlarmClock(context);
     const shared = { context, store: this.#store, alarm: this.#alarm, workflows, clock, report };
-    this.#list = ListKeeper.of({ ...shared, processor: () => this.#processor }, env);
+    this.#list = ListKeeper.of(
+      { ...shared, processor: () => this.#processor, edges: () => this.#edges },
+      env,
+    );
     this.#processor = new Processor({
       storage: context.storage,
       store: this.#store,
@@ -86,11 +105,22 @@ export class Engine {
       alsoDue: (live) => this.#list?.due(live) ?? Infinity,
     });
     this.#runner = new Runner({ context, env, ledger: this.#processor, destinations, clock });
+    this.#edges = new Edges({
+      storage: context.storage,
+      store: this.#store,
+      processor: this.#processor,
+      deleteLeftovers: () => Promise.resolve(),
+      alsoDue: () => this.#list?.dueAtEdge() ?? Infinity,
+      buried: () => {
+        this.#runner.abortAll();
+        erased();
+      },
+    });
   }
 
-  /** Whether it was ever started. */
+  /** Whether there is anything: an instance, one that is to begin, or what is left of one. */
   get exists(): boolean {
-    return this.#store.exists();
+    return this.#store.isUsed();
   }
 
   /**
@@ -101,10 +131,11 @@ export class Engine {
   async wakeUp(): Promise<void> {
     await this.#alarm.read();
     try {
-      this.#storage.transactionSync(() => this.#store.renewRecording());
-      if (this.#processor.current() === undefined) return;
-      this.#processor.startWaiting(this.#clock());
-      this.#alarm.noLaterThan(this.#processor.due(this.#processor.current()!));
+      if (this.#store.exists()) {
+        this.#storage.transactionSync(() => this.#store.renewRecording());
+        this.#processor.startWaiting(this.#clock());
+      }
+      this.#alarm.noLaterThan(this.#due());
     } catch (error) {
       this.#report(error);
       if (error instanceof Quarantined) this.#list?.remindQuarantined();
@@ -123,6 +154,10 @@ export class Engine {
 
   start(request: StartRequest): StartReply {
     return this.#answer(request, (caller) => {
+      const later = this.#edges.schedule(request, this.#clock());
+      if (later !== null) {
+        return { ok: true, created: later.created, json: scheduledView(later.scheduled) };
+      }
       const { created, live } = this.#processor.start(request, this.#clock());
       return { ok: true, created, json: this.#view(live, caller) };
     });
@@ -137,10 +172,27 @@ export class Engine {
   send(json: string): string | SendReply {
     const request = JSON.parse(json) as SendRequest;
     return this.#answer(request, (caller) => {
-      const { live, outcome, first } = this.#processor.send(request, this.#clock());
+      let sent: SendResult;
+      try {
+        this.#edges.checkBegun(request.address);
+        sent = this.#processor.send(request, this.#clock());
+      } catch (error) {
+        if (!(error instanceof Quarantined)) throw error;
+        return this.#keepForLater(request, error);
+      }
+      const { live, outcome, first } = sent;
       const view = this.#view(live, caller, first === undefined ? { outcome } : { outcome, first });
       return outcome === "deferred" ? { ok: true as const, json: view, deferred: true } : view;
     });
+  }
+
+  /** The deployment can't run the instance: until one can, its events are kept. */
+  #keepForLater(request: SendRequest, error: Quarantined): SendReply {
+    const { transactions } = this.#processor;
+    const outcome = holdUnseen(transactions, request, this.#clock());
+    this.#list?.remindQuarantined();
+    const json = quarantinedView(this.#store, error, outcome);
+    return { ok: true, json, ...(outcome.outcome === "deferred" ? { deferred: true } : {}) };
   }
 
   /**
@@ -160,16 +212,21 @@ export class Engine {
 
   get(request: InstanceRequest): GetReply {
     return this.#answer(request, (caller) => {
-      return { ok: true, json: this.#view(this.#current(request), caller) };
+      const scheduled = this.#edges.scheduled;
+      if (scheduled !== null) return { ok: true, json: scheduledView(scheduled) };
+      try {
+        return { ok: true, json: this.#view(this.#current(request), caller) };
+      } catch (error) {
+        if (!(error instanceof Quarantined)) throw error;
+        return { ok: true, json: quarantinedView(this.#store, error) };
+      }
     });
   }
 
   history(request: HistoryRequest): HistoryReply {
     return this.#answer(request, () => {
-      const { workflow, id } = request.address;
       // Not by way of the live state: a quarantined instance shows its journal all the same.
-      if (!this.#store.exists()) throw notFound(workflow, id);
-      const identity = this.#store.identity();
+      const identity = this.#identity(request);
       const rows = this.#store.journal(request.after, request.limit + 1);
       const entries = rows.slice(0, request.limit).map((row) => journalEntry({ identity }, row));
       const next = rows.length > request.limit ? entries.at(-1)!.seq : null;
@@ -177,16 +234,59 @@ export class Engine {
     });
   }
 
+  /** What it was after an entry of its history. */
+  moment(request: MomentRequest): MomentReply {
+    return this.#answer(request, () => {
+      const identity = this.#identity(request);
+      const live = momentAt(this.#store, this.#workflows, identity, request.seq);
+      return { ok: true, json: momentText(live) };
+    });
+  }
+
+  /** What would happen; nothing is written, nothing leaves. */
+  simulate(request: SimulationRequest): SimulationReply {
+    return this.#answer(request, () => {
+      const identity = this.#identity(request);
+      const { from } = request;
+      const live =
+        from === undefined
+          ? imagined(this.#store, this.#workflows)
+          : momentAt(this.#store, this.#workflows, identity, from);
+      return { ok: true, json: JSON.stringify(simulate(live, request, this.#clock())) };
+    });
+  }
+
   /** What an operator does to it. */
   operate(request: OperationRequest): OperationReply {
     return this.#answer(request, (caller) => {
       const now = this.#clock();
-      if (!this.exists) throw notFound(request.address.workflow, request.address.id);
-      const operation = operate(this.#processor, request, now);
+      const { address } = request;
+      if (this.#edges.scheduled !== null) return this.#operateOnScheduled(request, now);
+      this.#identity({ address });
+      const result = operate(this.#processor, request, now);
       // Results that waited, and tries that were put off, go on at once.
-      if (operation.changed) this.#runner.runDue(now);
-      return { ok: true, json: this.#view(this.#processor.current()!, caller, { operation }) };
+      if (result.changed) this.#runner.runDue(now);
+      return {
+        ok: true,
+        json: this.#view(this.#processor.current()!, caller, { operation: result }),
+      };
     });
+  }
+
+  /** Nothing of it can be read from then on. */
+  async erase(request: EraseRequest): Promise<EraseReply> {
+    try {
+      this.#checkAddress(request);
+      if (!this.exists) throw notFound(request.address.workflow, request.address.id);
+      const changed = await this.#edges.erase(request, this.#clock());
+      this.#alarm.set(this.#clock());
+      const { workflow, id } = request.address;
+      const erasedAt = iso(this.#edges.tombstone!.erasedAt);
+      const operation = { name: "erase", changed, erasedAt };
+      return { ok: true, json: JSON.stringify({ workflow, id, status: "erased", operation }) };
+    } catch (error) {
+      return { ok: false, problem: this.#toProblem(error) };
+    }
   }
 
   /** What a new watcher is to be shown. */
@@ -195,15 +295,21 @@ export class Engine {
   ): { ok: true; source: Source; view: View } | { ok: false; problem: Problem } {
     return this.#answer(request, (caller) => {
       const live = this.#current(request);
-      const view = viewOf(live, caller, this.#processor.loop);
+      const view = viewOf(live, caller, this.#processor.troubles);
       return { ok: true as const, source: this.#source(live), view };
     });
   }
 
   /** What a watcher that is there can read. */
   source(): Source | undefined {
-    const live = this.#processor.current();
-    return live === undefined ? undefined : this.#source(live);
+    try {
+      const live = this.#processor.current();
+      return live === undefined ? undefined : this.#source(live);
+    } catch (error) {
+      // Whoever asks for the state is told what is wrong with it.
+      this.#report(error);
+      return undefined;
+    }
   }
 
   alarm(): void {
@@ -211,11 +317,15 @@ export class Engine {
     this.#alarm.set(now + DEAD_MAN);
     this.#list?.beginRinging();
     try {
-      this.#processor.fireTimers(now);
-      this.#runner.runDue(now);
+      this.#edges.beginDue(now);
+      if (this.#store.exists()) {
+        this.#processor.fireTimers(now);
+        this.#runner.runDue(now);
+      }
+      const clearing = this.#edges.clearDue(now);
+      if (clearing !== null) return this.#clear(clearing);
       const isTelling = this.#list?.ring() ?? false;
-      const live = this.#processor.current();
-      const due = live === undefined ? Infinity : this.#processor.due(live);
+      const due = this.#due();
       // Once the list was told, the alarm is set again: until then what was set above will do.
       if (isTelling) this.#alarm.noLaterThan(due);
       else this.#alarm.set(due);
@@ -225,6 +335,44 @@ export class Engine {
       this.#alarm.set(now + AFTER_FAILURE);
       this.#list?.ringFailed(error);
     }
+  }
+
+  /** Should it fail or be killed, the alarm that is set already rings again. */
+  #clear(clearing: Promise<void>): void {
+    const cleared = clearing
+      .then(() => this.#alarm.set(this.#due()))
+      .catch((error: unknown) => this.#report("What was erased could not be cleared away", error));
+    this.#context.waitUntil(cleared);
+  }
+
+  /** When there is next something to do; Infinity for never. @throws Quarantined */
+  #due(): number {
+    if (!this.#store.exists())
+      return Math.min(this.#edges.due, this.#list?.dueAtEdge() ?? Infinity);
+    return this.#processor.due(this.#processor.current()!);
+  }
+
+  #operateOnScheduled({ address, caller, operation, reason }: OperationRequest, now: number) {
+    if (!isOperator(caller)) throw refusal("forbidden", `"${operation.name}" is for operators.`);
+    const { name } = operation;
+    if (name === "terminate" || name === "cancel") {
+      this.#edges.terminateScheduled(caller.subject, reason, now);
+    } else if (name !== "retry" || !this.#edges.retryBeginning(now)) {
+      this.#edges.checkBegun(address);
+    }
+    const done = { operation: { name, changed: true } };
+    const { scheduled } = this.#edges;
+    const json =
+      scheduled === null
+        ? this.#view(this.#processor.current()!, caller, done)
+        : scheduledView(scheduled, done);
+    return { ok: true as const, json };
+  }
+
+  #identity({ address }: Pick<InstanceRequest, "address">): Identity {
+    this.#edges.checkBegun(address);
+    if (!this.#store.exists()) throw notFound(address.workflow, address.id);
+    return this.#store.identity();
   }
 
   /** It is committed: that a watcher can't be shown it must stop nothing else. */
@@ -237,10 +385,11 @@ export class Engine {
   }
 
   #view(live: Live, caller: Caller, more: Partial<EventReply & OperationView> = {}): string {
-    return viewText(live, caller, more, this.#processor.loop);
+    return viewText(live, caller, more, this.#processor.troubles);
   }
 
   #current({ address }: InstanceRequest): Live {
+    this.#edges.checkBegun(address);
     this.#processor.fireTimers(this.#clock());
     const live = this.#processor.current();
     if (live === undefined) throw notFound(address.workflow, address.id);
@@ -269,6 +418,7 @@ export class Engine {
   ): Answer | { ok: false; problem: Problem } {
     try {
       this.#checkAddress(request);
+      this.#edges.checkNotErased(request.address);
       return act(request.caller);
     } catch (error) {
       return { ok: false, problem: this.#toProblem(error) };
@@ -278,7 +428,7 @@ export class Engine {
   /** The door found this object by its name; the object makes sure that it is the one meant. */
   #checkAddress({ address, caller }: InstanceRequest): void {
     // Who was woken by its id alone knows no name: the identity has it, or the door that starts it.
-    this.#name ??= objectName(this.exists ? this.#store.identity() : address);
+    this.#name ??= objectName(this.#store.exists() ? this.#store.identity() : address);
     const isMine = this.#name === objectName(address) && caller.tenant === address.tenant;
     if (!isMine) throw notFound(address.workflow, address.id);
   }

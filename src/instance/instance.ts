@@ -3,15 +3,20 @@ import { SUBPROTOCOL, Watchers } from "../broadcast/watchers.ts";
 import type { OperationReply, OperationRequest } from "../contract/operations.ts";
 import type { Problem } from "../contract/problem.ts";
 import type {
+  EraseReply,
+  EraseRequest,
   GetReply,
   HistoryReply,
   HistoryRequest,
   InstanceRequest,
+  MomentReply,
+  MomentRequest,
   SendReply,
   StartReply,
   StartRequest,
   WatchRequest,
 } from "../contract/requests.ts";
+import type { SimulationReply, SimulationRequest } from "../contract/simulation.ts";
 import type { Destinations } from "../egress/leave.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import { Engine } from "./engine.ts";
@@ -40,6 +45,7 @@ export function instanceClass(
         destinations,
         clock: () => Date.now(),
         show: (source) => this.#watchers.broadcast(source),
+        erased: () => this.#watchers.closeAll(),
       });
       if (this.#engine.exists) void context.blockConcurrencyWhile(() => this.#engine.wakeUp());
     }
@@ -64,8 +70,20 @@ export function instanceClass(
       return this.#engine.history(request);
     }
 
+    moment(request: MomentRequest): MomentReply {
+      return this.#engine.moment(request);
+    }
+
+    simulate(request: SimulationRequest): SimulationReply {
+      return this.#engine.simulate(request);
+    }
+
     operate(request: OperationRequest): OperationReply {
       return this.#engine.operate(request);
+    }
+
+    erase(request: EraseRequest): Promise<EraseReply> {
+      return this.#engine.erase(request);
     }
 
     /** For who knows this object by its id alone: goes on with what waits, and tells the list anew. */

@@ -2,12 +2,24 @@ import type { Projection } from "../contract/projection.ts";
 import { Quarantined } from "../kernel/errors.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import type { AlarmClock } from "./alarm-clock.ts";
+import type { Edges } from "./edges.ts";
 import { Listing } from "./listing.ts";
 import { ListingCursorStore } from "./listing-cursor.ts";
 import type { Live } from "./live.ts";
 import type { Processor } from "./processor.ts";
-import { IN_QUARANTINE, markOf, projectionOf, projectionOfQuarantined } from "./projection.ts";
+import { scheduledIncidents } from "./partial-views.ts";
+import {
+  IN_QUARANTINE,
+  markOf,
+  projectionOf,
+  projectionOfErased,
+  projectionOfQuarantined,
+  projectionOfScheduled,
+  type Mark,
+  type Unsent,
+} from "./projection.ts";
 import type { Store } from "./store.ts";
+import type { Troubles } from "./incidents.ts";
 
 /** The binding by which instances tell the list of themselves; where there is none, there is no list. */
 interface ListEnv {
@@ -19,6 +31,7 @@ export interface ListKeeperOptions {
   store: Store;
   alarm: AlarmClock;
   processor: () => Processor;
+  edges: () => Edges;
   workflows: ReadonlyMap<string, RegisteredWorkflow>;
   clock: () => number;
   report: (...what: unknown[]) => void;
@@ -53,8 +66,15 @@ export class ListKeeper {
   due(live: Live): number {
     if (this.#isRinging) return Infinity;
     const { seq, identity, updatedAt } = live;
-    const incidents = () => markOf(live, this.#loop).incidents;
+    const incidents = () => markOf(live, this.#troubles).incidents;
     return this.#listing.due({ epoch: identity.epoch, seq }, updatedAt, incidents);
+  }
+
+  /** As `due`, of what is no instance yet, or no more. */
+  dueAtEdge(): number {
+    const edge = this.#edge();
+    if (this.#isRinging || edge === null) return Infinity;
+    return this.#listing.due(edge.mark, edge.changedAt, () => edge.mark.incidents);
   }
 
   /** The alarm rings; `ring` or `ringFailed` will follow. */
@@ -65,13 +85,15 @@ export class ListKeeper {
   /** What the alarm rang for is done. @returns whether the list is being told */
   ring(): boolean {
     this.#isRinging = false;
+    const edge = this.#edge();
+    if (edge !== null) return this.#wait(this.#listing.tell(edge.mark, edge.project));
     const live = this.#options.processor().current();
     if (live === undefined) return false;
     const { context, report } = this.#options;
-    const loop = this.#loop;
+    const troubles = this.#troubles;
     return this.#wait(
-      this.#listing.tell(markOf(live, loop), () =>
-        projectionOf(context.id.toString(), live, loop, report),
+      this.#listing.tell(markOf(live, troubles), () =>
+        projectionOf(context.id.toString(), live, troubles, report),
       ),
     );
   }
@@ -99,13 +121,28 @@ export class ListKeeper {
     this.#listing.forget();
   }
 
+  #edge(): { mark: Mark; changedAt: number; project: () => Unsent } | null {
+    const { context, edges } = this.#options;
+    const object = context.id.toString();
+    const { tombstone, scheduled } = edges();
+    if (tombstone !== null) {
+      const mark = { epoch: tombstone.epoch + 1, seq: 0, incidents: 0 };
+      const project = () => projectionOfErased(object, tombstone);
+      return { mark, changedAt: tombstone.erasedAt, project };
+    }
+    if (scheduled === null) return null;
+    const mark = { epoch: 1, seq: 0, incidents: scheduledIncidents(scheduled).length };
+    const project = () => projectionOfScheduled(object, scheduled);
+    return { mark, changedAt: scheduled.createdAt, project };
+  }
+
   #place(): { epoch: number; seq: number } {
     const { store } = this.#options;
     return { epoch: store.identity().epoch, seq: store.state().seq };
   }
 
-  get #loop(): string | undefined {
-    return this.#options.processor().loop;
+  get #troubles(): Troubles {
+    return this.#options.processor().troubles;
   }
 
   /** Once it is known whether the list was told, the alarm is set to what is due next. */
@@ -116,11 +153,11 @@ export class ListKeeper {
   }
 
   #setAlarm(): void {
-    const { alarm, processor, report } = this.#options;
+    const { alarm, processor, edges, report } = this.#options;
     try {
       const live = processor().current();
-      if (live === undefined) return;
-      const due = processor().due(live);
+      const atEdge = (): number => Math.min(edges().due, this.dueAtEdge());
+      const due = live === undefined ? atEdge() : processor().due(live);
       if (due !== alarm.at) alarm.set(due);
     } catch (error) {
       // The alarm handler has set the alarm to when it looks at what it can't read again.

@@ -79,23 +79,30 @@ export function bodyText(
 /** @throws Quarantined where the deployment can't take the stored state */
 export function load(store: Store, workflows: ReadonlyMap<string, RegisteredWorkflow>): Live {
   const identity = store.identity();
-  const newest = workflows.get(identity.workflow);
-  if (newest === undefined) {
-    throw new Quarantined(identity.workflow, "this deployment has no such workflow");
-  }
-  const workflow = newest.versions.get(identity.version);
-  if (workflow === undefined) {
-    throw new Quarantined(
-      newest.machine.id,
-      `it is of version ${identity.version}, this deployment has ${[...newest.versions.keys()].join(", ")}`,
-    );
-  }
+  const workflow = versionOf(workflows, identity.workflow, identity.version);
   const stored = readStored(store);
   // Restoring takes its argument apart.
   const texts = contextTexts(stored.machine.context);
   const rest = restText(stored.machine);
   const machine = restore(workflow.machine, stored.machine, stored.actors);
   return { ...assemble(store, identity, workflow, machine, stored), texts, rest };
+}
+
+/** @throws Quarantined where the deployment doesn't carry that version */
+export function versionOf(
+  workflows: ReadonlyMap<string, RegisteredWorkflow>,
+  key: string,
+  version: string,
+): RegisteredWorkflow {
+  const newest = workflows.get(key);
+  if (newest === undefined) throw new Quarantined(key, "this deployment has no such workflow");
+  const workflow = newest.versions.get(version);
+  if (workflow !== undefined) return workflow;
+  const versions = [...newest.versions.keys()].join(", ");
+  throw new Quarantined(
+    newest.machine.id,
+    `it is of version ${version}, this deployment has ${versions}`,
+  );
 }
 
 /** What is stored of the state, read as data; it may not fit the deployment. */
@@ -137,12 +144,20 @@ export function assemble(
 }
 
 /** When the instance next has something to do by itself; Infinity for never. */
-export function nextDue({ workflow, timers, effects, deferred, held, paused }: Live): number {
+export function nextDue(live: Live): number {
+  const { workflow, timers, effects, deferred, held, paused } = live;
   const work = effects.size === 0 ? Infinity : effectsDue(workflow, effects, paused !== null);
   if (paused !== null) return work;
-  let due = Math.min(work, timersDue(timers), held[0]?.at ?? Infinity);
+  let due = Math.min(work, timersDue(timers), held[0]?.at ?? Infinity, expiry(live));
   for (const { until } of deferred) due = Math.min(due, until);
   return due;
+}
+
+/** When an instance that has come to its end is erased; Infinity for never. */
+export function expiry(live: Live): number {
+  const { workflow, effects, updatedAt } = live;
+  // What is still to be delivered comes first.
+  return isRunning(live) || effects.size > 0 ? Infinity : updatedAt + workflow.retention;
 }
 
 const encoder = new TextEncoder();

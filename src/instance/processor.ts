@@ -14,6 +14,7 @@ import { record, type Happening } from "./recorder.ts";
 import type { EffectRow, Identity } from "./store.ts";
 import { Transactions, type TransactionsOptions } from "./transactions.ts";
 import { validateEvent } from "./validate.ts";
+import type { Troubles } from "./incidents.ts";
 
 export interface SendResult {
   live: Live;
@@ -38,9 +39,10 @@ export class Processor {
     return this.transactions.current();
   }
 
-  /** Why inner work waits, where the instance runs in a loop. */
-  get loop(): string | undefined {
-    return this.transactions.loops.why(this.#clock());
+  /** What goes wrong and is nowhere stored. */
+  get troubles(): Troubles {
+    const loop = this.transactions.loops.why(this.#clock());
+    return { loop, failedEvents: this.inner.failedEvents };
   }
 
   /** When the instance next has something to do by itself; Infinity for never. */
@@ -52,8 +54,15 @@ export class Processor {
     this.inner.fireTimers(now);
   }
 
-  /** @throws ProblemError id-in-use where it was started with something else, or the event is refused */
-  start(request: StartRequest, now: number): { created: boolean; live: Live } {
+  /**
+   * @param also is done in the same transaction
+   * @throws ProblemError id-in-use where it was started with something else, or the event is refused
+   */
+  start(
+    request: StartRequest,
+    now: number,
+    also: () => void = () => {},
+  ): { created: boolean; live: Live } {
     const { store } = this.transactions;
     const { address, caller, parent, hops = 0 } = request;
     checkHops(hops);
@@ -77,6 +86,7 @@ export class Processor {
         jurisdiction: caller.jurisdiction ?? null,
         parent: parent === undefined ? null : JSON.stringify(parent),
       };
+      also();
       store.create(identity);
       const first = begin(workflow.machine, request.input);
       const started: Happening = {

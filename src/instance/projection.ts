@@ -4,8 +4,11 @@ import { joinContext } from "../kernel/changes.ts";
 import type { Quarantined } from "../kernel/errors.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import { nextDue, type Live } from "./live.ts";
+import { scheduledIncidents } from "./partial-views.ts";
+import type { Scheduled } from "./schedule.ts";
 import type { Identity, Store } from "./store.ts";
-import { incidentsOf } from "./view.ts";
+import type { Tombstone } from "./tombstone.ts";
+import { incidentsOf, type Troubles } from "./incidents.ts";
 
 /** What of an instance the list can be behind of. */
 export interface Mark {
@@ -32,16 +35,16 @@ const MAX_ATTRIBUTES = 20;
 const MAX_ATTRIBUTE_TEXT = 200;
 const ATTRIBUTE_NAME = /^[A-Za-z][A-Za-z0-9_-]{0,49}$/;
 
-export function markOf(live: Live, loop: string | undefined): Mark {
+export function markOf(live: Live, troubles: Troubles): Mark {
   const { seq, identity } = live;
-  return { epoch: identity.epoch, seq, incidents: incidentsOf(live, loop).length };
+  return { epoch: identity.epoch, seq, incidents: incidentsOf(live, troubles).length };
 }
 
 /** @param report told of attributes that are of no use; the instance is listed without them */
 export function projectionOf(
   object: string,
   live: Live,
-  loop: string | undefined,
+  troubles: Troubles,
   report: Report,
 ): Unsent {
   const { identity, machine, seq, updatedAt, workflow, texts } = live;
@@ -54,7 +57,7 @@ export function projectionOf(
     status,
     ...listedState(value as StateValue),
     attributes: attributesOf(workflow, identity, context, report),
-    incidents: incidentsOf(live, loop).slice(0, MAX_INCIDENTS).map(clipped),
+    incidents: incidentsOf(live, troubles).slice(0, MAX_INCIDENTS).map(clipped),
     due: due === Infinity ? null : due,
   };
 }
@@ -83,6 +86,27 @@ export function projectionOfQuarantined(
     ),
     incidents: [clipped({ kind: "quarantined", what, error: error.message })],
     due: null,
+  };
+}
+
+export function projectionOfScheduled(object: string, scheduled: Scheduled): Unsent {
+  const { request, version, createdAt, due } = scheduled;
+  const { tenant, workflow, id } = request.address;
+  return {
+    ...{ object, tenant, workflow, id, jurisdiction: request.caller.jurisdiction ?? null },
+    ...{ epoch: 1, seq: 0, version, status: "scheduled", state: null, states: [] },
+    ...{ attributes: {}, incidents: scheduledIncidents(scheduled).map(clipped) },
+    ...{ due, createdAt, updatedAt: createdAt },
+  };
+}
+
+/** All that the list may still know. */
+export function projectionOfErased(object: string, tombstone: Tombstone): Unsent {
+  const { tenant, workflow, jurisdiction, epoch, erasedAt } = tombstone;
+  return {
+    ...{ object, tenant, workflow, id: "", jurisdiction, epoch: epoch + 1, seq: 0, version: "" },
+    ...{ status: "erased", state: null, states: [], attributes: {}, incidents: [], due: null },
+    ...{ createdAt: erasedAt, updatedAt: erasedAt },
   };
 }
 

@@ -2,11 +2,10 @@ import type { AnyStateMachine, AnyStateNode } from "xstate";
 import { activeNodes, adoptable, needsOf, type Adopting, type Needs } from "./adoption.ts";
 import type { Effect } from "./effects.ts";
 import { Quarantined } from "./errors.ts";
-import type { Moment } from "./moment.ts";
+import { momentOf, type Moment } from "./moment.ts";
 import { restore } from "./restoring.ts";
 import { ROOT, step, type MachineState } from "./step.ts";
 import type { StoredActor, StoredChild, StoredMachine, StoredState } from "./stored.ts";
-import { machineText, store } from "./storing.ts";
 import type { Timer } from "./timers.ts";
 import type { Migration, VersionedChild, VersionedState } from "./workflow.ts";
 import { findActorLogic, kindOf, sessionOf } from "./xstate.ts";
@@ -69,7 +68,7 @@ export function migrate(
     effects.push(...next.effects);
   }
   // From here on it is the machine itself: transitions without an event that its context now asks for.
-  let settled = restored(machine, asMoment(state));
+  let settled = restored(machine, momentOf(state, []));
   for (const key of [...settled.actors.keys()]) {
     if (settled.actors.get(key)?.kind !== "machine") continue;
     const next = step(settled, { type: "xstate.init" }, key);
@@ -269,13 +268,6 @@ function resolve(machine: AnyStateMachine, value: unknown): ReturnType<typeof ac
 function restored(machine: AnyStateMachine, moment: Moment): MachineState {
   const { machine: stored, actors } = JSON.parse(JSON.stringify(moment)) as Moment;
   return restore(machine, stored, actors);
-}
-
-function asMoment(state: MachineState): Moment {
-  const { actors, ...parts } = store(state);
-  const rows = [...actors.values()].map((text) => JSON.parse(text!) as StoredActor);
-  const machine = JSON.parse(machineText(parts)) as StoredState;
-  return { machine, actors: rows.toSorted((a, b) => a.key - b.key), timers: [] };
 }
 
 /** What a migration makes is what is stored. */

@@ -224,6 +224,7 @@ function registerWorkflow(
     transitionsPerMinute: definition.transitionsPerMinute ?? TRANSITIONS_PER_MINUTE,
     ...(events === undefined ? {} : { events }),
     ...(input === undefined ? {} : { input }),
+    ...(attributes === undefined ? {} : { attributes }),
     ...(definition.cancel === undefined ? {} : { cancel: definition.cancel }),
   };
 }

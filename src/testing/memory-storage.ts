@@ -76,6 +76,17 @@ export class MemoryStorage {
     return Promise.resolve();
   }
 
+  deleteAll(): Promise<void> {
+    this.#checkAlive();
+    const found = this.#database
+      .prepare("SELECT name, type FROM sqlite_master WHERE type IN ('table', 'view')")
+      .all() as { name: string; type: string }[];
+    this.#statements.clear();
+    for (const { name, type } of found) this.#database.exec(`DROP ${type} ${name}`);
+    this.#alarm = null;
+    return Promise.resolve();
+  }
+
   sync(): Promise<void> {
     return this.#isDead ? Promise.reject(new ProcessDied()) : Promise.resolve();
   }

@@ -137,8 +137,8 @@ describe("an object", () => {
 
   it("offers these methods to be called, and no others", () => {
     expect(methodsOf(Object.getPrototypeOf(Instance.prototype) as object).toSorted()).toEqual([
-      ...["alarm", "constructor", "fetch", "get", "history", "receive", "send", "start"],
-      ...["wake", "webSocketClose", "webSocketMessage"],
+      ...["alarm", "constructor", "erase", "fetch", "get", "history", "moment", "operate"],
+      ...["receive", "send", "simulate", "start", "wake", "webSocketClose", "webSocketMessage"],
     ]);
     expect(methodsOf(WorkflowsEntrypoint.prototype).toSorted()).toEqual([
       ...["constructor", "get", "send", "start"],

@@ -283,7 +283,7 @@ describe("an instance in quarantine", () => {
     await evictDurableObject(stub(id));
     setTime(began + minute);
     // Whoever looks at it wakes it up.
-    expect(await call("GET", `/probes/${id}`)).toMatchObject({ status: 409 });
+    expect(await view("probes", id)).toMatchObject({ status: "quarantined" });
     await ring(id);
     expect(told.at(-1)).toMatchObject({
       ...{ seq: 2, status: "quarantined", state: "vanished", states: ["vanished"], due: null },

@@ -1,7 +1,4 @@
-import { orderAttributes } from "../../machines/order/attributes.ts";
-import { orderEffects } from "../../machines/order/effects.ts";
-import { orderEvents, orderInput } from "../../machines/order/events.ts";
-import { orderMachine } from "../../machines/order/machine.ts";
+import { workflows } from "../../machines/index.ts";
 import type { Projection } from "../../src/contract/projection.ts";
 import { durachart } from "../../src/index.ts";
 import { crowd } from "./crowd.ts";
@@ -16,13 +13,7 @@ import { probe, turnstile } from "./probe.ts";
 /** The Worker under test in workerd: the shop's order, and a chart with one of everything. */
 const app = durachart({
   workflows: {
-    orders: {
-      machine: orderMachine,
-      events: orderEvents,
-      input: orderInput,
-      effects: orderEffects,
-      attributes: orderAttributes,
-    },
+    ...workflows,
     probes: probe,
     turnstiles: turnstile,
     mailboxes: mailbox,
