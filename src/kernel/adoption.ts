@@ -35,7 +35,7 @@ export interface Needs {
   actors: Map<string, { src: string; start: Action }>;
 }
 
-type Action = ReturnType<typeof spawnChild>;
+export type Action = ReturnType<typeof spawnChild>;
 
 export function needsOf(nodes: readonly AnyStateNode[]): Needs {
   const needs: Needs = { timers: new Map(), actors: new Map() };
@@ -59,11 +59,9 @@ function isAfterOf(timer: string, { id }: AnyStateNode): boolean {
   return timer.startsWith("xstate.after.") && timer.endsWith(`.${id}`);
 }
 
-/** Which actor is to be given what, while a step of `adoptable` machines runs. */
-export interface Adopting {
-  /** The session of the actor whose turn it is. */
-  session: string;
-  actions: readonly Action[];
+/** What the actor whose turn it is shall carry out; null once it has. */
+export interface Turn {
+  actions: readonly Action[] | null;
 }
 
 interface NodeConfig {
@@ -75,10 +73,7 @@ interface NodeConfig {
  * The machine, able to be given what its states need: at `xstate.init` it carries out what `turn` holds
  * for it, and takes no transition of its own.
  */
-export function adoptable(
-  machine: AnyStateMachine,
-  turn: { now: Adopting | null },
-): AnyStateMachine {
+export function adoptable(machine: AnyStateMachine, turn: Turn): AnyStateMachine {
   const made = new Map<AnyStateMachine, AnyStateMachine>();
   const make = (one: AnyStateMachine): AnyStateMachine => {
     const known = made.get(one);
@@ -93,10 +88,11 @@ export function adoptable(
     const config = {
       ...withoutAlways(one.config as NodeConfig),
       always: {
-        guard: ({ self }: { self: { sessionId: string } }) => turn.now?.session === self.sessionId,
+        guard: () => turn.actions !== null,
         actions: enqueueActions(({ enqueue }) => {
-          const { actions } = turn.now!;
-          turn.now = null;
+          const actions = turn.actions!;
+          // Once: actors that these begin have no turn.
+          turn.actions = null;
           for (const action of actions) enqueue(action as never);
         }),
       },

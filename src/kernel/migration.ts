@@ -1,5 +1,5 @@
 import type { AnyStateMachine, AnyStateNode } from "xstate";
-import { activeNodes, adoptable, needsOf, type Adopting, type Needs } from "./adoption.ts";
+import { activeNodes, adoptable, needsOf, type Action, type Needs, type Turn } from "./adoption.ts";
 import type { Effect } from "./effects.ts";
 import { Quarantined } from "./errors.ts";
 import { momentOf, type Moment } from "./moment.ts";
@@ -8,7 +8,7 @@ import { ROOT, step, type MachineState } from "./step.ts";
 import type { StoredActor, StoredChild, StoredMachine, StoredState } from "./stored.ts";
 import type { Timer } from "./timers.ts";
 import type { Migration, VersionedChild, VersionedState } from "./workflow.ts";
-import { findActorLogic, kindOf, sessionOf } from "./xstate.ts";
+import { findActorLogic, kindOf } from "./xstate.ts";
 
 /** What a migration makes of an instance. */
 export interface Migrated {
@@ -56,13 +56,13 @@ export function migrate(
   if (moment.machine.status !== "active") {
     return { machine: restored(machine, moment), timers: moment.timers, effects: [] };
   }
-  const turn: { now: Adopting | null } = { now: null };
+  const turn: Turn = { actions: null };
   const shell = adoptable(machine, turn);
   const fitted = fit(shell, moment, oldMachine);
   let state = restored(shell, fitted.moment);
   const effects: Effect[] = [];
   for (const [key, actions] of fitted.wanted) {
-    turn.now = { session: sessionOf(key), actions };
+    turn.actions = actions;
     const next = step(state, { type: "xstate.init" }, key);
     state = next.state;
     effects.push(...next.effects);
@@ -171,8 +171,8 @@ function fit(
   machine: AnyStateMachine,
   moment: Moment,
   oldMachine: AnyStateMachine | undefined,
-): { moment: Moment; wanted: Map<number, Adopting["actions"]> } {
-  const wanted = new Map<number, Adopting["actions"]>();
+): { moment: Moment; wanted: Map<number, readonly Action[]> } {
+  const wanted = new Map<number, readonly Action[]>();
   const rows = new Map(moment.actors.map((actor) => [actor.key, actor]));
   const kept = new Set<number>();
   const timersToDrop = new Set<Timer>();
@@ -240,7 +240,7 @@ function missing(
   needs: Needs,
   timers: ReadonlySet<string>,
   actors: ReadonlySet<string>,
-): Adopting["actions"] {
+): readonly Action[] {
   return [
     ...[...needs.timers].filter(([id]) => !timers.has(id)).map(([, action]) => action),
     ...[...needs.actors].filter(([id]) => !actors.has(id)).map(([, { start }]) => start),
