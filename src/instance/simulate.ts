@@ -108,7 +108,8 @@ class Imagining {
       "error" in one ? { error: one.error } : { output: one.output ?? null };
     const kind = "error" in result ? "error" : "done";
     const data = "error" in result ? result.error : result.output;
-    this.#attempt({ type: `xstate.${kind}.actor.${one.actor}`, data }, "actor", () => {
+    const type = `xstate.${kind}.actor.${actor?.id ?? one.actor}`;
+    this.#attempt({ type, data }, "actor", () => {
       const next = actor === undefined ? null : settle(this.#live.machine, actor.key, result);
       if (next !== null) return { outcome: next.taken ? "applied" : "ignored", next };
       throw refusal(
