@@ -28,7 +28,14 @@ export interface RegisteredWorkflow {
 type Effects = NonNullable<WorkflowDefinition["effects"]>;
 
 /** First path segments that are routes of their own. */
-const RESERVED = new Set(["events", "healthz", "machines", "operations", "openapi.json", "asyncapi.json"]);
+const RESERVED = new Set([
+  "events",
+  "healthz",
+  "machines",
+  "operations",
+  "openapi.json",
+  "asyncapi.json",
+]);
 const WORKFLOW_KEY = /^[a-z][a-z0-9-]{0,62}$/;
 
 const TRANSITIONS_PER_MINUTE = 20_000;

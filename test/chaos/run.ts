@@ -239,7 +239,7 @@ class Run {
     this.#sink.isFaulty = false;
     this.#options.say?.("the load is over; waiting for everything to come to rest");
     const { lease = 30_000 } = this.#options;
-    const views = await this.#atRest(performance.now() + lease * 2 + 10_000);
+    const views = await this.#atRest(lease * 2 + 10_000);
     const journals = new Map<string, JournalEntry[]>();
     for (const id of this.#instances) journals.set(id, await journalOf(this.#target, id));
     await this.#watchersAtHead(journals);
@@ -278,14 +278,22 @@ class Run {
     return checkList({ ...seen, views });
   }
 
-  async #atRest(deadline: number): Promise<Map<string, View>> {
+  /** @param patience milliseconds without anything becoming less */
+  async #atRest(patience: number): Promise<Map<string, View>> {
     const views = new Map<string, View>();
     const isAtRest = ({ retrying, incidents, timerCount, actors, pending }: View): boolean =>
       retrying.length + incidents.length + timerCount + actors.length + pending === 0;
+    let least = Infinity;
+    let deadline = Infinity;
     for (;;) {
       for (const id of this.#instances) {
         const known = views.get(id);
         if (known === undefined || !isAtRest(known)) views.set(id, await viewOf(this.#target, id));
+      }
+      const left = [...views.values()].reduce((sum, { pending }) => sum + pending, 0);
+      if (left < least) {
+        least = left;
+        deadline = performance.now() + patience;
       }
       if ([...views.values()].every(isAtRest) || performance.now() > deadline) return views;
       await pause(250);
