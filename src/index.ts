@@ -19,6 +19,7 @@ export { signedContent } from "./ingress/signed-content.ts";
 export type { DestinationLimit, Destinations } from "./egress/leave.ts";
 export type { Caller } from "./contract/caller.ts";
 export type { Problem } from "./contract/problem.ts";
+export type { Listed } from "./list/search.ts";
 export type { EventReply, JournalEntry, View } from "./contract/view.ts";
 export type { BindingProps } from "./ingress/entrypoint.ts";
 export type {

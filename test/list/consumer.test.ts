@@ -95,6 +95,8 @@ describe("the list's consumer", () => {
     expect(await rows(next)).toBe(5);
     // And a row of the index for the sweeper.
     expect(await rows({ ...next, seq: 4, due: 5 })).toBe(2);
+    expect(await rows({ ...next, seq: 5, due: 6 })).toBe(2);
+    expect(await rows({ ...next, seq: 6, due: 6 })).toBe(2);
   });
 
   it.each<[string, (good: Projection) => unknown]>([

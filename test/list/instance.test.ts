@@ -2,7 +2,16 @@ import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "c
 import { env } from "cloudflare:workers";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { attachMeter } from "../../bench/meter.ts";
-import { call, freshId, send, setTime, start, stubOf, view } from "../support/client.ts";
+import {
+  call,
+  eventually,
+  freshId,
+  send,
+  setTime,
+  start,
+  stubOf,
+  view,
+} from "../support/client.ts";
 import { intercept, lister, resetLister } from "../support/lister.ts";
 import { resetWorld, world } from "../support/probe.ts";
 
@@ -67,7 +76,10 @@ describe("an instance", () => {
     const body = { id, input: { customer: "anna" }, event: addPizza };
     await call("POST", "/orders", { body });
     await send("orders", id, { type: "CONFIRM_PIZZA" });
-    await settle();
+    await eventually(
+      () => view("orders", id),
+      ({ state }) => JSON.stringify(state).includes("waiting"),
+    );
     setTime(began + second);
     await ring(id, "orders");
     expect(told).toMatchObject([
