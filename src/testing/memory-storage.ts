@@ -14,6 +14,7 @@ export class MemoryStorage {
   readonly #statements = new Map<string, StatementSync>();
   #alarm: number | null = null;
   #isDead = false;
+  #isDeleting = false;
   #depth = 0;
   /** Called when a transaction is about to commit, and when it has; what it throws is a crash. */
   onCommit: ((point: "before" | "after") => void) | undefined;
@@ -44,6 +45,7 @@ export class MemoryStorage {
       if (isOutermost) this.#reach("before");
     } catch (error) {
       this.#database.exec(`ROLLBACK TO ${level}; RELEASE ${level}`);
+      if (this.#isDead) this.#endDeleting("ROLLBACK TO deleting; RELEASE deleting");
       this.#alarm = alarmBefore;
       throw error;
     } finally {
@@ -51,6 +53,7 @@ export class MemoryStorage {
     }
     this.#database.exec(`RELEASE ${level}`);
     if (isOutermost) {
+      this.#endDeleting("RELEASE deleting");
       this.commits += 1;
       this.#reach("after");
     }
@@ -76,15 +79,25 @@ export class MemoryStorage {
     return Promise.resolve();
   }
 
-  deleteAll(): Promise<void> {
+  /** As on the platform, one write with what is written before the next `await`. */
+  async deleteAll(): Promise<void> {
     this.#checkAlive();
     const found = this.#database
       .prepare("SELECT name, type FROM sqlite_master WHERE type IN ('table', 'view')")
       .all() as { name: string; type: string }[];
     this.#statements.clear();
+    this.#database.exec("SAVEPOINT deleting");
+    this.#isDeleting = true;
     for (const { name, type } of found) this.#database.exec(`DROP ${type} ${name}`);
     this.#alarm = null;
-    return Promise.resolve();
+    await Promise.resolve();
+    this.#endDeleting("RELEASE deleting");
+  }
+
+  #endDeleting(how: string): void {
+    if (!this.#isDeleting) return;
+    this.#isDeleting = false;
+    this.#database.exec(how);
   }
 
   sync(): Promise<void> {

@@ -84,7 +84,9 @@ async function seen(order: NodeInstance) {
     const history = (await order.history()).map(({ seq, event, outcome, by, state }) => {
       return { seq, event, outcome, by, state };
     });
-    return { view, history, sent: order.sent.map(({ name, id }) => `${name} ${id}`).toSorted() };
+    // At least once, under one id.
+    const sent = new Set(order.sent.map(({ name, id }) => `${name} ${id}`));
+    return { view, history, sent: [...sent].toSorted() };
   } catch (error) {
     return (error as { problem: { type: string } }).problem.type;
   }
