@@ -9,7 +9,7 @@ import { effectChanges, newEffect, stopLetter } from "../effect-rows.ts";
 import { assemble, readStored, type Live, type StoredInstance } from "../live.ts";
 import { replaceState } from "../replace.ts";
 import type { EffectRow, Identity, Store } from "../store.ts";
-import { NOTHING_TO_DO, operated, type Done, type OperatingOnStored } from "./operate.ts";
+import { NOTHING_TO_DO, operated, type Done, type OperatingOnStored } from "./operating.ts";
 
 /**
  * Brings the instance to another version of its workflow. It works on what is stored: the version that
