@@ -12,7 +12,7 @@ import { ProblemError } from "../contract/problem.ts";
 import { registerWorkflows, type RegisteredWorkflow } from "../kernel/registration.ts";
 import type { EffectContext, ReleasedVersion, WorkflowDefinition } from "../kernel/workflow.ts";
 import { kindOf } from "../kernel/xstate.ts";
-import { MemoryStorage, ProcessDied } from "./memory-storage.ts";
+import { MemoryStorage, ProcessDied, type StorageDump } from "./memory-storage.ts";
 import { asEvent, type Answer, type TestEvent, type TestInstance } from "./test-instance.ts";
 
 /** Answers in an actor's place; a throw or a rejection is its failure. */
@@ -29,6 +29,8 @@ export interface NodeOptions {
   now?: number;
   id?: string;
   roles?: readonly string[];
+  /** What another instance of the same id had stored (`dump`): this one goes on from there. */
+  from?: StorageDump;
 }
 
 /** What left the instance: a named action or an emitted event, under the id that repeats are known by. */
@@ -60,6 +62,8 @@ export interface NodeInstance extends TestInstance {
   moment(seq: number): Promise<MomentView>;
   /** What would happen; it doesn't. */
   simulate(suppose: readonly Supposition[], from?: number): Promise<Simulation>;
+  /** Everything that it has stored, as JSON: to be kept, and gone on from by later versions. */
+  dump(): StorageDump;
   /** Another version of the workflow takes over, as a deployment does; it may need more stand-ins. */
   deploy(
     definition: WorkflowDefinition | WorkflowDefinition["machine"],
@@ -114,6 +118,7 @@ class InNode implements NodeInstance {
     this.#register(definition, options.actors);
     this.#address = { tenant: TENANT, workflow: "tests", id };
     this.#caller = { tenant: TENANT, subject: "tester", roles };
+    if (options.from !== undefined) this.#storage.load(options.from);
     this.#storage.onCommit = (point) => this.#reach(point);
   }
 
@@ -169,6 +174,10 @@ class InNode implements NodeInstance {
     const request = { address: this.#address, caller: this.#caller, operation };
     const reply = await this.#call((engine) => engine.operate(request));
     return reply.ok ? { ok: true, view: JSON.parse(reply.json) as OperationView } : reply;
+  }
+
+  dump(): StorageDump {
+    return this.#storage.dump();
   }
 
   async erase({ force = false }: { force?: boolean } = {}): Promise<EraseReply> {
