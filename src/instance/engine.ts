@@ -158,8 +158,14 @@ export class Engine {
       if (later !== null) {
         return { ok: true, created: later.created, json: scheduledView(later.scheduled) };
       }
-      const { created, live } = this.#processor.start(request, this.#clock());
-      return { ok: true, created, json: this.#view(live, caller) };
+      try {
+        const { created, live } = this.#processor.start(request, this.#clock());
+        return { ok: true, created, json: this.#view(live, caller) };
+      } catch (error) {
+        // A repeat of the start of one that the deployment can't run.
+        if (!(error instanceof Quarantined && this.#store.exists())) throw error;
+        return { ok: true, created: false, json: quarantinedView(this.#store, error) };
+      }
     });
   }
 
@@ -204,7 +210,12 @@ export class Engine {
   receive(json: string): Problem | null {
     const letter = JSON.parse(json) as Letter;
     const answer = this.#answer(letter, () => {
-      takeLetter(this.#workflows, this.#processor, letter, this.#clock());
+      try {
+        takeLetter(this.#workflows, this.#processor, letter, this.#clock());
+      } catch (error) {
+        if (!(error instanceof Quarantined && letter.kind === "send")) throw error;
+        this.#keepForLater(letter, error);
+      }
       return null;
     });
     return answer === null ? null : answer.problem;

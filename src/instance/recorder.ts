@@ -182,7 +182,8 @@ function writeActors(store: Store, live: Live, { actors }: Stored): Live["sizes"
   return sizes;
 }
 
-function checkSize(body: string, sizes: Live["sizes"], { identity }: Live): void {
+/** @throws ProblemError state-too-large */
+export function checkSize(body: string, sizes: Live["sizes"], { identity }: Live): void {
   let others = 0;
   for (const size of sizes.values()) others += size;
   // A UTF-16 unit is at most three bytes of UTF-8: only large bodies need counting.

@@ -8,6 +8,7 @@ import type { EffectChanges } from "./effect-book.ts";
 import { bodyText, byteLength, type Live } from "./live.ts";
 import {
   bookEffects,
+  checkSize,
   comparable,
   effectsText,
   journalRow,
@@ -62,6 +63,8 @@ export function replaceState(
     seq,
     updatedAt: now,
   };
+  const body = bodyText(stored, placed.inline, next.paused);
+  checkSize(body, next.sizes, next);
   const actors = new Map<number, string | null>(stored.actors);
   for (const key of gone) actors.set(key, null);
   const entry = journalRow(
@@ -75,7 +78,7 @@ export function replaceState(
       effects: effectsText(changes.add),
     }),
   );
-  store.record(entry, bodyText(stored, placed.inline, next.paused), null, live.identity.epoch);
+  store.record(entry, body, null, live.identity.epoch);
   return { live: next, entry, started };
 }
 
