@@ -5,6 +5,7 @@ import { Processor } from "../../src/instance/processor.ts";
 import { Store } from "../../src/instance/store.ts";
 import { registerWorkflows } from "../../src/kernel/registration.ts";
 import { imagined, momentAt } from "../../src/instance/moment-view.ts";
+import { rewind } from "../../src/instance/operations/rewind.ts";
 import { simulate } from "../../src/instance/simulate.ts";
 import { actorsOf } from "../../src/instance/view.ts";
 import type { Simulation, Supposition } from "../../src/contract/simulation.ts";
@@ -142,6 +143,21 @@ export class Durable {
 
   #nextRow(): number {
     return this.#live.timers.rows.next[0]?.at ?? Infinity;
+  }
+
+  /** Back to what it was after an entry, with the time that it then had before it. */
+  rewind(to: number): void {
+    this.#attempt(() => {
+      const live = this.#live;
+      const around = { processor: this.#processor, live, caller, reason: undefined, now: this.now };
+      rewind(around, { to, shiftTimers: true });
+    });
+    this.#collect();
+  }
+
+  /** When an entry was written. */
+  timeOf(seq: number): number {
+    return this.#store.journal(seq - 1, 1)[0]!.at;
   }
 
   /** What would happen, from the present or from a moment of the past. */
