@@ -28,6 +28,7 @@ const problems = {
   "has-ended": [409, "The instance has come to its end"],
   "operation-not-possible": [409, "The operation is not possible now"],
   "state-not-kept": [409, "What it was then is not kept"],
+  "journal-full": [409, "The journal is full"],
   "not-begun": [409, "The instance has not begun yet"],
   erased: [410, "The instance was erased"],
   "id-in-use": [409, "The id is in use"],

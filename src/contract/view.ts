@@ -8,8 +8,8 @@ export type Outcome = "applied" | "ignored" | "duplicate" | "deferred" | "late" 
 
 /** Something in an instance that needs a person. */
 export interface Incident {
-  kind: "blocked" | "exhausted" | "looping";
-  /** The timer, actor or message that is stuck; the limit that stopped a loop. */
+  kind: "blocked" | "exhausted" | "looping" | "long-journal" | "journal-full";
+  /** The timer, actor or message that is stuck; the limit that stopped a loop; how long the journal is. */
   what: string;
   error: string;
 }

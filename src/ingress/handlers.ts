@@ -25,6 +25,8 @@ export interface Visit {
   /** Where the address is an event's, its type as it stands there. */
   type: string;
   instances: Instances;
+  /** The Worker's bindings. */
+  env: unknown;
 }
 
 const MAX_HISTORY = 1_000;

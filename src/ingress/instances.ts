@@ -1,6 +1,7 @@
 import { isInstanceId, objectName, type Address } from "../contract/address.ts";
 import type { Caller } from "../contract/caller.ts";
 import { problem, refusal, type Problem } from "../contract/problem.ts";
+import type { ArchiveRequest, OperationReply } from "../contract/operations.ts";
 import type {
   GetReply,
   HistoryReply,
@@ -51,6 +52,15 @@ export class Instances {
 
   history(request: HistoryRequest): Promise<HistoryReply> {
     return this.#call(request, true, (stub) => stub.history(request) as Promise<HistoryReply>);
+  }
+
+  archive(request: ArchiveRequest): Promise<OperationReply> {
+    return this.#call(request, true, (stub) => stub.archive(request) as Promise<OperationReply>);
+  }
+
+  /** The object's id in hexadecimal: what it is called where its name must not stand. */
+  objectId({ address, caller }: InstanceRequest): string {
+    return this.#within(caller.jurisdiction).idFromName(objectName(address)).toString();
   }
 
   stream(request: WatchRequest): Promise<Response> {

@@ -1,6 +1,8 @@
 import { Router, type IRequest } from "itty-router";
+import { defaultLimits, type Limits } from "../contract/limits.ts";
 import { problem, refusal } from "../contract/problem.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
+import { archive } from "./archive.ts";
 import {
   eventSchema,
   history,
@@ -12,6 +14,7 @@ import {
   type Visit,
 } from "./handlers.ts";
 import { Instances } from "./instances.ts";
+import { downloadPayload, uploadPayload } from "./payloads.ts";
 import { errorResponse, problemResponse } from "./respond.ts";
 import { authenticate, type TokenSettings } from "./token.ts";
 import type { WebhookSettings } from "./webhook.ts";
@@ -23,7 +26,7 @@ export interface IngressEnv extends TokenSettings, WebhookSettings {
 type Workflows = ReadonlyMap<string, RegisteredWorkflow>;
 
 /** HTTP in. Every route but `/healthz` asks for credentials before it does anything else. */
-export function createRouter(workflows: Workflows) {
+export function createRouter(workflows: Workflows, limits: Limits = defaultLimits) {
   const router = Router<IRequest, [IngressEnv]>({ catch: errorResponse });
 
   const visit =
@@ -40,6 +43,7 @@ export function createRouter(workflows: Workflows) {
         id,
         type,
         instances: new Instances(env.INSTANCES),
+        env,
       });
     };
 
@@ -51,6 +55,8 @@ export function createRouter(workflows: Workflows) {
       return problemResponse(problem("method-not-allowed", detail), { Allow: allow });
     };
   };
+
+  const upload = visit((one) => uploadPayload(one, limits));
 
   // Routes are tried in turn: the busiest come first, what refuses a method last.
   return router
@@ -65,12 +71,19 @@ export function createRouter(workflows: Workflows) {
     .get("/:workflow/:id/history", visit(history))
     .get("/:workflow/:id/stream", visit(stream))
     .get("/machines/:workflow/events/:type", visit(eventSchema))
+    .post("/:workflow/:id/archive", visit(archive))
+    .post("/:workflow/:id/payloads", upload)
+    .put("/:workflow/:id/payloads", upload)
+    .get("/:workflow/:id/payloads/:sha256", visit(downloadPayload))
     .all("/events", only("POST"))
     .all("/:workflow", only("POST"))
     .all("/:workflow/:id", only("GET"))
     .all("/:workflow/:id/events", only("POST"))
     .all("/:workflow/:id/history", only("GET"))
     .all("/:workflow/:id/stream", only("GET"))
+    .all("/:workflow/:id/archive", only("POST"))
+    .all("/:workflow/:id/payloads", only("POST", "PUT"))
+    .all("/:workflow/:id/payloads/:sha256", only("GET"))
     .all("/machines/:workflow/events/:type", only("GET"))
     .all("*", async (request: IRequest, env: IngressEnv) => {
       await authenticate(request, env);

@@ -1,7 +1,8 @@
 import type { Source } from "../broadcast/watchers.ts";
 import { objectName } from "../contract/address.ts";
-import type { Caller } from "../contract/caller.ts";
-import { problem, ProblemError, type Problem } from "../contract/problem.ts";
+import { isOperator, type Caller } from "../contract/caller.ts";
+import type { Limits } from "../contract/limits.ts";
+import { problem, ProblemError, refusal, type Problem } from "../contract/problem.ts";
 import type {
   GetReply,
   HistoryReply,
@@ -13,13 +14,20 @@ import type {
   StartReply,
   StartRequest,
 } from "../contract/requests.ts";
-import type { OperationReply, OperationRequest, OperationView } from "../contract/operations.ts";
+import type {
+  ArchiveRequest,
+  OperationReply,
+  OperationRequest,
+  OperationView,
+} from "../contract/operations.ts";
 import type { EventReply, View } from "../contract/view.ts";
 import type { Destinations } from "../egress/leave.ts";
+import type { Sha256 } from "../egress/claim.ts";
 import { Runner } from "../egress/runner.ts";
 import { Quarantined, StepFailed, Unsupported } from "../kernel/errors.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import { AlarmClock } from "./alarm-clock.ts";
+import { Archiver, type Archived } from "./archiver.ts";
 import { takeLetter } from "./letters.ts";
 import type { Live } from "./live.ts";
 import { operate } from "./operations/operate.ts";
@@ -39,10 +47,13 @@ export interface EngineOptions {
   env: unknown;
   workflows: ReadonlyMap<string, RegisteredWorkflow>;
   destinations: Destinations;
+  limits?: Limits;
   /** Milliseconds since the epoch. */
   clock: () => number;
   /** Shows watchers what was just committed. */
   show: (source: Source) => void;
+  /** How payloads are hashed; the platform's own by default. */
+  sha256?: Sha256;
   /** Where what nobody expected is told; the log by default. */
   report?: (...what: unknown[]) => void;
 }
@@ -57,10 +68,12 @@ export class Engine {
   readonly #store: Store;
   readonly #alarm: AlarmClock;
   readonly #processor: Processor;
+  readonly #archiver: Archiver;
   readonly #runner: Runner;
 
   constructor(options: EngineOptions) {
     const { context, env, workflows, destinations, clock, show, report = console.error } = options;
+    const objectId = context.id.toString();
     this.#report = report;
     this.#name = context.id.name;
     this.#workflows = workflows;
@@ -74,13 +87,20 @@ export class Engine {
       alarm: this.#alarm,
       workflows,
       clock,
+      ...(options.limits === undefined ? {} : { limits: options.limits }),
       afterCommit: (live, entries, started) => {
         if (entries.length > 0) this.#show(show, live, entries);
         this.#runner.abortUnwanted(live);
         this.#runner.start(live, started);
       },
     });
-    this.#runner = new Runner({ context, env, ledger: this.#processor, destinations, clock });
+    const { transactions } = this.#processor;
+    this.#archiver = new Archiver({ transactions, env, objectId, clock });
+    const { sha256 } = options;
+    this.#runner = new Runner({
+      ...{ context, env, ledger: this.#processor, destinations, clock },
+      ...(sha256 === undefined ? {} : { sha256 }),
+    });
   }
 
   /** Whether it was ever started. */
@@ -148,17 +168,23 @@ export class Engine {
     });
   }
 
-  history(request: HistoryRequest): HistoryReply {
-    return this.#answer(request, () => {
-      const { workflow, id } = request.address;
-      // Not by way of the live state: a quarantined instance shows its journal all the same.
-      if (!this.#store.exists()) throw notFound(workflow, id);
+  /** A promise where some of it is archived. */
+  history(request: HistoryRequest): HistoryReply | Promise<HistoryReply> {
+    const { address, after, limit } = request;
+    const reply = (rows: JournalRow[]): HistoryReply => {
       const identity = this.#store.identity();
-      const rows = this.#store.journal(request.after, request.limit + 1);
-      const entries = rows.slice(0, request.limit).map((row) => journalEntry({ identity }, row));
-      const next = rows.length > request.limit ? entries.at(-1)!.seq : null;
+      const entries = rows.slice(0, limit).map((row) => journalEntry({ identity }, row));
+      const next = rows.length > limit ? entries.at(-1)!.seq : null;
       return { ok: true, next, json: JSON.stringify(entries) };
+    };
+    const answer = this.#answer(request, () => {
+      // Not by way of the live state: a quarantined instance shows its journal all the same.
+      if (!this.#store.exists()) throw notFound(address.workflow, address.id);
+      if (after < this.#store.archived.through()) return null;
+      return reply(this.#store.journal(after, limit + 1));
     });
+    if (answer !== null) return answer;
+    return this.#later(async () => reply(await this.#archiver.read(after, limit + 1)));
   }
 
   /** What an operator does to it. */
@@ -173,13 +199,32 @@ export class Engine {
     });
   }
 
+  /** Moves the older part of the journal to R2. What waited for that goes on. */
+  archive(request: ArchiveRequest): Promise<OperationReply> {
+    return this.#later(async () => {
+      this.#checkAddress(request);
+      const { caller, keep } = request;
+      if (!isOperator(caller)) throw refusal("forbidden", '"archive" is for operators.');
+      this.#current(request);
+      let archived: Archived;
+      try {
+        archived = await this.#archiver.archive(keep);
+      } finally {
+        // Broken off, it may have made room all the same.
+        this.#goOn();
+      }
+      const operation = { name: "archive" as const, changed: archived.entries > 0, ...archived };
+      return { ok: true, json: this.#view(this.#current(request), caller, { operation }) };
+    });
+  }
+
   /** What a new watcher is to be shown. */
   watch(
     request: InstanceRequest,
   ): { ok: true; source: Source; view: View } | { ok: false; problem: Problem } {
     return this.#answer(request, (caller) => {
       const live = this.#current(request);
-      const view = viewOf(live, caller, this.#processor.loop);
+      const view = viewOf(live, caller, this.#processor.incidents(live));
       return { ok: true as const, source: this.#source(live), view };
     });
   }
@@ -215,7 +260,15 @@ export class Engine {
   }
 
   #view(live: Live, caller: Caller, more: Partial<EventReply & OperationView> = {}): string {
-    return viewText(live, caller, more, this.#processor.loop);
+    return viewText(live, caller, more, this.#processor.incidents(live));
+  }
+
+  #goOn(): void {
+    const now = this.#clock();
+    this.#processor.fireTimers(now);
+    this.#runner.runDue(now);
+    const live = this.#processor.current();
+    if (live !== undefined) this.#alarm.noLaterThan(this.#processor.due(live));
   }
 
   #current({ address }: InstanceRequest): Live {
@@ -248,6 +301,17 @@ export class Engine {
     try {
       this.#checkAddress(request);
       return act(request.caller);
+    } catch (error) {
+      return { ok: false, problem: this.#toProblem(error) };
+    }
+  }
+
+  /** As `#answer`, for what takes its time. */
+  async #later<Answer>(
+    act: () => Promise<Answer>,
+  ): Promise<Answer | { ok: false; problem: Problem }> {
+    try {
+      return await act();
     } catch (error) {
       return { ok: false, problem: this.#toProblem(error) };
     }

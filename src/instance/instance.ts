@@ -1,6 +1,7 @@
 import { DurableObject } from "cloudflare:workers";
 import { SUBPROTOCOL, Watchers } from "../broadcast/watchers.ts";
-import type { OperationReply, OperationRequest } from "../contract/operations.ts";
+import type { Limits } from "../contract/limits.ts";
+import type { ArchiveRequest, OperationReply, OperationRequest } from "../contract/operations.ts";
 import type { Problem } from "../contract/problem.ts";
 import type {
   GetReply,
@@ -25,6 +26,7 @@ export type InstanceClass = ReturnType<typeof instanceClass>;
 export function instanceClass(
   workflows: ReadonlyMap<string, RegisteredWorkflow>,
   destinations: Destinations = {},
+  limits?: Limits,
 ) {
   return class Instance extends DurableObject {
     readonly #engine: Engine;
@@ -38,6 +40,7 @@ export function instanceClass(
         env,
         workflows,
         destinations,
+        ...(limits === undefined ? {} : { limits }),
         clock: () => Date.now(),
         show: (source) => this.#watchers.broadcast(source),
       });
@@ -60,12 +63,16 @@ export function instanceClass(
       return this.#engine.get(request);
     }
 
-    history(request: HistoryRequest): HistoryReply {
+    history(request: HistoryRequest): HistoryReply | Promise<HistoryReply> {
       return this.#engine.history(request);
     }
 
     operate(request: OperationRequest): OperationReply {
       return this.#engine.operate(request);
+    }
+
+    archive(request: ArchiveRequest): Promise<OperationReply> {
+      return this.#engine.archive(request);
     }
 
     /** A watcher's WebSocket. The Worker has authenticated it and says for whom in a header. */

@@ -1,6 +1,6 @@
 import { ProblemError, refusal } from "../contract/problem.ts";
 import type { ParentLink, SendRequest, StartRequest } from "../contract/requests.ts";
-import type { FirstAnswer, Outcome } from "../contract/view.ts";
+import type { FirstAnswer, Incident, Outcome } from "../contract/view.ts";
 import { Quarantined } from "../kernel/errors.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import { begin, type Settlement } from "../kernel/step.ts";
@@ -38,9 +38,12 @@ export class Processor {
     return this.transactions.current();
   }
 
-  /** Why inner work waits, where the instance runs in a loop. */
-  get loop(): string | undefined {
-    return this.transactions.loops.why(this.#clock());
+  /** What needs a person as a whole: the instance runs in a loop, or its journal is long. */
+  incidents(live: Live): Incident[] {
+    const loop = this.transactions.loops.why(this.#clock());
+    const journal = this.transactions.journal.incidents(live);
+    if (loop === undefined) return journal;
+    return [{ kind: "looping", what: "transitions per minute", error: loop }, ...journal];
   }
 
   /** When the instance next has something to do by itself; Infinity for never. */
@@ -99,9 +102,10 @@ export class Processor {
 
   /**
    * @throws ProblemError not-found, forbidden, unknown-event, invalid-body, event-not-allowed,
-   *   key-reused, too-many-deferred
+   *   key-reused, too-many-deferred, journal-full
+   * @param evenIfFull for the chart's own way out, which must stay open
    */
-  send(request: SendRequest, now: number): SendResult {
+  send(request: SendRequest, now: number, evenIfFull = false): SendResult {
     this.inner.fireTimers(now);
     const { address, dedupe = null } = request;
     const live = this.current();
@@ -111,6 +115,7 @@ export class Processor {
     try {
       checkHops(request.hops ?? 0);
       event = validateEvent(live.workflow, event.type, event.data);
+      if (!evenIfFull) this.transactions.journal.check(live);
       if (live.paused !== null) {
         authorise(live.workflow, event.type, request.caller);
         const held = this.transactions.commit(() => [hold(store, live, request, now)]);

@@ -1,6 +1,7 @@
 import type { ParentLink } from "../contract/requests.ts";
 import type { Outcome } from "../contract/view.ts";
 import type { Timer } from "../kernel/timers.ts";
+import { ArchivedParts } from "./archived-parts.ts";
 import { HeldEvents } from "./held.ts";
 import { JournalSearch } from "./journal-search.ts";
 import { Moments } from "./moments.ts";
@@ -149,13 +150,15 @@ export class Store {
   readonly tables: Tables;
   readonly moments: Moments;
   readonly held: HeldEvents;
+  readonly archived: ArchivedParts;
   readonly search: JournalSearch;
 
   /** @param options.momentsEvery entries after which the whole state is kept once more */
   constructor(sql: SqlStorage, { momentsEvery = 100 }: { momentsEvery?: number } = {}) {
     this.#sql = sql;
     this.tables = new Tables(sql);
-    this.search = new JournalSearch(this.tables);
+    this.archived = new ArchivedParts(this.tables);
+    this.search = new JournalSearch(this.tables, this.archived);
     this.held = new HeldEvents(this.tables);
     this.moments = new Moments(this.tables, momentsEvery);
   }
@@ -169,6 +172,12 @@ export class Store {
   forget(): void {
     this.tables.forget();
     this.moments.forget();
+    this.archived.forget();
+  }
+
+  /** What the whole database takes up. */
+  bytes(): number {
+    return this.#sql.databaseSize;
   }
 
   #has(table: string): boolean {
@@ -269,6 +278,7 @@ export class Store {
     this.#sql.exec("DELETE FROM inbox WHERE epoch < ? AND at < ?", epoch - 1, forget);
     this.#sql.exec("DELETE FROM journal");
     this.moments.clear();
+    this.archived.clear();
     this.#sql.exec("UPDATE identity SET epoch = ? WHERE one = 1", epoch);
     this.#sql.exec("UPDATE state SET seq = 0 WHERE one = 1");
   }

@@ -22,20 +22,22 @@ import { schemaPath } from "./json-schema.ts";
 import { parentLink, type JournalRow } from "./store.ts";
 import { blockedTimers, countTimers, nextTimers } from "./timer-book.ts";
 
-export function viewOf(live: Live, caller: Caller, loop?: string): View {
-  return JSON.parse(viewText(live, caller, {}, loop)) as View;
+export function viewOf(live: Live, caller: Caller, standing: readonly Incident[] = []): View {
+  return JSON.parse(viewText(live, caller, {}, standing)) as View;
 }
 
 /**
  * The view as JSON text. Every event is answered with one, so what stays the same from event to event
  * is not made again: the context's text is the stored one, and what depends on the configuration of
  * the chart alone is remembered with it.
+ *
+ * @param standing incidents of the instance as a whole
  */
 export function viewText(
   live: Live,
   caller: Caller,
   more: Partial<EventReply & OperationView> = {},
-  loop?: string,
+  standing: readonly Incident[] = [],
 ): string {
   const { identity, timers, effects } = live;
   const { status, output, error } = live.machine.snapshot;
@@ -58,7 +60,7 @@ export function viewText(
     timerCount,
     pending: effects.size,
     retrying: effects.size === 0 ? [] : retryingIn(live),
-    incidents: timerCount + effects.size === 0 ? [] : incidentsOf(live, loop),
+    incidents: timerCount + effects.size === 0 ? standing : [...standing, ...incidentsOf(live)],
     parent: parent === null ? undefined : { workflow: parent.workflow, id: parent.id },
     createdAt: iso(identity.createdAt),
     updatedAt: iso(live.updatedAt),
@@ -213,12 +215,9 @@ function retryingIn({ effects }: Live): Retrying[] {
   });
 }
 
-function incidentsOf({ timers, effects }: Live, loop?: string): Incident[] {
+function incidentsOf({ timers, effects }: Live): Incident[] {
   const stuck = [...effects.values()].filter(({ status }) => status === "parked");
   return [
-    ...(loop === undefined
-      ? []
-      : [{ kind: "looping" as const, what: "transitions per minute", error: loop }]),
     ...blockedTimers(timers).map((timer) => ({
       kind: "blocked" as const,
       what: `timer ${timer.id}`,

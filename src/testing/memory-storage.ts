@@ -20,7 +20,10 @@ export class MemoryStorage {
   /** Transactions committed so far. */
   commits = 0;
 
-  readonly sql = { exec: (query: string, ...bindings: unknown[]) => this.#exec(query, bindings) };
+  readonly sql = {
+    exec: (query: string, ...bindings: unknown[]) => this.#exec(query, bindings),
+    databaseSize: 0,
+  };
 
   get isDead(): boolean {
     return this.#isDead;

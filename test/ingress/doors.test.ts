@@ -135,8 +135,8 @@ describe("an object", () => {
 
   it("offers these methods to be called, and no others", () => {
     expect(Object.getOwnPropertyNames(Instance.prototype).toSorted()).toEqual([
-      ...["alarm", "constructor", "fetch", "get", "history", "receive", "send", "start"],
-      ...["webSocketClose", "webSocketMessage"],
+      ...["alarm", "archive", "constructor", "fetch", "get", "history", "operate", "receive"],
+      ...["send", "start", "webSocketClose", "webSocketMessage"],
     ]);
     expect(Object.getOwnPropertyNames(WorkflowsEntrypoint.prototype).toSorted()).toEqual([
       ...["constructor", "get", "send", "start"],

@@ -6,6 +6,7 @@ import { crowd } from "./crowd.ts";
 import { endless } from "./endless.ts";
 import { family } from "./family.ts";
 import { echo, helper, parent, spinner } from "./instances.ts";
+import { limits } from "./limits.ts";
 import { lanes } from "./lanes.ts";
 import { mailbox } from "./mailbox.ts";
 import { probe, turnstile } from "./probe.ts";
@@ -31,6 +32,7 @@ const app = durachart({
     spinners: spinner,
     crowds: crowd,
   },
+  limits,
   destinations: {
     press: { atOnce: 2 },
     gate: { atOnce: 1 },
