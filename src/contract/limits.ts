@@ -6,6 +6,8 @@ export interface Limits {
   fullJournal: number;
   /** Bytes of the object's database with which it does the same. */
   databaseBytes: number;
+  /** Entries in one object of the archive: it is read, and kept in memory, as a whole. */
+  partEntries: number;
   /** Bytes of a payload. */
   payloadBytes: number;
 }
@@ -14,5 +16,6 @@ export const defaultLimits: Limits = {
   longJournal: 10_000,
   fullJournal: 100_000,
   databaseBytes: 1_000_000_000,
+  partEntries: 2_500,
   payloadBytes: 25_000_000,
 };

@@ -11,6 +11,8 @@ import { storePayload, tooLarge } from "./upload.ts";
 const MEDIA_TYPE = /^[\w!#$&^.+-]+\/[\w!#$&^.+-]+(\s*;[\x20-\x7e]*)?$/;
 const MAX_MEDIA_TYPE = 200;
 
+const GONE = new Set([404, 410]);
+
 /** `PUT` or `POST /{workflow}/{id}/payloads`: any body; the answer is the reference to send in an event. */
 export async function uploadPayload(visit: Visit, limits: Limits): Promise<Response> {
   const { request, caller, workflow, id, instances, env } = visit;
@@ -27,6 +29,12 @@ export async function uploadPayload(visit: Visit, limits: Limits): Promise<Respo
   granted(await instances.history(asking));
   const objectId = instances.objectId({ address, caller });
   const { sha256, size } = await storePayload(bucket, objectId, request.body, { type, most });
+  const still = await instances.history(asking);
+  if (!still.ok && GONE.has(still.problem.status)) {
+    // Erased meanwhile, with all that was there: what came after that must not stay.
+    await bucket.delete(payloadKey(objectId, sha256));
+    granted(still);
+  }
   const reference = payloadReference(sha256, size, type);
   const headers = { Location: `/${workflow.key}/${id}/payloads/${sha256}` };
   return jsonResponse(JSON.stringify(reference), 201, headers);

@@ -1,4 +1,5 @@
 import { bucketOf, prefixes } from "../contract/buckets.ts";
+import { defaultLimits, type Limits } from "../contract/limits.ts";
 import { refusal, type ProblemError } from "../contract/problem.ts";
 import { promisesIn } from "../kernel/generations.ts";
 import type { Moment } from "../kernel/moment.ts";
@@ -7,8 +8,7 @@ import type { ArchivedPart } from "./archived-parts.ts";
 import type { Identity, JournalRow, Store } from "./store.ts";
 import type { Transactions } from "./transactions.ts";
 
-/** What one object in the bucket holds at most, so that it is read, and kept in memory, as a whole. */
-const MAX_PART_ENTRIES = 2_500;
+/** What one object in the bucket holds at most, but for an entry that is longer. */
 const MAX_PART_CHARACTERS = 4_000_000;
 
 /** Entries read from the journal at once. */
@@ -19,6 +19,7 @@ export interface ArchiverOptions {
   env: unknown;
   /** The object's id in hexadecimal. */
   objectId: string;
+  limits?: Limits;
   /** Milliseconds since the epoch. */
   clock: () => number;
 }
@@ -40,15 +41,18 @@ export class Archiver {
   readonly #store: Store;
   readonly #env: unknown;
   readonly #objectId: string;
+  readonly #limits: Limits;
   readonly #clock: () => number;
   /** The one under way: they go one after another. */
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor({ transactions, env, objectId, clock }: ArchiverOptions) {
+  constructor(options: ArchiverOptions) {
+    const { transactions, env, objectId, clock, limits = defaultLimits } = options;
     this.#transactions = transactions;
     this.#store = transactions.store;
     this.#env = env;
     this.#objectId = objectId;
+    this.#limits = limits;
     this.#clock = clock;
   }
 
@@ -134,15 +138,17 @@ export class Archiver {
   #collect(after: number, until: number): JournalRow[] {
     const rows: JournalRow[] = [];
     let characters = 0;
-    while (rows.length < MAX_PART_ENTRIES) {
+    const { partEntries } = this.#limits;
+    while (rows.length < partEntries) {
       const last = rows.at(-1)?.seq ?? after;
-      const page = this.#store.journal(last, Math.min(PAGE, Math.max(0, until - last)));
+      const wanted = Math.min(PAGE, partEntries - rows.length, until - last);
+      const page = wanted > 0 ? this.#store.journal(last, wanted) : [];
       for (const row of page) {
         characters += row.changes.length + row.state.length + (row.data?.length ?? 0);
         if (rows.length > 0 && characters > MAX_PART_CHARACTERS) return rows;
         rows.push(row);
       }
-      if (page.length < PAGE) break;
+      if (page.length === 0) break;
     }
     return rows;
   }

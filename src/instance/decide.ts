@@ -102,7 +102,7 @@ export function firstAnswer(
   const known = store.taken(key);
   if (known === undefined) return undefined;
   const { seq, epoch, entry } = known;
-  // The history has begun again since: all that is left to tell is that it was taken.
+  // It is archived, or the history has begun again: all that is left to tell is that it was taken.
   if (entry === undefined) return { outcome: "applied", seq, epoch };
   if (forms.some((event) => isSameEvent(entry, event))) return { outcome: entry.outcome, seq };
   throw refusal(

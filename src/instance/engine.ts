@@ -74,6 +74,7 @@ export class Engine {
   constructor(options: EngineOptions) {
     const { context, env, workflows, destinations, clock, show, report = console.error } = options;
     const objectId = context.id.toString();
+    const limited = options.limits === undefined ? {} : { limits: options.limits };
     this.#report = report;
     this.#name = context.id.name;
     this.#workflows = workflows;
@@ -87,7 +88,7 @@ export class Engine {
       alarm: this.#alarm,
       workflows,
       clock,
-      ...(options.limits === undefined ? {} : { limits: options.limits }),
+      ...limited,
       afterCommit: (live, entries, started) => {
         if (entries.length > 0) this.#show(show, live, entries);
         this.#runner.abortUnwanted(live);
@@ -95,7 +96,7 @@ export class Engine {
       },
     });
     const { transactions } = this.#processor;
-    this.#archiver = new Archiver({ transactions, env, objectId, clock });
+    this.#archiver = new Archiver({ transactions, env, objectId, clock, ...limited });
     const { sha256 } = options;
     this.#runner = new Runner({
       ...{ context, env, ledger: this.#processor, destinations, clock },

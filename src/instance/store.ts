@@ -300,8 +300,8 @@ export class Store {
       .toArray();
     const [row] = found;
     if (row === undefined) return undefined;
-    const isCurrent = row.epoch === this.identity().epoch;
-    return { ...row, entry: isCurrent ? this.journal(row.seq - 1, 1)[0] : undefined };
+    const isThere = row.epoch === this.identity().epoch && row.seq > this.archived.through();
+    return { ...row, entry: isThere ? this.journal(row.seq - 1, 1)[0] : undefined };
   }
 
   effects(): EffectRow[] {
