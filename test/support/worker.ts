@@ -2,6 +2,7 @@ import { orderEffects } from "../../machines/order/effects.ts";
 import { orderEvents, orderInput } from "../../machines/order/events.ts";
 import { orderMachine } from "../../machines/order/machine.ts";
 import { durachart } from "../../src/index.ts";
+import { cancellable } from "./cancellable.ts";
 import { crowd } from "./crowd.ts";
 import { endless } from "./endless.ts";
 import { family } from "./family.ts";
@@ -31,6 +32,7 @@ const app = durachart({
     echoes: echo,
     spinners: spinner,
     crowds: crowd,
+    cancellables: cancellable,
   },
   limits,
   destinations: {
