@@ -7,7 +7,7 @@ export type BucketName = "ARCHIVE" | "PAYLOADS";
  * The binding that a tenant's data goes to: a jurisdiction has buckets of its own, bound as `ARCHIVE_EU`,
  * `PAYLOADS_FEDRAMP_HIGH` and so on. Where data must stay is not ours to bend.
  */
-export function bindingOf(name: BucketName, jurisdiction?: string | null): string {
+function bindingOf(name: BucketName, jurisdiction?: string | null): string {
   if (!jurisdiction) return name;
   return `${name}_${jurisdiction.toUpperCase().replaceAll("-", "_")}`;
 }

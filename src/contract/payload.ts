@@ -12,10 +12,10 @@ export interface PayloadReference {
 
 /** A payload that was claimed. Each call reads it anew and checks it against its hash. */
 export interface Payload {
-  bytes(): Promise<Uint8Array>;
+  bytes: () => Promise<Uint8Array>;
   /** As UTF-8. */
-  text(): Promise<string>;
-  json(): Promise<unknown>;
+  text: () => Promise<string>;
+  json: () => Promise<unknown>;
   /** Bytes. */
   size: number;
   /** The media type that it was uploaded as. */

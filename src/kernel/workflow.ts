@@ -128,7 +128,7 @@ export interface EffectContext<Env> {
    * Fetches what was uploaded to this instance and stands for itself in an event's data as a reference.
    * Throws `TerminalError` where it is no reference or nothing is there; a bucket that fails is tried again.
    */
-  payload(reference: PayloadReference): Promise<Payload>;
+  payload: (reference: PayloadReference) => Promise<Payload>;
 }
 
 export interface StartInstance {

@@ -1,29 +1,25 @@
-import { evictDurableObject, runInDurableObject } from "cloudflare:test";
+import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { defaultLimits, type JournalEntry, type View } from "../../src/index.ts";
-import { eraseArchive } from "../../src/egress/erase.ts";
+import { type View } from "../../src/index.ts";
 import { rowsIn } from "../../src/instance/archive-format.ts";
-import { Archiver } from "../../src/instance/archiver.ts";
-import { Store } from "../../src/instance/store.ts";
-import type { Moment } from "../../src/kernel/moment.ts";
 import {
-  type Answer,
-  call,
-  customer,
-  eventually,
-  freshId,
-  history,
-  operator,
-  send,
-  start,
-  stubOf,
-} from "../support/client.ts";
+  archive,
+  archivedMoments,
+  bucket,
+  count,
+  evict,
+  inJournal,
+  keysOf,
+  lived,
+  momentsOf,
+  objectId,
+  paged,
+  range,
+} from "../support/archiving.ts";
+import { call, history, send, start, stubOf } from "../support/client.ts";
 import { limits, resetLimits } from "../support/limits.ts";
-import { resetWorld, world } from "../support/probe.ts";
-import { TestSocket } from "../support/socket.ts";
-
-const bucket = { put: env.ARCHIVE.put.bind(env.ARCHIVE), get: env.ARCHIVE.get.bind(env.ARCHIVE) };
+import { resetWorld } from "../support/probe.ts";
 
 beforeEach(() => {
   resetLimits();
@@ -34,82 +30,6 @@ afterEach(() => {
   Object.assign(env.ARCHIVE, bucket);
   vi.useRealTimers();
 });
-
-interface Operated extends View {
-  operation: { name: string; changed: boolean; entries: number; through: number };
-  type: string;
-  detail: string;
-}
-
-const archive = (id: string, keep?: number, workflow = "probes") =>
-  call<Operated>("POST", `/${workflow}/${id}/archive`, {
-    ...(keep === undefined ? {} : { body: { keep } }),
-  });
-
-async function count(id: string, times: number, workflow = "probes"): Promise<void> {
-  const address = { tenant: "tropical", workflow, id };
-  const request = JSON.stringify({ address, caller: operator, event: { type: "COUNT" } });
-  for (let n = 0; n < times; n++) await stubOf(workflow, id).send(request);
-}
-
-/** An instance with so many entries, of all sorts. */
-async function lived(entries: number): Promise<string> {
-  const id = await start("probes");
-  await send("probes", id, { type: "GROW", data: { bytes: 100 } }, { key: "first" });
-  await send("probes", id, { type: "NAP" });
-  await send("probes", id, { type: "REST" });
-  await send("probes", id, { type: "TELL" });
-  await count(id, entries - 5);
-  return id;
-}
-
-const evict = (id: string) => evictDurableObject(stubOf("probes", id));
-const objectId = (id: string, workflow = "probes") => stubOf(workflow, id).id.toString();
-
-async function keysOf(id: string, workflow = "probes"): Promise<string[]> {
-  const prefix = `journal/${objectId(id, workflow)}/`;
-  const { objects } = await env.ARCHIVE.list({ prefix });
-  return objects.map(({ key }) => key.slice(prefix.length)).toSorted();
-}
-
-/** The history as clients page through it. */
-async function paged(id: string, limit: number): Promise<JournalEntry[]> {
-  const found: JournalEntry[] = [];
-  let path: string | undefined = `/probes/${id}/history?limit=${limit}`;
-  while (path !== undefined) {
-    const answer: Answer<{ entries: JournalEntry[] }> = await call("GET", path);
-    const { body, headers, status } = answer;
-    expect(status).toBe(200);
-    found.push(...body.entries);
-    path = /<(.*)>; rel="next"/.exec(headers.get("link") ?? "")?.[1];
-  }
-  return found;
-}
-
-const inJournal = (id: string, workflow = "probes") =>
-  runInDurableObject(stubOf(workflow, id), (_instance, { storage }) =>
-    storage.sql
-      .exec<{ seq: number }>("SELECT seq FROM journal ORDER BY seq")
-      .toArray()
-      .map(({ seq }) => seq),
-  );
-
-const momentsOf = (id: string, from: number, to: number) =>
-  runInDurableObject(stubOf("probes", id), (_instance, { storage }): (Moment | null)[] => {
-    const { moments } = new Store(storage.sql);
-    return range(from, to).map((seq) => moments.at(seq));
-  });
-
-const archivedMoments = (id: string, from: number, to: number) =>
-  runInDurableObject(stubOf("probes", id), async (_instance, { storage }) => {
-    const store = new Store(storage.sql);
-    const transactions = { store } as never;
-    const archiver = new Archiver({ transactions, env, objectId: objectId(id), clock: Date.now });
-    return Promise.all(range(from, to).map((seq) => archiver.momentAt(seq)));
-  });
-
-const range = (from: number, to: number) =>
-  Array.from({ length: to - from + 1 }, (_, index) => from + index);
 
 describe("archiving", () => {
   it("moves the older entries to R2; the history is read as before", async () => {
@@ -299,94 +219,4 @@ describe("while it is archived", () => {
     await count(id, 96, "endless");
     expect(await history("endless", id)).toMatchObject([{ epoch: 3, seq: 1 }]);
   });
-});
-
-describe("of what is archived", () => {
-  it("a watcher that has missed some is told, and goes on when it has read that", async () => {
-    const id = await lived(40);
-    const live = await TestSocket.open(`/probes/${id}/stream?after=40`);
-    await archive(id, 10);
-    const late = await TestSocket.open(`/probes/${id}/stream?after=12`);
-    await eventually(
-      () => Promise.resolve(late.closed),
-      (closed) => closed !== null,
-    );
-    expect(late.closed).toEqual({
-      code: 4410,
-      reason: "Archived up to seq 30: read /history, then after=",
-    });
-    expect(late.views).toHaveLength(1);
-    expect(late.entries).toEqual([]);
-    const back = await TestSocket.open(`/probes/${id}/stream?after=30`);
-    await count(id, 2);
-    await eventually(
-      () => Promise.resolve([live.seqs.length, back.seqs.length]),
-      ([first, second]) => first === 2 && second === 12,
-    );
-    expect(back.seqs).toEqual(range(31, 42));
-    expect(live.seqs).toEqual([41, 42]);
-  });
-
-  it("a rewind to what is kept runs again what began before; to the rest there is none", async () => {
-    world.actor = () => new Promise(() => {});
-    const id = await start("probes");
-    await send("probes", id, { type: "WORK" });
-    await count(id, 30);
-    await archive(id, 10);
-    await archive(id, 5);
-    const stub = stubOf("probes", id);
-    const address = { tenant: "tropical", workflow: "probes", id };
-    const rewind = (to: number) =>
-      stub.operate({ address, caller: operator, operation: { name: "rewind", to } });
-    expect(await rewind(30)).toMatchObject({ ok: true });
-    const { body } = await call<View>("GET", `/probes/${id}`);
-    expect(body).toMatchObject({ state: "working", context: { count: 28 }, pending: 1, seq: 33 });
-    for (const to of [1, 10, 27]) {
-      expect(await rewind(to)).toMatchObject({ ok: false, problem: { status: 409 } });
-    }
-  });
-
-  it("nothing is told where a part is gone, or the bucket", async () => {
-    const id = await lived(20);
-    await archive(id, 5);
-    const path = `/probes/${id}/history`;
-    env.ARCHIVE.get = () => Promise.reject(new Error("R2 is away"));
-    expect(await call("GET", path)).toMatchObject({ status: 503, body: { detail: /R2 is away/ } });
-    Object.assign(env.ARCHIVE, bucket);
-    expect(await eraseArchive(env, objectId(id))).toBe(1);
-    expect(await keysOf(id)).toEqual([]);
-    expect(await call("GET", path)).toMatchObject({
-      status: 409,
-      body: {
-        type: "urn:durachart:problem:state-not-kept",
-        detail: /entries 1 to 15 .*journal\/[0-9a-f]+\/1\/1-15\.ndjson.*gone/,
-      },
-    });
-    expect((await call("GET", `${path}?after=15`)).status).toBe(200);
-  });
-});
-
-it("Archiving is for operators, of what there is, and needs a bucket", async () => {
-  const id = await lived(20);
-  const path = `/probes/${id}/archive`;
-  expect((await call("POST", path, { as: customer })).status).toBe(403);
-  expect((await call("GET", path)).status).toBe(405);
-  expect((await archive(freshId())).status).toBe(404);
-  for (const body of [{ keep: 0 }, { keep: 1.5 }, { keep: "1" }, { keeps: 1 }, 5]) {
-    expect((await call("POST", path, { body })).status).toBe(422);
-  }
-  const { ARCHIVE } = env;
-  (env as { ARCHIVE?: R2Bucket }).ARCHIVE = undefined as never;
-  try {
-    expect(await archive(id, 5)).toMatchObject({
-      status: 503,
-      body: {
-        type: "urn:durachart:problem:not-configured",
-        detail: "This deployment has no R2 bucket bound as ARCHIVE. Bind one in wrangler.toml.",
-      },
-    });
-  } finally {
-    env.ARCHIVE = ARCHIVE;
-  }
-  expect(defaultLimits.partEntries).toBe(2_500);
 });
