@@ -47,7 +47,8 @@ export async function storePayload(
     }
     await upload!.complete(parts);
   } catch (error) {
-    await upload?.abort();
+    // Should that fail too, R2 forgets after a week what was not completed.
+    await upload?.abort().catch(() => {});
     throw error;
   }
   try {

@@ -2,10 +2,11 @@ import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "c
 import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { OperationView } from "../../src/contract/operations.ts";
-import type { EventReply } from "../../src/index.ts";
+import type { EventReply, View } from "../../src/index.ts";
 import {
   call,
   eventually,
+  history,
   operator,
   send,
   setTime,
@@ -204,6 +205,30 @@ describe("a full journal", () => {
     expect(await view("probes", id)).toMatchObject({ state: "working", pending: 1, seq: 10 });
     const { body } = await archive(id, 2);
     expect(body).toMatchObject({ state: "idle", context: { result: "at last" }, pending: 0 });
+  });
+
+  it("keeps what was deferred, even past its time, and takes no more letters", async () => {
+    limits.fullJournal = 10;
+    setTime(began);
+    const id = await start("endless");
+    await send("endless", id, { type: "LATER" });
+    for (let n = 2; n < 10; n++) await send("endless", id, { type: "COUNT" });
+    setTime(began + 25 * 60 * minute);
+    const stub = stubOf("endless", id);
+    const address = { tenant: "tropical", workflow: "endless", id };
+    const letter = { address, caller: operator, hops: 1, kind: "send", dedupe: "letter" };
+    const bring = () => stub.receive(JSON.stringify({ ...letter, event: { type: "COUNT" } }));
+    expect(await bring()).toMatchObject({
+      status: 409,
+      type: "urn:durachart:problem:journal-full",
+    });
+    await runDurableObjectAlarm(stub);
+    expect(await view("endless", id)).toMatchObject({ seq: 10, deferred: [{ type: "LATER" }] });
+    const { body } = await call<View>("POST", `/endless/${id}/archive`, { body: { keep: 3 } });
+    expect(body).toMatchObject({ deferred: [] });
+    const entries = await history("endless", id);
+    expect(entries.at(-1)).toMatchObject({ event: { type: "LATER" }, outcome: "late" });
+    expect(await bring()).toBeNull();
   });
 
   it("goes on as far as archiving came before it broke off", async () => {
