@@ -82,7 +82,7 @@ export class Archiver {
       await reach(() => bucket.put(key, text, PART_METADATA));
       if (!this.#finish(identity, part)) {
         // Erased meanwhile: what was stored after that must not stay. A new epoch's keys are others.
-        if (!this.#store.exists()) await reach(() => bucket.delete(key));
+        if (!this.#isAlive(identity)) await reach(() => bucket.delete(key));
         break;
       }
       entries += rows.length;
@@ -174,8 +174,14 @@ export class Archiver {
     });
   }
 
-  #isStill({ epoch }: Identity): boolean {
-    return this.#store.exists() && this.#store.identity().epoch === epoch;
+  /** Whether the history is the one that was. */
+  #isStill(identity: Identity): boolean {
+    return this.#isAlive(identity) && this.#store.identity().epoch === identity.epoch;
+  }
+
+  /** Whether the instance is the one that was: an erased one may have been started anew. */
+  #isAlive({ createdAt }: Identity): boolean {
+    return this.#store.exists() && this.#store.identity().createdAt === createdAt;
   }
 
   async #partText({ epoch, jurisdiction }: Identity, part: ArchivedPart): Promise<string> {

@@ -137,6 +137,23 @@ describe("an instance that is archived", () => {
     expect([...durable.bucket.objects.keys()]).toEqual(["journal/o/1/1-8.ndjson"]);
   });
 
+  it("and erased and started anew meanwhile keeps the new history, and nothing of the old", async () => {
+    const durable = counted(20);
+    durable.bucket.onPut = () => {
+      durable.bucket.onPut = undefined;
+      durable.erase();
+      durable.restart();
+      durable.now += 1;
+      durable.start();
+      for (let n = 0; n < 15; n++) durable.send("COUNT", 0);
+    };
+    await durable.archive(4, 8);
+    expect(durable.bucket.objects.size).toBe(0);
+    expect((await durable.history()).map(({ seq }) => seq)).toHaveLength(16);
+    await durable.archive(4, 8);
+    expect(durable.archivedThrough).toBe(12);
+  });
+
   it("is not, where its journal lacks something", async () => {
     const durable = counted(20);
     durable.lose(5);
