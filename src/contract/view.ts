@@ -122,6 +122,6 @@ export interface EventReply extends View {
 export interface FirstAnswer {
   outcome: Outcome;
   seq: number;
-  /** Where its entry is archived, or the history has begun again since; what is known then is only that it was taken. */
+  /** Where the history has begun again since. */
   epoch?: number;
 }

@@ -1,3 +1,4 @@
+import type { Outcome } from "../contract/view.ts";
 import type { JournalledEffect } from "../kernel/moment.ts";
 import type { Tables } from "./tables.ts";
 
@@ -9,6 +10,8 @@ export interface ArchivedPart {
 
 const PARTS = `CREATE TABLE archived (
   first INTEGER PRIMARY KEY, last INTEGER NOT NULL, stored INTEGER NOT NULL, at INTEGER NOT NULL)`;
+
+const OUTCOMES = "CREATE TABLE archived_outcomes (seq INTEGER PRIMARY KEY, outcome TEXT NOT NULL)";
 
 const RUNS = "CREATE TABLE archived_runs (key INTEGER PRIMARY KEY, effect TEXT NOT NULL)";
 
@@ -67,6 +70,7 @@ export class ArchivedParts {
   finish({ first, last }: ArchivedPart): void {
     const { sql } = this.#tables;
     sql.exec("UPDATE archived SET stored = 1 WHERE first = ?", first);
+    this.#keepOutcomes(last);
     sql.exec("DELETE FROM journal WHERE seq <= ?", last);
     this.#through = last;
   }
@@ -75,8 +79,35 @@ export class ArchivedParts {
   clear(): void {
     const { sql } = this.#tables;
     if (this.#tables.has("archived")) sql.exec("DELETE FROM archived");
-    if (this.#tables.has("archived_runs")) sql.exec("DELETE FROM archived_runs");
+    for (const table of ["archived_runs", "archived_outcomes"]) {
+      if (this.#tables.has(table)) sql.exec(`DELETE FROM ${table}`);
+    }
     this.#through = undefined;
+  }
+
+  /** What became of an archived event that a repeat may ask about. */
+  outcome(seq: number): Outcome {
+    if (!this.#tables.has("archived_outcomes")) return "applied";
+    const [found] = this.#tables.sql
+      .exec<{ outcome: Outcome }>("SELECT outcome FROM archived_outcomes WHERE seq = ?", seq)
+      .toArray();
+    return found?.outcome ?? "applied";
+  }
+
+  /** Of events with a key; most were applied, and need no row. */
+  #keepOutcomes(last: number): void {
+    const { sql } = this.#tables;
+    const rows = sql
+      .exec<{ seq: number; outcome: string }>(
+        `SELECT seq, outcome FROM journal WHERE seq <= ? AND outcome <> 'applied'
+           AND seq IN (SELECT seq FROM inbox)`,
+        last,
+      )
+      .toArray();
+    if (rows.length > 0) this.#tables.ensure("archived_outcomes", OUTCOMES);
+    for (const { seq, outcome } of rows) {
+      sql.exec("INSERT INTO archived_outcomes VALUES (?, ?)", seq, outcome);
+    }
   }
 
   /** How actors were asked for that an archived entry began and that outlived it. */

@@ -143,6 +143,16 @@ const RECORDING = {
 
 const JOURNAL_COLUMNS = "seq, at, type, data, outcome, by, state, changes";
 
+/** Where an event that came before stands. */
+interface Taken {
+  seq: number;
+  epoch: number;
+  /** While the journal has it. */
+  entry?: JournalRow;
+  /** In the present epoch. */
+  outcome?: Outcome;
+}
+
 type Row = Record<string, SqlStorageValue>;
 
 export class Store {
@@ -294,14 +304,18 @@ export class Store {
   }
 
   /** When an event with this key came before: its place, and its entry while the journal has it. */
-  taken(key: string): { seq: number; epoch: number; entry: JournalRow | undefined } | undefined {
+  taken(key: string): Taken | undefined {
     const found = this.#sql
       .exec<{ seq: number; epoch: number }>("SELECT seq, epoch FROM inbox WHERE key = ?", key)
       .toArray();
     const [row] = found;
     if (row === undefined) return undefined;
-    const isThere = row.epoch === this.identity().epoch && row.seq > this.archived.through();
-    return { ...row, entry: isThere ? this.journal(row.seq - 1, 1)[0] : undefined };
+    if (row.epoch !== this.identity().epoch) return row;
+    if (row.seq <= this.archived.through()) {
+      return { ...row, outcome: this.archived.outcome(row.seq) };
+    }
+    const entry = this.journal(row.seq - 1, 1)[0]!;
+    return { ...row, entry, outcome: entry.outcome };
   }
 
   effects(): EffectRow[] {

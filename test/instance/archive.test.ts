@@ -94,6 +94,17 @@ describe("archiving", () => {
       status: 200,
       body: { outcome: "duplicate", first: { outcome: "applied", seq: 2 }, seq: 20 },
     });
+    const counting = await start("endless");
+    await send("endless", counting, { type: "LATER" }, { key: "later" });
+    await count(counting, 20, "endless");
+    await archive(counting, 5, "endless");
+    expect(
+      (await send("endless", counting, { type: "LATER" }, { key: "later" })).body,
+    ).toMatchObject({
+      outcome: "duplicate",
+      first: { outcome: "deferred", seq: 2 },
+      deferred: [{ seq: 2 }],
+    });
   });
 
   it("writes several parts of large entries", async () => {
