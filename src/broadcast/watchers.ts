@@ -14,7 +14,7 @@ const MAX_SILENCE = 10_000;
 /** RFC 6455 leaves 4000–4999 to applications. */
 const TOO_SLOW = 4008;
 const NOT_UNDERSTOOD = 4400;
-const ARCHIVED = 4410;
+const ARCHIVED = 4416;
 
 /** Entries read from the journal at a time while a watcher catches up. */
 const PAGE = 200;

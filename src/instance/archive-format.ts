@@ -6,6 +6,8 @@ import type { Identity, JournalRow } from "./store.ts";
 interface Header extends ArchivedPart {
   instance: Pick<Identity, "tenant" | "workflow" | "id">;
   epoch: number;
+  /** The version that the instance had after the last entry. */
+  version: string;
   /** The state before the first entry; null where that is the first of the history, or nobody knows. */
   moment: Moment | null;
 }
@@ -21,15 +23,18 @@ interface Line extends Omit<JournalRow, "data" | "state" | "changes"> {
 /**
  * A part as newline-delimited JSON: the header, then one line an entry. Together they tell the state
  * after each of its entries, without any other part.
+ *
+ * @param identity as it was after the last entry
  */
 export function partText(
-  { tenant, workflow, id, epoch }: Identity,
+  { tenant, workflow, id, epoch, version }: Identity,
   rows: readonly JournalRow[],
   moment: Moment | null,
 ): string {
   const header: Header = {
     instance: { tenant, workflow, id },
     epoch,
+    version,
     first: rows[0]!.seq,
     last: rows.at(-1)!.seq,
     moment,
@@ -65,9 +70,35 @@ export function rowsIn(text: string, after: number, limit: number): JournalRow[]
   });
 }
 
-/** The state after an entry of a part; null where it was written by a deployment that kept too little. */
-export function momentIn(text: string, seq: number): Moment | null {
-  const { first, moment } = JSON.parse(text.slice(0, text.indexOf("\n"))) as Header;
-  if (moment === null && first > 1) return null;
-  return momentAfter(moment, rowsIn(text, first - 1, seq - first + 1));
+/** What the instance was after an entry. */
+export interface MomentThen {
+  moment: Moment;
+  /** The version that it had. */
+  version: string;
+  /** Of the entry, in milliseconds since the epoch. */
+  at: number;
+}
+
+/** What the instance was after an entry of a part; null where that was written by a deployment that kept too little. */
+export function momentIn(text: string, seq: number): MomentThen | null {
+  const {
+    first,
+    last,
+    moment: before,
+    version,
+  } = JSON.parse(text.slice(0, text.indexOf("\n"))) as Header;
+  if (before === null && first > 1) return null;
+  const rows = rowsIn(text, first - 1, last - first + 1);
+  const until = rows.slice(0, seq - first + 1);
+  const moment = momentAfter(before, until);
+  if (moment === null) return null;
+  const left = rows.slice(until.length).map(versionLeft);
+  const next = left.find((version) => version !== null);
+  return { moment, version: next ?? version, at: until.at(-1)!.at };
+}
+
+/** The version that an entry led away from. */
+function versionLeft({ type, data }: JournalRow): string | null {
+  if (data === null || !/^durachart\.(migrated|rewound)$/.test(type)) return null;
+  return (JSON.parse(data) as { from?: string }).from ?? null;
 }

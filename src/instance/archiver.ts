@@ -3,7 +3,7 @@ import { defaultLimits, type Limits } from "../contract/limits.ts";
 import { refusal, type ProblemError } from "../contract/problem.ts";
 import { promisesIn } from "../kernel/generations.ts";
 import type { Moment } from "../kernel/moment.ts";
-import { momentIn, partText, rowsIn } from "./archive-format.ts";
+import { momentIn, partText, rowsIn, type MomentThen } from "./archive-format.ts";
 import type { ArchivedPart } from "./archived-parts.ts";
 import type { Identity, JournalRow, Store } from "./store.ts";
 import type { Transactions } from "./transactions.ts";
@@ -77,7 +77,8 @@ export class Archiver {
       const found = this.#nextPart(until);
       if (found === null) break;
       const { part, rows } = found;
-      const text = partText(identity, rows, this.#momentBefore(part));
+      const version = this.#versionAfter(part.last);
+      const text = partText({ ...identity, version }, rows, this.#momentBefore(part));
       const key = this.#key(identity.epoch, part);
       await reach(() => bucket.put(key, text, PART_METADATA));
       if (!this.#finish(identity, part)) {
@@ -113,9 +114,14 @@ export class Archiver {
     }
   }
 
-  /** The state after an entry, wherever that is; null where it is not kept. @throws as `read` does */
-  async momentAt(seq: number): Promise<Moment | null> {
-    if (seq > this.#store.archived.through()) return this.#store.moments.at(seq);
+  /** What the instance was after an entry, wherever that is; null where it is not kept. @throws as `read` does */
+  async momentAt(seq: number): Promise<MomentThen | null> {
+    if (seq > this.#store.archived.through()) {
+      const moment = this.#store.moments.at(seq);
+      const [entry] = this.#store.journal(seq - 1, 1);
+      if (moment === null || entry?.seq !== seq) return null;
+      return { moment, version: this.#versionAfter(seq), at: entry.at };
+    }
     const part = this.#store.archived.holding(seq);
     return momentIn(await this.#partText(this.#store.identity(), part), seq);
   }
@@ -151,6 +157,10 @@ export class Archiver {
       if (page.length === 0) break;
     }
     return rows;
+  }
+
+  #versionAfter(seq: number): string {
+    return this.#store.search.versionBefore(seq) ?? this.#store.identity().version;
   }
 
   #momentBefore({ first }: ArchivedPart): Moment | null {

@@ -61,7 +61,7 @@ describe("archiving", () => {
     const text = await object!.text();
     const [header, first, ...rest] = text.split("\n");
     expect(JSON.parse(header!)).toMatchObject({
-      ...{ instance: { tenant: "tropical", workflow: "probes", id }, epoch: 1 },
+      ...{ instance: { tenant: "tropical", workflow: "probes", id }, epoch: 1, version: "1" },
       ...{ first: 11, last: 20, moment: { machine: { context: { count: 6 } } } },
     });
     expect(JSON.parse(first!)).toMatchObject({ seq: 11, type: "COUNT", state: "idle" });

@@ -38,7 +38,7 @@ describe("of what is archived", () => {
       (closed) => closed !== null,
     );
     expect(late.closed).toEqual({
-      code: 4410,
+      code: 4416,
       reason: "Archived up to seq 30: read /history, then after=",
     });
     expect(late.views).toHaveLength(1);

@@ -83,7 +83,7 @@ export const archivedMoments = (id: string, from: number, to: number) =>
     const store = new Store(storage.sql);
     const transactions = { store } as never;
     const archiver = new Archiver({ transactions, env, objectId: objectId(id), clock: Date.now });
-    return Promise.all(range(from, to).map((seq) => archiver.momentAt(seq)));
+    return Promise.all(range(from, to).map(async (seq) => (await archiver.momentAt(seq))?.moment));
   });
 
 export const range = (from: number, to: number) =>

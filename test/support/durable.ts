@@ -197,7 +197,7 @@ export class Durable {
     return Promise.all(
       [...this.#seen].map(async ([seq, seen]) => ({
         ...{ seq, seen },
-        told: await archiver.momentAt(seq),
+        told: (await archiver.momentAt(seq))?.moment ?? null,
       })),
     );
   }
