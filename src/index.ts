@@ -4,11 +4,15 @@ import type { Destinations } from "./egress/leave.ts";
 import { deliverCloudEvent } from "./ingress/deliver.ts";
 import { entrypointClass } from "./ingress/entrypoint.ts";
 import { Instances } from "./ingress/instances.ts";
-import { consume } from "./ingress/queue.ts";
+import { bury, consume, retryDelay } from "./ingress/queue.ts";
 import { createRouter, type IngressEnv } from "./ingress/router.ts";
 import { instanceClass } from "./instance/instance.ts";
 import { registerWorkflows } from "./kernel/registration.ts";
 import type { Workflows } from "./kernel/workflow.ts";
+import { clearAlerts, sendAlerts, type AlertSettings } from "./list/alerts.ts";
+import { isForTheList, takeProjections } from "./list/consumer.ts";
+import { databasesOf } from "./list/databases.ts";
+import { sweep, type Wake } from "./list/sweep.ts";
 
 export { TerminalError } from "./egress/terminal-error.ts";
 export { defaultLimits };
@@ -19,6 +23,7 @@ export type { Caller } from "./contract/caller.ts";
 export type { Limits };
 export type { Payload, PayloadReference } from "./contract/payload.ts";
 export type { Problem } from "./contract/problem.ts";
+export type { Listed } from "./list/search.ts";
 export type { EventReply, JournalEntry, View } from "./contract/view.ts";
 export type { BindingProps } from "./ingress/entrypoint.ts";
 export type {
@@ -30,7 +35,11 @@ export type {
   Workflows,
 } from "./kernel/workflow.ts";
 
-export interface DurachartEnv extends IngressEnv {
+export interface DurachartEnv extends IngressEnv, AlertSettings {
+  /** The list of all instances: D1; LIST_1, LIST_2 and so on where one is not enough. */
+  LIST?: D1Database;
+  /** By it instances tell the list of themselves; without it there is no list. */
+  LIST_QUEUE?: Queue;
   /** Takes what the queue consumer can't deliver; without it the queue's own retries decide. */
   DEAD_LETTERS?: Queue;
 }
@@ -60,13 +69,42 @@ export function durachart<const Definitions extends Workflows>(options: {
   const router = createRouter(workflows, options.limits);
   return {
     fetch: (request: Request, env: DurachartEnv): Promise<Response> => router.fetch(request, env),
-    queue: (batch: MessageBatch, env: DurachartEnv): Promise<void> =>
-      consume(batch, env.DEAD_LETTERS, async (caller, event) => {
+    queue: async (
+      { queue, messages }: MessageBatch,
+      env: DurachartEnv,
+      context?: ExecutionContext,
+    ): Promise<void> => {
+      const databases = databasesOf(env);
+      const projections = messages.filter(({ body }) => isForTheList(body));
+      const { hasIncidents } = await takeProjections(projections, {
+        databases,
+        retryDelay,
+        bury: (message, reason) => bury(message, queue, reason, env.DEAD_LETTERS),
+      });
+      // The list waits for nobody; what fails here the cron does.
+      if (hasIncidents) {
+        context?.waitUntil(sendAlerts(databases, env, Date.now()).catch(console.error));
+      }
+      const events = { queue, messages: messages.filter(({ body }) => !isForTheList(body)) };
+      await consume(events, env.DEAD_LETTERS, async (caller, event) => {
         const instances = new Instances(env.INSTANCES);
         const brokered = { brokered: true };
         const reply = await deliverCloudEvent(workflows, instances, caller, event, brokered);
         return reply.ok ? null : reply.problem;
-      }),
+      });
+    },
+    /** By cron: wakes instances whose due time passed, and sends the alerts that were not sent. */
+    scheduled: async (_: ScheduledController, env: DurachartEnv): Promise<void> => {
+      const databases = databasesOf(env);
+      const instances = new Instances(env.INSTANCES);
+      const wake: Wake = (object, jurisdiction) => instances.wake(object, jurisdiction);
+      const now = Date.now();
+      const results = await Promise.allSettled([
+        sweep(databases, wake, now),
+        sendAlerts(databases, env, now).then(() => clearAlerts(databases, now)),
+      ]);
+      for (const result of results) if (result.status === "rejected") console.error(result.reason);
+    },
     Instance: instanceClass(workflows, options.destinations, options.limits),
     Destination,
     WorkflowsEntrypoint: entrypointClass<Definitions>(workflows),

@@ -15,6 +15,7 @@ const MAX_SILENCE = 10_000;
 const TOO_SLOW = 4008;
 const NOT_UNDERSTOOD = 4400;
 const ARCHIVED = 4416;
+const ERASED = 4410;
 
 /** Entries read from the journal at a time while a watcher catches up. */
 const PAGE = 200;
@@ -98,6 +99,13 @@ export class Watchers {
         continue;
       }
       this.#pump(socket, source, attachment);
+    }
+  }
+
+  /** There is nothing left to watch. */
+  closeAll(): void {
+    for (const socket of this.#context.getWebSockets()) {
+      socket.close(ERASED, "The instance was erased");
     }
   }
 

@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import colors from "picocolors";
-import { configPaths, quietly, root } from "./fleet.ts";
+import { configPaths, databases, quietly, root } from "./fleet.ts";
 import { checkedWorkflows } from "./preflight.ts";
 import { localSecrets, mintToken, writeDevVars } from "./secrets.ts";
 
@@ -14,10 +14,12 @@ const wrangler = join(root, "node_modules", "wrangler", "wrangler-dist", "cli.js
 async function main(): Promise<void> {
   const secrets = localSecrets(root);
   writeDevVars(root, configPaths, secrets);
-  await run([
-    ...["d1", "migrations", "apply", "LOG", "--local"],
-    ...["-c", "services/orderlog/wrangler.toml", "--persist-to", state],
-  ]);
+  for (const { database, configPath } of databases) {
+    await run([
+      ...["d1", "migrations", "apply", database, "--local"],
+      ...["-c", configPath, "--persist-to", state],
+    ]);
+  }
   const server = start([
     "dev",
     ...configPaths.flatMap((path) => ["-c", path]),
@@ -60,6 +62,9 @@ curl ${url}/orders/my-order/events ${auth("CUSTOMER")} ${json} -d '{"type":"CONF
 ${colors.dim("# Look at it, and at what has happened")}
 curl ${url}/orders/my-order ${auth("CUSTOMER")}
 curl ${url}/orders/my-order/history ${auth("CUSTOMER")}
+
+${colors.dim("# All orders, a second or two later: by status, state, customer, incident …")}
+curl '${url}/orders?state=bakePizza&counts=true' ${auth("CUSTOMER")}
 
 ${colors.dim("# Be the kitchen and the courier")}
 curl ${url}/kitchen/pending ${auth("STAFF")}

@@ -12,6 +12,16 @@ export const configPaths = [
   "services/orderlog/wrangler.toml",
 ];
 
+/** The databases that have tables, and whose they are. */
+export const databases = [
+  { database: "LIST", worker: "durachart", configPath: "wrangler.toml" },
+  {
+    database: "LOG",
+    worker: "durachart-orderlog",
+    configPath: "services/orderlog/wrangler.toml",
+  },
+];
+
 /** Keeps wrangler from asking the network, and from chatting. */
 export const quietly = {
   CLOUDFLARE_CF_FETCH_ENABLED: "false",
@@ -36,6 +46,8 @@ export async function startEphemeralFleet(secrets: Secrets) {
     workers: configPaths.map((configPath) => ({ configPath, secrets: vars })),
   });
   const { url } = await harness.listen();
-  await harness.getWorker("durachart-orderlog").applyD1Migrations("LOG");
+  for (const { worker, database } of databases) {
+    await harness.getWorker(worker).applyD1Migrations(database);
+  }
   return { url: url.href, harness, close: () => harness.close() };
 }

@@ -13,13 +13,20 @@ function bindingOf(name: BucketName, jurisdiction?: string | null): string {
 }
 
 /** The bucket; undefined where the deployment has none. */
-export function findBucket(
+function findBucket(
   env: unknown,
   name: BucketName,
   jurisdiction?: string | null,
 ): R2Bucket | undefined {
   const bindings = (env ?? {}) as Record<string, R2Bucket | undefined>;
   return bindings[bindingOf(name, jurisdiction)];
+}
+
+/** Every bucket of that name, those of jurisdictions too. */
+export function bucketsOf(env: unknown, name: BucketName): R2Bucket[] {
+  return Object.entries((env ?? {}) as Record<string, R2Bucket>).flatMap(([binding, bucket]) =>
+    binding === name || binding.startsWith(`${name}_`) ? [bucket] : [],
+  );
 }
 
 /** @throws ProblemError not-configured naming the binding */

@@ -11,7 +11,9 @@ export type Operation =
   /** @property incident its id; all that is stuck where it is left out */
   | { name: "retry"; incident?: string }
   /** @property shiftTimers whether deadlines move by the time that has passed since, instead of firing now */
-  | { name: "rewind"; to: number; shiftTimers?: boolean };
+  | { name: "rewind"; to: number; shiftTimers?: boolean }
+  /** @property to the newest version where it is left out */
+  | { name: "migrate"; to?: string };
 
 export type OperationName = Operation["name"];
 

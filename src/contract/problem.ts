@@ -27,6 +27,7 @@ const problems = {
   "event-not-allowed": [409, "The event is not allowed now"],
   "has-ended": [409, "The instance has come to its end"],
   "operation-not-possible": [409, "The operation is not possible now"],
+  "migration-failed": [409, "The instance could not be migrated"],
   "state-not-kept": [409, "What it was then is not kept"],
   "journal-full": [409, "The journal is full"],
   "not-begun": [409, "The instance has not begun yet"],

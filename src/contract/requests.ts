@@ -1,7 +1,7 @@
 import type { Address } from "./address.ts";
 import type { Caller } from "./caller.ts";
 import type { Problem } from "./problem.ts";
-import type { EventReply, JournalEntry, View } from "./view.ts";
+import type { EventReply, JournalEntry, MomentView, View } from "./view.ts";
 
 /** An event from outside. */
 export interface IncomingEvent {
@@ -23,6 +23,17 @@ export interface StartRequest extends InstanceRequest {
   /** The instance that starts this one and waits for its outcome. */
   parent?: ParentLink;
   hops?: number;
+  /** When it is to begin, in milliseconds since the epoch; at once where it is left out. */
+  startAt?: number;
+}
+
+export interface EraseRequest extends InstanceRequest {
+  /** Even if it can't be read, or messages are still to be delivered. */
+  force?: boolean;
+}
+
+export interface MomentRequest extends InstanceRequest {
+  seq: number;
 }
 
 /** An actor of an instance that is another instance: where the outcome goes. */
@@ -93,4 +104,11 @@ export type StartReply = Reply<View, { created: boolean }>;
 /** `deferred`: it is kept, not yet applied. */
 export type SendReply = Reply<EventReply, { deferred?: true }>;
 export type GetReply = Reply<View>;
+export type MomentReply = Reply<MomentView>;
+export type EraseReply = Reply<{
+  workflow: string;
+  id: string;
+  status: "erased";
+  operation: object;
+}>;
 export type HistoryReply = Reply<JournalEntry[], { next: number | null }>;

@@ -8,10 +8,14 @@ export type Outcome = "applied" | "ignored" | "duplicate" | "deferred" | "late" 
 
 /** Something in an instance that needs a person. */
 export interface Incident {
-  kind: "blocked" | "exhausted" | "looping" | "long-journal" | "journal-full";
+  /** What `retry` names it by. */
+  id: string;
+  kind: "blocked" | "exhausted" | "looping" | "quarantined" | "long-journal" | "journal-full";
   /** The timer, actor or message that is stuck; the limit that stopped a loop; how long the journal is. */
   what: string;
   error: string;
+  /** The request that mends it, once its cause is gone. */
+  mend: string;
 }
 
 /** Work after a commit that has failed so far and will be tried again. */
@@ -56,7 +60,10 @@ export interface View {
   id: string;
   workflow: string;
   version: string;
-  status: MachineStatus | "paused";
+  /** `quarantined`: the deployment can't run it; `scheduled`: it has no state yet. */
+  status: MachineStatus | "paused" | "quarantined" | "scheduled";
+  /** When it is to begin. */
+  startAt?: string;
   /** Since when and by whom it is held. */
   paused?: { since: string; by: string };
   /** XState's own value: a string, or nested objects. */
@@ -87,6 +94,26 @@ export interface View {
   output?: unknown;
   error?: unknown;
 }
+
+/** What an instance was after an entry of its history. */
+export type MomentView = Pick<
+  View,
+  | "id"
+  | "workflow"
+  | "version"
+  | "status"
+  | "state"
+  | "message"
+  | "context"
+  | "tags"
+  | "epoch"
+  | "seq"
+  | "actors"
+  | "timers"
+  | "timerCount"
+  | "output"
+  | "error"
+> & { at: string };
 
 /** What an event did to the state. A part that stayed the same is absent. */
 export interface Changes {

@@ -1,4 +1,4 @@
-import { findBucket, prefixes, type BucketName } from "../contract/buckets.ts";
+import { bucketsOf, prefixes, type BucketName } from "../contract/buckets.ts";
 
 /**
  * Removes an instance's payloads, those that were still coming in too. May be repeated.
@@ -6,13 +6,9 @@ import { findBucket, prefixes, type BucketName } from "../contract/buckets.ts";
  * @param objectId the object's id in hexadecimal
  * @returns how many objects there were; 0 where no bucket is bound
  */
-export async function erasePayloads(
-  env: unknown,
-  objectId: string,
-  jurisdiction?: string | null,
-): Promise<number> {
-  const stored = await eraseUnder(env, "PAYLOADS", jurisdiction, prefixes.payload(objectId));
-  return stored + (await eraseUnder(env, "PAYLOADS", jurisdiction, prefixes.upload(objectId)));
+export async function erasePayloads(env: unknown, objectId: string): Promise<number> {
+  const stored = await eraseUnder(env, "PAYLOADS", prefixes.payload(objectId));
+  return stored + (await eraseUnder(env, "PAYLOADS", prefixes.upload(objectId)));
 }
 
 /**
@@ -22,22 +18,17 @@ export async function erasePayloads(
  * @param objectId the object's id in hexadecimal
  * @returns how many objects there were; 0 where no bucket is bound
  */
-export function eraseArchive(
-  env: unknown,
-  objectId: string,
-  jurisdiction?: string | null,
-): Promise<number> {
-  return eraseUnder(env, "ARCHIVE", jurisdiction, prefixes.journal(objectId));
+export function eraseArchive(env: unknown, objectId: string): Promise<number> {
+  return eraseUnder(env, "ARCHIVE", prefixes.journal(objectId));
 }
 
-async function eraseUnder(
-  env: unknown,
-  name: BucketName,
-  jurisdiction: string | null | undefined,
-  prefix: string,
-): Promise<number> {
-  const bucket = findBucket(env, name, jurisdiction);
-  if (bucket === undefined) return 0;
+async function eraseUnder(env: unknown, name: BucketName, prefix: string): Promise<number> {
+  let erased = 0;
+  for (const bucket of bucketsOf(env, name)) erased += await eraseIn(bucket, prefix);
+  return erased;
+}
+
+async function eraseIn(bucket: R2Bucket, prefix: string): Promise<number> {
   let erased = 0;
   for (;;) {
     // Always the first page: what it held is gone when the next is asked for.

@@ -73,6 +73,13 @@ export class Runner {
     }
   }
 
+  /** Nobody waits for anything any more. */
+  abortAll(): void {
+    for (const controller of this.#running.values()) {
+      controller.abort(new Error("The instance was erased"));
+    }
+  }
+
   /** Renews the leases of what is running, takes over what isn't any more, tries again what failed. */
   runDue(now: number): void {
     for (const key of [...(this.#ledger.current()?.effects.keys() ?? [])]) {

@@ -24,6 +24,8 @@ export interface Visit {
   id: string;
   /** Where the address is an event's, its type as it stands there. */
   type: string;
+  /** Where the address is a moment of the history, its number as it stands there. */
+  seq: string;
   instances: Instances;
   /** The Worker's bindings. */
   env: unknown;

@@ -1,12 +1,17 @@
 import { isInstanceId, objectName, type Address } from "../contract/address.ts";
 import type { Caller } from "../contract/caller.ts";
 import { problem, refusal, type Problem } from "../contract/problem.ts";
-import type { ArchiveRequest, OperationReply } from "../contract/operations.ts";
+import type { ArchiveRequest, OperationReply, OperationRequest } from "../contract/operations.ts";
+import type { SimulationReply, SimulationRequest } from "../contract/simulation.ts";
 import type {
+  EraseReply,
+  EraseRequest,
   GetReply,
   HistoryReply,
   HistoryRequest,
   InstanceRequest,
+  MomentReply,
+  MomentRequest,
   SendReply,
   SendRequest,
   StartReply,
@@ -63,10 +68,38 @@ export class Instances {
     return this.#within(caller.jurisdiction).idFromName(objectName(address)).toString();
   }
 
+  moment(request: MomentRequest): Promise<MomentReply> {
+    return this.#call(request, true, (stub) => stub.moment(request) as Promise<MomentReply>);
+  }
+
+  simulate(request: SimulationRequest): Promise<SimulationReply> {
+    return this.#call(request, true, (stub) => stub.simulate(request) as Promise<SimulationReply>);
+  }
+
+  /** Once more does no harm, but for a cancelling event, which the state might take twice. */
+  operate(request: OperationRequest): Promise<OperationReply> {
+    const isRepeatable = request.operation.name !== "cancel";
+    return this.#call(
+      request,
+      isRepeatable,
+      (stub) => stub.operate(request) as Promise<OperationReply>,
+    );
+  }
+
+  erase(request: EraseRequest): Promise<EraseReply> {
+    return this.#call(request, true, (stub) => stub.erase(request) as Promise<EraseReply>);
+  }
+
   stream(request: WatchRequest): Promise<Response> {
     return this.#stub(request).fetch(`https://instance${STREAM_PATH}`, {
       headers: { Upgrade: "websocket", "Durachart-Request": JSON.stringify(request) },
     });
+  }
+
+  /** Has an object that is known by its id alone go on with what is due, and tell the list anew. */
+  async wake(object: string, jurisdiction: string | null): Promise<void> {
+    const namespace = this.#within((jurisdiction as DurableObjectJurisdiction | null) ?? undefined);
+    await namespace.get(namespace.idFromString(object)).wake();
   }
 
   async #call<Answer>(

@@ -27,7 +27,7 @@ const envelope = v.object({
 const PASSING = new Set([404, 409, 429, 500, 503]);
 
 /** Seconds until the next try; with the queue's 17 retries that makes about an hour. */
-function retryDelay(attempts: number): number {
+export function retryDelay(attempts: number): number {
   return Math.min(300, 5 * 2 ** (attempts - 1));
 }
 
@@ -41,11 +41,11 @@ export type Deliver = (caller: Caller, event: ReceivedEvent) => Promise<Problem 
  * @param deadLetters takes what can never be delivered; without it the queue's own retries decide
  */
 export async function consume(
-  batch: MessageBatch,
+  { messages, queue }: Pick<MessageBatch, "messages" | "queue">,
   deadLetters: Queue | undefined,
   deliver: Deliver,
 ): Promise<void> {
-  const bySubject = Map.groupBy(batch.messages, ({ body }) => subjectOf(body));
+  const bySubject = Map.groupBy(messages, ({ body }) => subjectOf(body));
   await Promise.all(
     [...bySubject.values()].map(async (messages) => {
       let isWaiting = false;
@@ -62,7 +62,7 @@ export async function consume(
           message.retry({ delaySeconds: retryDelay(message.attempts) });
           isWaiting = true;
         } else {
-          await bury(message, batch.queue, met, deadLetters);
+          await bury(message, queue, met, deadLetters);
         }
       }
     }),
@@ -94,7 +94,17 @@ export function openEnvelope(body: unknown): { caller: Caller; event: ReceivedEv
   return { caller, event: received };
 }
 
-async function bury(message: Message, queue: string, reason: Problem, deadLetters: Queue) {
+/** Puts what can never be delivered where somebody sees it; without such a place the queue's retries decide. */
+export async function bury(
+  message: Message,
+  queue: string,
+  reason: Problem,
+  deadLetters: Queue | undefined,
+): Promise<void> {
+  if (deadLetters === undefined) {
+    message.retry({ delaySeconds: retryDelay(message.attempts) });
+    return;
+  }
   const letter: DeadLetter = { queue, reason, attempts: message.attempts, body: message.body };
   try {
     await deadLetters.send(letter, { contentType: "json" });

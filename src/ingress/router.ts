@@ -13,7 +13,10 @@ import {
   webhook,
   type Visit,
 } from "./handlers.ts";
+import { list } from "./list.ts";
 import { Instances } from "./instances.ts";
+import { erase, moment, operation, operationNames, simulation } from "./operate.ts";
+import { reindex } from "./operations.ts";
 import { downloadPayload, uploadPayload } from "./payloads.ts";
 import { errorResponse, problemResponse } from "./respond.ts";
 import { authenticate, type TokenSettings } from "./token.ts";
@@ -30,21 +33,15 @@ export function createRouter(workflows: Workflows, limits: Limits = defaultLimit
   const router = Router<IRequest, [IngressEnv]>({ catch: errorResponse });
 
   const visit =
-    (handle: (visit: Visit) => Promise<Response>) =>
+    (handle: (visit: Visit, env: IngressEnv) => Promise<Response>) =>
     async (request: IRequest, env: IngressEnv): Promise<Response> => {
       const caller = await authenticate(request, env);
-      const { workflow: key = "", id = "", type = "" } = request.params as Record<string, string>;
+      const names = request.params as Record<string, string>;
+      const { workflow: key = "", id = "", type = "", seq = "" } = names;
       const workflow = workflows.get(key);
       if (workflow === undefined) throw refusal("not-found", `There is no workflow "${key}".`);
-      return handle({
-        request,
-        caller,
-        workflow,
-        id,
-        type,
-        instances: new Instances(env.INSTANCES),
-        env,
-      });
+      const instances = new Instances(env.INSTANCES);
+      return handle({ request, caller, workflow, id, type, seq, instances, env }, env);
     };
 
   const only = (...methods: string[]) => {
@@ -59,16 +56,22 @@ export function createRouter(workflows: Workflows, limits: Limits = defaultLimit
   const upload = visit((one) => uploadPayload(one, limits));
 
   // Routes are tried in turn: the busiest come first, what refuses a method last.
-  return router
+  router
     .post("/:workflow/:id/events", visit(send))
     .get("/:workflow/:id", visit(view))
     .post("/events", (request: IRequest, env: IngressEnv) =>
       webhook(request, workflows, new Instances(env.INSTANCES), env),
     )
+    .post("/operations/reindex", (request: IRequest, env: IngressEnv) =>
+      reindex(request, env, new Instances(env.INSTANCES)),
+    )
     .get("/healthz", () => Response.json({ status: "ok" }))
     .all("/healthz", only("GET"))
     .post("/:workflow", visit(start))
     .get("/:workflow/:id/history", visit(history))
+    .get("/:workflow/:id/history/:seq", visit(moment))
+    .post("/:workflow/:id/simulate", visit(simulation))
+    .post("/:workflow/:id/erase", visit(erase))
     .get("/:workflow/:id/stream", visit(stream))
     .get("/machines/:workflow/events/:type", visit(eventSchema))
     .post("/:workflow/:id/archive", visit(archive))
@@ -76,17 +79,25 @@ export function createRouter(workflows: Workflows, limits: Limits = defaultLimit
     .put("/:workflow/:id/payloads", upload)
     .get("/:workflow/:id/payloads/:sha256", visit(downloadPayload))
     .all("/events", only("POST"))
-    .all("/:workflow", only("POST"))
+    .get("/:workflow", visit(list))
+    .all("/:workflow", only("GET", "POST"))
     .all("/:workflow/:id", only("GET"))
     .all("/:workflow/:id/events", only("POST"))
     .all("/:workflow/:id/history", only("GET"))
+    .all("/:workflow/:id/history/:seq", only("GET"))
     .all("/:workflow/:id/stream", only("GET"))
     .all("/:workflow/:id/archive", only("POST"))
     .all("/:workflow/:id/payloads", only("POST", "PUT"))
     .all("/:workflow/:id/payloads/:sha256", only("GET"))
-    .all("/machines/:workflow/events/:type", only("GET"))
-    .all("*", async (request: IRequest, env: IngressEnv) => {
-      await authenticate(request, env);
-      throw refusal("not-found", `There is nothing at ${new URL(request.url).pathname}.`);
-    });
+    .all("/:workflow/:id/simulate", only("POST"))
+    .all("/:workflow/:id/erase", only("POST"))
+    .all("/machines/:workflow/events/:type", only("GET"));
+  for (const name of operationNames) {
+    router.post(`/:workflow/:id/${name}`, visit(operation(name)));
+    router.all(`/:workflow/:id/${name}`, only("POST"));
+  }
+  return router.all("*", async (request: IRequest, env: IngressEnv) => {
+    await authenticate(request, env);
+    throw refusal("not-found", `There is nothing at ${new URL(request.url).pathname}.`);
+  });
 }

@@ -7,10 +7,21 @@ import { fingerprint } from "./fingerprint.ts";
 import { addressOf } from "./instances.ts";
 import { validate, validateEvent } from "../instance/validate.ts";
 
+/** A hundred years, in milliseconds. */
+const FURTHEST = 3_155_760_000_000;
+
+const startAt = v.pipe(
+  v.string(),
+  v.isoTimestamp("an ISO 8601 time with a zone, as 2030-01-01T12:00:00Z"),
+  v.transform((text) => Date.parse(text)),
+  v.check((time) => time - Date.now() <= FURTHEST, "at most a hundred years from now"),
+);
+
 const startBody = v.strictObject({
   id: v.optional(v.string()),
   input: v.optional(v.unknown()),
   event: v.optional(v.strictObject({ type: v.string(), data: v.optional(v.unknown()) })),
+  startAt: v.optional(startAt),
 });
 
 /**
@@ -25,7 +36,7 @@ export function startRequest(
   body: unknown,
   idempotencyKey: string | undefined,
 ): StartRequest {
-  const { id, input, event } = validate(startBody, body ?? {}, "");
+  const { id, input, event, startAt: begins } = validate(startBody, body ?? {}, "");
   if (id === undefined && idempotencyKey === undefined) {
     throw refusal(
       "idempotency-key-required",
@@ -39,7 +50,8 @@ export function startRequest(
     caller,
     input: workflow.input === undefined ? input : validate(workflow.input, input, "input"),
     ...(event === undefined ? {} : { event: validateEvent(workflow, event.type, event.data) }),
-    fingerprint: fingerprint({ input, event }),
+    fingerprint: fingerprint(begins === undefined ? { input, event } : { input, event, begins }),
+    ...(begins === undefined ? {} : { startAt: begins }),
   };
 }
 

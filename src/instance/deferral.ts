@@ -17,8 +17,7 @@ export function deferredEvent(
 }
 
 /**
- * What is to be recorded of the first deferred event that the state takes, as applied; null where it
- * takes none.
+ * The first deferred event that the state takes, and how to record it; null where it takes none.
  *
  * @param except by their seq: not to be tried
  * @throws what the step or recording it throws as `cause`, with the event's `seq`
@@ -26,12 +25,15 @@ export function deferredEvent(
 export function takeDeferred(
   live: Live,
   except: ReadonlySet<number>,
-): ((store: Store, now: number) => Recorded) | null {
+): { row: DeferredRow; next: Step; record(store: Store, now: number): Recorded } | null {
   for (const row of live.deferred) {
     if (except.has(row.seq)) continue;
     const next = naming(row, () => step(live.machine, eventOf(row)));
     if (!next.taken) continue;
-    return (store, now) => naming(row, () => takeOut(store, live, row, "applied", next, now));
+    return {
+      ...{ row, next },
+      record: (store, now) => naming(row, () => takeOut(store, live, row, "applied", next, now)),
+    };
   }
   return null;
 }

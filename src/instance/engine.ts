@@ -4,11 +4,15 @@ import { isOperator, type Caller } from "../contract/caller.ts";
 import type { Limits } from "../contract/limits.ts";
 import { problem, ProblemError, refusal, type Problem } from "../contract/problem.ts";
 import type {
+  EraseReply,
+  EraseRequest,
   GetReply,
   HistoryReply,
   HistoryRequest,
   InstanceRequest,
   Letter,
+  MomentReply,
+  MomentRequest,
   SendReply,
   SendRequest,
   StartReply,
@@ -20,20 +24,28 @@ import type {
   OperationRequest,
   OperationView,
 } from "../contract/operations.ts";
+import type { SimulationReply, SimulationRequest } from "../contract/simulation.ts";
 import type { EventReply, View } from "../contract/view.ts";
 import type { Destinations } from "../egress/leave.ts";
 import type { Sha256 } from "../egress/claim.ts";
+import { eraseArchive, erasePayloads } from "../egress/erase.ts";
 import { Runner } from "../egress/runner.ts";
 import { Quarantined, StepFailed, Unsupported } from "../kernel/errors.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import { AlarmClock } from "./alarm-clock.ts";
 import { Archiver, type Archived } from "./archiver.ts";
+import { Edges } from "./edges.ts";
+import { holdUnseen } from "./holding.ts";
 import { takeLetter } from "./letters.ts";
+import { ListKeeper } from "./list-keeper.ts";
 import type { Live } from "./live.ts";
 import { operate } from "./operations/operate.ts";
-import { notFound, Processor } from "./processor.ts";
-import { Store, type JournalRow } from "./store.ts";
-import { journalEntry, viewOf, viewText } from "./view.ts";
+import { imagined, momentAt, momentOf, momentText } from "./moment-view.ts";
+import { quarantinedView, scheduledView } from "./partial-views.ts";
+import { notFound, Processor, type SendResult } from "./processor.ts";
+import { simulate } from "./simulate.ts";
+import { Store, type Identity, type JournalRow } from "./store.ts";
+import { iso, journalEntry, viewOf, viewText } from "./view.ts";
 
 /** If the alarm handler is killed half-way, the alarm it set first rings after so long. */
 const DEAD_MAN = 30_000;
@@ -54,14 +66,17 @@ export interface EngineOptions {
   show: (source: Source) => void;
   /** How payloads are hashed; the platform's own by default. */
   sha256?: Sha256;
+  /** Tells watchers that there is nothing left to watch. */
+  erased?: () => void;
   /** Where what nobody expected is told; the log by default. */
   report?: (...what: unknown[]) => void;
 }
 
 /** All that an instance does, whatever it runs in: a Durable Object, or a test in plain Node. */
 export class Engine {
-  readonly #name: string | undefined;
+  #name: string | undefined;
   readonly #workflows: EngineOptions["workflows"];
+  readonly #context: EngineOptions["context"];
   readonly #storage: DurableObjectStorage;
   readonly #clock: () => number;
   readonly #report: (...what: unknown[]) => void;
@@ -70,18 +85,27 @@ export class Engine {
   readonly #processor: Processor;
   readonly #archiver: Archiver;
   readonly #runner: Runner;
+  readonly #edges: Edges;
+  readonly #list: ListKeeper | undefined;
 
   constructor(options: EngineOptions) {
     const { context, env, workflows, destinations, clock, show, report = console.error } = options;
     const objectId = context.id.toString();
     const limited = options.limits === undefined ? {} : { limits: options.limits };
+    const { erased = () => {} } = options;
     this.#report = report;
     this.#name = context.id.name;
     this.#workflows = workflows;
+    this.#context = context;
     this.#storage = context.storage;
     this.#clock = clock;
     this.#store = new Store(context.storage.sql);
     this.#alarm = new AlarmClock(context);
+    const shared = { context, store: this.#store, alarm: this.#alarm, workflows, clock, report };
+    this.#list = ListKeeper.of(
+      { ...shared, processor: () => this.#processor, edges: () => this.#edges },
+      env,
+    );
     this.#processor = new Processor({
       storage: context.storage,
       store: this.#store,
@@ -94,6 +118,7 @@ export class Engine {
         this.#runner.abortUnwanted(live);
         this.#runner.start(live, started);
       },
+      alsoDue: (live) => this.#list?.due(live) ?? Infinity,
     });
     const { transactions } = this.#processor;
     this.#archiver = new Archiver({ transactions, env, objectId, clock, ...limited });
@@ -102,11 +127,25 @@ export class Engine {
       ...{ context, env, ledger: this.#processor, destinations, clock },
       ...(sha256 === undefined ? {} : { sha256 }),
     });
+    this.#edges = new Edges({
+      storage: context.storage,
+      store: this.#store,
+      processor: this.#processor,
+      deleteLeftovers: async () => {
+        await erasePayloads(env, objectId);
+        await eraseArchive(env, objectId);
+      },
+      alsoDue: () => this.#list?.dueAtEdge() ?? Infinity,
+      buried: () => {
+        this.#runner.abortAll();
+        erased();
+      },
+    });
   }
 
-  /** Whether it was ever started. */
+  /** Whether there is anything: an instance, one that is to begin, or what is left of one. */
   get exists(): boolean {
-    return this.#store.exists();
+    return this.#store.isUsed();
   }
 
   /**
@@ -117,17 +156,33 @@ export class Engine {
   async wakeUp(): Promise<void> {
     await this.#alarm.read();
     try {
-      this.#storage.transactionSync(() => this.#store.renewRecording());
-      if (this.#processor.current() === undefined) return;
-      this.#processor.startWaiting(this.#clock());
-      this.#alarm.noLaterThan(this.#processor.due(this.#processor.current()!));
+      if (this.#store.exists()) {
+        this.#storage.transactionSync(() => this.#store.renewRecording());
+        this.#processor.startWaiting(this.#clock());
+      }
+      this.#alarm.noLaterThan(this.#due());
     } catch (error) {
       this.#report(error);
+      if (error instanceof Quarantined) this.#list?.remindQuarantined();
     }
+  }
+
+  /**
+   * As after a restart, whatever is in memory; and the list is told anew. An object that was never
+   * started stays empty.
+   */
+  async wake(): Promise<void> {
+    if (!this.exists) return;
+    this.#list?.forget();
+    await this.wakeUp();
   }
 
   start(request: StartRequest): StartReply {
     return this.#answer(request, (caller) => {
+      const later = this.#edges.schedule(request, this.#clock());
+      if (later !== null) {
+        return { ok: true, created: later.created, json: scheduledView(later.scheduled) };
+      }
       const { created, live } = this.#processor.start(request, this.#clock());
       return { ok: true, created, json: this.#view(live, caller) };
     });
@@ -142,10 +197,27 @@ export class Engine {
   send(json: string): string | SendReply {
     const request = JSON.parse(json) as SendRequest;
     return this.#answer(request, (caller) => {
-      const { live, outcome, first } = this.#processor.send(request, this.#clock());
+      let sent: SendResult;
+      try {
+        this.#edges.checkBegun(request.address);
+        sent = this.#processor.send(request, this.#clock());
+      } catch (error) {
+        if (!(error instanceof Quarantined)) throw error;
+        return this.#keepForLater(request, error);
+      }
+      const { live, outcome, first } = sent;
       const view = this.#view(live, caller, first === undefined ? { outcome } : { outcome, first });
       return outcome === "deferred" ? { ok: true as const, json: view, deferred: true } : view;
     });
+  }
+
+  /** The deployment can't run the instance: until one can, its events are kept. */
+  #keepForLater(request: SendRequest, error: Quarantined): SendReply {
+    const { transactions } = this.#processor;
+    const outcome = holdUnseen(transactions, request, this.#clock());
+    this.#list?.remindQuarantined();
+    const json = quarantinedView(this.#store, error, outcome);
+    return { ok: true, json, ...(outcome.outcome === "deferred" ? { deferred: true } : {}) };
   }
 
   /**
@@ -165,13 +237,20 @@ export class Engine {
 
   get(request: InstanceRequest): GetReply {
     return this.#answer(request, (caller) => {
-      return { ok: true, json: this.#view(this.#current(request), caller) };
+      const scheduled = this.#edges.scheduled;
+      if (scheduled !== null) return { ok: true, json: scheduledView(scheduled) };
+      try {
+        return { ok: true, json: this.#view(this.#current(request), caller) };
+      } catch (error) {
+        if (!(error instanceof Quarantined)) throw error;
+        return { ok: true, json: quarantinedView(this.#store, error) };
+      }
     });
   }
 
   /** A promise where some of it is archived. */
   history(request: HistoryRequest): HistoryReply | Promise<HistoryReply> {
-    const { address, after, limit } = request;
+    const { after, limit } = request;
     const reply = (rows: JournalRow[]): HistoryReply => {
       const identity = this.#store.identity();
       const entries = rows.slice(0, limit).map((row) => journalEntry({ identity }, row));
@@ -180,7 +259,7 @@ export class Engine {
     };
     const answer = this.#answer(request, () => {
       // Not by way of the live state: a quarantined instance shows its journal all the same.
-      if (!this.#store.exists()) throw notFound(address.workflow, address.id);
+      this.#identity(request);
       if (after < this.#store.archived.through()) return null;
       return reply(this.#store.journal(after, limit + 1));
     });
@@ -188,15 +267,56 @@ export class Engine {
     return this.#later(async () => reply(await this.#archiver.read(after, limit + 1)));
   }
 
+  /** What it was after an entry of its history; a promise where that is archived. */
+  moment(request: MomentRequest): MomentReply | Promise<MomentReply> {
+    return this.#asOf<MomentReply>(request, request.seq, (live) => {
+      return { ok: true, json: momentText(live) };
+    });
+  }
+
+  /** What would happen; nothing is written, nothing leaves. */
+  simulate(request: SimulationRequest): SimulationReply | Promise<SimulationReply> {
+    return this.#asOf<SimulationReply>(request, request.from, (live) => {
+      return { ok: true, json: JSON.stringify(simulate(live, request, this.#clock())) };
+    });
+  }
+
+  /** Answers about what the instance was after an entry, or is now. */
+  #asOf<Answer>(
+    request: InstanceRequest,
+    seq: number | undefined,
+    answer: (live: Live) => Answer,
+  ): Answer | { ok: false; problem: Problem } | Promise<Answer | { ok: false; problem: Problem }> {
+    const early = this.#answer(request, () => {
+      const identity = this.#identity(request);
+      if (seq === undefined) return answer(imagined(this.#store, this.#workflows));
+      if (seq >= 1 && seq <= this.#store.archived.through()) return null;
+      return answer(momentAt(this.#store, this.#workflows, identity, seq));
+    });
+    if (early !== null || seq === undefined) return early as Answer;
+    return this.#later(async () => {
+      const identity = this.#store.identity();
+      const then = await this.#archiver.momentAt(seq);
+      if (then !== null) return answer(momentOf(this.#workflows, identity, seq, then));
+      const { workflow, id } = identity;
+      throw refusal("state-not-kept", `What ${workflow}/${id} was at seq ${seq} is not kept.`);
+    });
+  }
+
   /** What an operator does to it. */
   operate(request: OperationRequest): OperationReply {
     return this.#answer(request, (caller) => {
       const now = this.#clock();
-      const live = this.#current(request);
-      const operation = operate(this.#processor, live, request, now);
+      const { address } = request;
+      if (this.#edges.scheduled !== null) return this.#operateOnScheduled(request, now);
+      this.#identity({ address });
+      const result = operate(this.#processor, request, now);
       // Results that waited, and tries that were put off, go on at once.
-      if (operation.changed) this.#runner.runDue(now);
-      return { ok: true, json: this.#view(this.#processor.current()!, caller, { operation }) };
+      if (result.changed) this.#runner.runDue(now);
+      return {
+        ok: true,
+        json: this.#view(this.#processor.current()!, caller, { operation: result }),
+      };
     });
   }
 
@@ -219,36 +339,106 @@ export class Engine {
     });
   }
 
+  /** Nothing of it can be read from then on. */
+  async erase(request: EraseRequest): Promise<EraseReply> {
+    try {
+      this.#checkAddress(request);
+      if (!this.exists) throw notFound(request.address.workflow, request.address.id);
+      const changed = await this.#edges.erase(request, this.#clock());
+      this.#alarm.set(this.#clock());
+      const { workflow, id } = request.address;
+      const erasedAt = iso(this.#edges.tombstone!.erasedAt);
+      const operation = { name: "erase", changed, erasedAt };
+      return { ok: true, json: JSON.stringify({ workflow, id, status: "erased", operation }) };
+    } catch (error) {
+      return { ok: false, problem: this.#toProblem(error) };
+    }
+  }
+
   /** What a new watcher is to be shown. */
   watch(
     request: InstanceRequest,
   ): { ok: true; source: Source; view: View } | { ok: false; problem: Problem } {
     return this.#answer(request, (caller) => {
       const live = this.#current(request);
-      const view = viewOf(live, caller, this.#processor.incidents(live));
+      const view = viewOf(live, caller, this.#processor.troubles);
       return { ok: true as const, source: this.#source(live), view };
     });
   }
 
   /** What a watcher that is there can read. */
   source(): Source | undefined {
-    const live = this.#processor.current();
-    return live === undefined ? undefined : this.#source(live);
+    try {
+      const live = this.#processor.current();
+      return live === undefined ? undefined : this.#source(live);
+    } catch (error) {
+      // Whoever asks for the state is told what is wrong with it.
+      this.#report(error);
+      return undefined;
+    }
   }
 
   alarm(): void {
     const now = this.#clock();
     this.#alarm.set(now + DEAD_MAN);
+    this.#list?.beginRinging();
     try {
-      this.#processor.fireTimers(now);
-      this.#runner.runDue(now);
-      const live = this.#processor.current();
-      this.#alarm.set(live === undefined ? Infinity : this.#processor.due(live));
+      this.#edges.beginDue(now);
+      if (this.#store.exists()) {
+        this.#processor.fireTimers(now);
+        this.#runner.runDue(now);
+      }
+      const clearing = this.#edges.clearDue(now);
+      if (clearing !== null) return this.#clear(clearing);
+      const isTelling = this.#list?.ring() ?? false;
+      const due = this.#due();
+      // Once the list was told, the alarm is set again: until then what was set above will do.
+      if (isTelling) this.#alarm.noLaterThan(due);
+      else this.#alarm.set(due);
     } catch (error) {
       // The platform drops an alarm whose handler has thrown seven times: keep it, further apart.
       this.#report(`The alarm of ${this.#name} failed`, error);
       this.#alarm.set(now + AFTER_FAILURE);
+      this.#list?.ringFailed(error);
     }
+  }
+
+  /** Should it fail or be killed, the alarm that is set already rings again. */
+  #clear(clearing: Promise<void>): void {
+    const cleared = clearing
+      .then(() => this.#alarm.set(this.#due()))
+      .catch((error: unknown) => this.#report("What was erased could not be cleared away", error));
+    this.#context.waitUntil(cleared);
+  }
+
+  /** When there is next something to do; Infinity for never. @throws Quarantined */
+  #due(): number {
+    if (!this.#store.exists())
+      return Math.min(this.#edges.due, this.#list?.dueAtEdge() ?? Infinity);
+    return this.#processor.due(this.#processor.current()!);
+  }
+
+  #operateOnScheduled({ address, caller, operation, reason }: OperationRequest, now: number) {
+    if (!isOperator(caller)) throw refusal("forbidden", `"${operation.name}" is for operators.`);
+    const { name } = operation;
+    if (name === "terminate" || name === "cancel") {
+      this.#edges.terminateScheduled(caller.subject, reason, now);
+    } else if (name !== "retry" || !this.#edges.retryBeginning(now)) {
+      this.#edges.checkBegun(address);
+    }
+    const done = { operation: { name, changed: true } };
+    const { scheduled } = this.#edges;
+    const json =
+      scheduled === null
+        ? this.#view(this.#processor.current()!, caller, done)
+        : scheduledView(scheduled, done);
+    return { ok: true as const, json };
+  }
+
+  #identity({ address }: Pick<InstanceRequest, "address">): Identity {
+    this.#edges.checkBegun(address);
+    if (!this.#store.exists()) throw notFound(address.workflow, address.id);
+    return this.#store.identity();
   }
 
   /** It is committed: that a watcher can't be shown it must stop nothing else. */
@@ -261,18 +451,18 @@ export class Engine {
   }
 
   #view(live: Live, caller: Caller, more: Partial<EventReply & OperationView> = {}): string {
-    return viewText(live, caller, more, this.#processor.incidents(live));
+    return viewText(live, caller, more, this.#processor.troubles);
   }
 
   #goOn(): void {
     const now = this.#clock();
     this.#processor.fireTimers(now);
     this.#runner.runDue(now);
-    const live = this.#processor.current();
-    if (live !== undefined) this.#alarm.noLaterThan(this.#processor.due(live));
+    if (this.#processor.current() !== undefined) this.#alarm.noLaterThan(this.#due());
   }
 
   #current({ address }: InstanceRequest): Live {
+    this.#edges.checkBegun(address);
     this.#processor.fireTimers(this.#clock());
     const live = this.#processor.current();
     if (live === undefined) throw notFound(address.workflow, address.id);
@@ -301,6 +491,7 @@ export class Engine {
   ): Answer | { ok: false; problem: Problem } {
     try {
       this.#checkAddress(request);
+      this.#edges.checkNotErased(request.address);
       return act(request.caller);
     } catch (error) {
       return { ok: false, problem: this.#toProblem(error) };
@@ -320,6 +511,8 @@ export class Engine {
 
   /** The door found this object by its name; the object makes sure that it is the one meant. */
   #checkAddress({ address, caller }: InstanceRequest): void {
+    // Who was woken by its id alone knows no name: the identity has it, or the door that starts it.
+    this.#name ??= objectName(this.#store.exists() ? this.#store.identity() : address);
     const isMine = this.#name === objectName(address) && caller.tenant === address.tenant;
     if (!isMine) throw notFound(address.workflow, address.id);
   }

@@ -1,10 +1,13 @@
 import { refusal } from "../contract/problem.ts";
 import type { SendRequest } from "../contract/requests.ts";
+import type { FirstAnswer, Outcome } from "../contract/view.ts";
+import { firstAnswer } from "./decide.ts";
 import { MAX_DEFERRED } from "./deferral.ts";
 import type { HeldRow } from "./held.ts";
 import type { Live } from "./live.ts";
 import { record, type Recorded } from "./recorder.ts";
 import type { Store } from "./store.ts";
+import type { Transactions } from "./transactions.ts";
 
 /**
  * Keeps an event as it came. Must run inside a transaction.
@@ -28,4 +31,35 @@ export function tooManyKept({ workflow, id }: { workflow: string; id: string }, 
     "too-many-deferred",
     `${workflow}/${id} keeps ${MAX_DEFERRED} events already. Send "${type}" again later.`,
   );
+}
+
+/**
+ * Keeps an event for an instance that the deployment can't run: what is stored of its state stays as it
+ * is, and nobody can say yet whether the event is good.
+ *
+ * @throws ProblemError too-many-deferred, key-reused
+ */
+export function holdUnseen(
+  transactions: Transactions,
+  request: SendRequest,
+  now: number,
+): { outcome: Outcome; first?: FirstAnswer } {
+  const { store } = transactions;
+  const { caller, event, hops = 0, dedupe = null } = request;
+  const { type, data } = event;
+  const known = dedupe === null ? undefined : firstAnswer(store, dedupe, [event]);
+  if (known !== undefined) return { outcome: "duplicate", first: known };
+  const identity = store.identity();
+  if (store.held.all().length >= MAX_DEFERRED) throw tooManyKept(identity, type);
+  const { seq: last, body } = store.state();
+  const { machine } = JSON.parse(body) as { machine: { value: unknown } };
+  const text = data === undefined ? null : JSON.stringify(data);
+  const seq = last + 1;
+  transactions.transact(() => {
+    store.held.add({ seq, at: now, type, data: text, caller, hops });
+    const what = { type, data: text, outcome: "deferred" as const, by: caller.subject };
+    const state = JSON.stringify(machine.value);
+    store.record({ seq, at: now, ...what, state, changes: "{}" }, null, dedupe, identity.epoch);
+  });
+  return { outcome: "deferred" };
 }

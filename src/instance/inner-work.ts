@@ -184,7 +184,7 @@ export class InnerWork {
       try {
         const taken = takeDeferred(current, failed);
         if (taken === null) return;
-        this.#transactions.commit(() => [taken(store, now)]);
+        this.#transactions.commit(() => [taken.record(store, now)]);
         // The state is another now.
         failed.clear();
         this.failedEvents.clear();

@@ -4,15 +4,20 @@ import type { Limits } from "../contract/limits.ts";
 import type { ArchiveRequest, OperationReply, OperationRequest } from "../contract/operations.ts";
 import type { Problem } from "../contract/problem.ts";
 import type {
+  EraseReply,
+  EraseRequest,
   GetReply,
   HistoryReply,
   HistoryRequest,
   InstanceRequest,
+  MomentReply,
+  MomentRequest,
   SendReply,
   StartReply,
   StartRequest,
   WatchRequest,
 } from "../contract/requests.ts";
+import type { SimulationReply, SimulationRequest } from "../contract/simulation.ts";
 import type { Destinations } from "../egress/leave.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import { Engine } from "./engine.ts";
@@ -43,6 +48,7 @@ export function instanceClass(
         ...(limits === undefined ? {} : { limits }),
         clock: () => Date.now(),
         show: (source) => this.#watchers.broadcast(source),
+        erased: () => this.#watchers.closeAll(),
       });
       if (this.#engine.exists) void context.blockConcurrencyWhile(() => this.#engine.wakeUp());
     }
@@ -67,12 +73,29 @@ export function instanceClass(
       return this.#engine.history(request);
     }
 
+    moment(request: MomentRequest): MomentReply | Promise<MomentReply> {
+      return this.#engine.moment(request);
+    }
+
+    simulate(request: SimulationRequest): SimulationReply | Promise<SimulationReply> {
+      return this.#engine.simulate(request);
+    }
+
     operate(request: OperationRequest): OperationReply {
       return this.#engine.operate(request);
     }
 
     archive(request: ArchiveRequest): Promise<OperationReply> {
       return this.#engine.archive(request);
+    }
+
+    erase(request: EraseRequest): Promise<EraseReply> {
+      return this.#engine.erase(request);
+    }
+
+    /** For who knows this object by its id alone: goes on with what waits, and tells the list anew. */
+    wake(): Promise<void> {
+      return this.#engine.wake();
     }
 
     /** A watcher's WebSocket. The Worker has authenticated it and says for whom in a header. */

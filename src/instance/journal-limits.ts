@@ -40,18 +40,18 @@ export class JournalLimits {
     );
   }
 
-  incidents(live: Live): Incident[] {
+  incident(live: Live): Pick<Incident, "kind" | "what" | "error"> | null {
     const why = this.#whyFull(live);
     const entries = this.#entries(live);
     const what = `journal of ${entries} entries`;
     if (why !== null) {
       const error = `It takes no more events, and timers and results wait: ${why}. To go on, ${WAY_ON}.`;
-      return [{ kind: "journal-full", what, error }];
+      return { kind: "journal-full", what, error };
     }
     const { longJournal, fullJournal } = this.#limits;
-    if (entries < longJournal) return [];
+    if (entries < longJournal) return null;
     const error = `At ${fullJournal} entries it will take no more events: ${WAY_ON}.`;
-    return [{ kind: "long-journal", what, error }];
+    return { kind: "long-journal", what, error };
   }
 
   /** Says so in the log, once while the instance is awake. */

@@ -35,7 +35,7 @@ export class JournalSearch {
   versionBefore(seq: number): string | null {
     const [found] = this.#tables.sql
       .exec<{ data: string }>(
-        `SELECT data FROM journal WHERE seq > ? AND type IN ('durachart.migrated', 'durachart.rewound')
+        `SELECT data FROM journal WHERE seq > ? AND type IN ('durachart.migrated', 'durachart.rewound', 'durachart.retried')
            AND data ->> '$.from' IS NOT NULL ORDER BY seq LIMIT 1`,
         seq,
       )

@@ -79,48 +79,85 @@ export function bodyText(
 /** @throws Quarantined where the deployment can't take the stored state */
 export function load(store: Store, workflows: ReadonlyMap<string, RegisteredWorkflow>): Live {
   const identity = store.identity();
-  const newest = workflows.get(identity.workflow);
-  if (newest === undefined) {
-    throw new Quarantined(identity.workflow, "this deployment has no such workflow");
-  }
-  const workflow = newest.versions.get(identity.version);
-  if (workflow === undefined) {
-    throw new Quarantined(
-      newest.machine.id,
-      `it is of version ${identity.version}, this deployment has ${[...newest.versions.keys()].join(", ")}`,
-    );
-  }
+  const workflow = versionOf(workflows, identity.workflow, identity.version);
+  const stored = readStored(store);
+  // Restoring takes its argument apart.
+  const texts = contextTexts(stored.machine.context);
+  const rest = restText(stored.machine);
+  const machine = restore(workflow.machine, stored.machine, stored.actors);
+  return { ...assemble(store, identity, workflow, machine, stored), texts, rest };
+}
+
+/** @throws Quarantined where the deployment doesn't carry that version */
+export function versionOf(
+  workflows: ReadonlyMap<string, RegisteredWorkflow>,
+  key: string,
+  version: string,
+): RegisteredWorkflow {
+  const newest = workflows.get(key);
+  if (newest === undefined) throw new Quarantined(key, "this deployment has no such workflow");
+  const workflow = newest.versions.get(version);
+  if (workflow !== undefined) return workflow;
+  const versions = [...newest.versions.keys()].join(", ");
+  throw new Quarantined(
+    newest.machine.id,
+    `it is of version ${version}, this deployment has ${versions}`,
+  );
+}
+
+/** What is stored of the state, read as data; it may not fit the deployment. */
+export interface StoredInstance {
+  machine: StoredState;
+  actors: StoredActor[];
+  /** Those in the state's row. */
+  timers: Timer[];
+  paused: Paused | null;
+  sizes: ReadonlyMap<number, number>;
+  seq: number;
+  updatedAt: number;
+}
+
+export function readStored(store: Store): StoredInstance {
   const { seq, updatedAt, body } = store.state();
   const { machine, timers, paused = null } = JSON.parse(body) as Body;
-  const texts = contextTexts(machine.context);
-  // Restoring takes its argument apart.
-  const rest = restText(machine);
-  const actors = store.actors();
-  const rows = actors.map((text) => JSON.parse(text) as StoredActor);
+  const texts = store.actors();
+  const actors = texts.map((text) => JSON.parse(text) as StoredActor);
+  const sizes = new Map(actors.map(({ key }, index) => [key, byteLength(texts[index]!)]));
+  return { machine, actors, timers, paused, sizes, seq, updatedAt };
+}
+
+/** An instance of what is stored and a machine that was made of it. */
+export function assemble(
+  store: Store,
+  identity: Identity,
+  workflow: RegisteredWorkflow,
+  machine: MachineState,
+  { timers, paused, sizes, seq, updatedAt }: Omit<StoredInstance, "machine" | "actors">,
+): Omit<Live, "texts" | "rest"> {
   return {
-    identity,
-    workflow,
-    machine: restore(workflow.machine, machine, rows),
-    texts,
-    rest,
+    ...{ identity, workflow, machine, paused, sizes, seq, updatedAt },
     timers: loadTimers(store, timers),
     effects: new Map(store.effects().map((row) => [row.key, row])),
     deferred: store.deferred(),
     held: store.held.all(),
-    paused,
-    sizes: new Map(rows.map(({ key }, index) => [key, byteLength(actors[index]!)])),
-    seq,
-    updatedAt,
   };
 }
 
 /** When the instance next has something to do by itself; Infinity for never. */
-export function nextDue({ workflow, timers, effects, deferred, held, paused }: Live): number {
+export function nextDue(live: Live): number {
+  const { workflow, timers, effects, deferred, held, paused } = live;
   const work = effects.size === 0 ? Infinity : effectsDue(workflow, effects, paused !== null);
   if (paused !== null) return work;
-  let due = Math.min(work, timersDue(timers), held[0]?.at ?? Infinity);
+  let due = Math.min(work, timersDue(timers), held[0]?.at ?? Infinity, expiry(live));
   for (const { until } of deferred) due = Math.min(due, until);
   return due;
+}
+
+/** When an instance that has come to its end is erased; Infinity for never. */
+export function expiry(live: Live): number {
+  const { workflow, effects, updatedAt } = live;
+  // What is still to be delivered comes first.
+  return isRunning(live) || effects.size > 0 ? Infinity : updatedAt + workflow.retention;
 }
 
 const encoder = new TextEncoder();

@@ -1,6 +1,6 @@
 import { ProblemError, refusal } from "../contract/problem.ts";
 import type { ParentLink, SendRequest, StartRequest } from "../contract/requests.ts";
-import type { FirstAnswer, Incident, Outcome } from "../contract/view.ts";
+import type { FirstAnswer, Outcome } from "../contract/view.ts";
 import { Quarantined } from "../kernel/errors.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import { begin, type Settlement } from "../kernel/step.ts";
@@ -14,6 +14,7 @@ import { record, type Happening } from "./recorder.ts";
 import type { EffectRow, Identity } from "./store.ts";
 import { Transactions, type TransactionsOptions } from "./transactions.ts";
 import { validateEvent } from "./validate.ts";
+import type { Troubles } from "./incidents.ts";
 
 export interface SendResult {
   live: Live;
@@ -38,12 +39,11 @@ export class Processor {
     return this.transactions.current();
   }
 
-  /** What needs a person as a whole: the instance runs in a loop, or its journal is long. */
-  incidents(live: Live): Incident[] {
+  /** What goes wrong and is nowhere stored. */
+  get troubles(): Troubles {
     const loop = this.transactions.loops.why(this.#clock());
-    const journal = this.transactions.journal.incidents(live);
-    if (loop === undefined) return journal;
-    return [{ kind: "looping", what: "transitions per minute", error: loop }, ...journal];
+    const { journal } = this.transactions;
+    return { loop, journal, failedEvents: this.inner.failedEvents };
   }
 
   /** When the instance next has something to do by itself; Infinity for never. */
@@ -55,8 +55,15 @@ export class Processor {
     this.inner.fireTimers(now);
   }
 
-  /** @throws ProblemError id-in-use where it was started with something else, or the event is refused */
-  start(request: StartRequest, now: number): { created: boolean; live: Live } {
+  /**
+   * @param also is done in the same transaction
+   * @throws ProblemError id-in-use where it was started with something else, or the event is refused
+   */
+  start(
+    request: StartRequest,
+    now: number,
+    also: () => void = () => {},
+  ): { created: boolean; live: Live } {
     const { store } = this.transactions;
     const { address, caller, parent, hops = 0 } = request;
     checkHops(hops);
@@ -80,6 +87,7 @@ export class Processor {
         jurisdiction: caller.jurisdiction ?? null,
         parent: parent === undefined ? null : JSON.stringify(parent),
       };
+      also();
       store.create(identity);
       const first = begin(workflow.machine, request.input);
       const started: Happening = {

@@ -5,7 +5,9 @@ import { ArchivedParts } from "./archived-parts.ts";
 import { HeldEvents } from "./held.ts";
 import { JournalSearch } from "./journal-search.ts";
 import { Moments } from "./moments.ts";
+import { Schedule } from "./schedule.ts";
 import { Tables } from "./tables.ts";
+import { Tombstones } from "./tombstone.ts";
 
 /** Who this object is; written once, when it is started. */
 export interface Identity {
@@ -162,20 +164,29 @@ export class Store {
   readonly held: HeldEvents;
   readonly archived: ArchivedParts;
   readonly search: JournalSearch;
+  readonly schedule: Schedule;
+  readonly tombstones: Tombstones;
 
   /** @param options.momentsEvery entries after which the whole state is kept once more */
   constructor(sql: SqlStorage, { momentsEvery = 100 }: { momentsEvery?: number } = {}) {
     this.#sql = sql;
     this.tables = new Tables(sql);
+    this.schedule = new Schedule(this.tables);
+    this.tombstones = new Tombstones(this.tables);
     this.archived = new ArchivedParts(this.tables);
     this.search = new JournalSearch(this.tables, this.archived);
     this.held = new HeldEvents(this.tables);
     this.moments = new Moments(this.tables, momentsEvery);
   }
 
-  /** Whether this object was ever started. Reading this leaves nothing behind. */
+  /** Whether there is an instance. Reading this leaves nothing behind. */
   exists(): boolean {
     return this.#has("identity");
+  }
+
+  /** Whether there is one, or one is to begin, or there was one. */
+  isUsed(): boolean {
+    return this.exists() || this.#has("scheduled") || this.#has("tombstone");
   }
 
   /** After a rollback: what was learnt in the transaction is not so. */

@@ -21,6 +21,8 @@ export interface TransactionsOptions {
   clock: () => number;
   afterCommit: AfterCommit;
   limits?: Limits;
+  /** What else the alarm is to ring for: never by default. */
+  alsoDue?: (live: Live) => number;
 }
 
 /**
@@ -36,6 +38,7 @@ export class Transactions {
   readonly #clock: () => number;
   readonly #alarm: AlarmClock;
   readonly #afterCommit: AfterCommit;
+  readonly #alsoDue: NonNullable<TransactionsOptions["alsoDue"]>;
   #live: Live | undefined;
 
   constructor(options: TransactionsOptions) {
@@ -46,6 +49,7 @@ export class Transactions {
     this.#alarm = options.alarm;
     this.#clock = options.clock;
     this.#afterCommit = options.afterCommit;
+    this.#alsoDue = options.alsoDue ?? (() => Infinity);
   }
 
   /**
@@ -67,9 +71,12 @@ export class Transactions {
 
   /** When the instance next has something to do by itself; Infinity for never. */
   due(live: Live): number {
+    const also = this.#alsoDue(live);
     // With a full journal all that would write to it waits; what was asked for before goes on.
-    if (this.journal.isFull(live)) return effectsDue(live.workflow, live.effects, true);
-    return Math.max(nextDue(live), this.loops.until(this.#clock()));
+    if (this.journal.isFull(live)) {
+      return Math.min(effectsDue(live.workflow, live.effects, true), also);
+    }
+    return Math.min(Math.max(nextDue(live), this.loops.until(this.#clock())), also);
   }
 
   /** Memory follows only when it has committed; on a throw it is read afresh. */

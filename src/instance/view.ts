@@ -4,7 +4,6 @@ import type {
   AllowedEvent,
   Changes,
   EventReply,
-  Incident,
   JournalEntry,
   Retrying,
   View,
@@ -20,10 +19,11 @@ import type { InstancePayload } from "./effect-rows.ts";
 import type { Live } from "./live.ts";
 import { schemaPath } from "./json-schema.ts";
 import { parentLink, type JournalRow } from "./store.ts";
-import { blockedTimers, countTimers, nextTimers } from "./timer-book.ts";
+import { incidentsOf, type Troubles } from "./incidents.ts";
+import { countTimers, nextTimers } from "./timer-book.ts";
 
-export function viewOf(live: Live, caller: Caller, standing: readonly Incident[] = []): View {
-  return JSON.parse(viewText(live, caller, {}, standing)) as View;
+export function viewOf(live: Live, caller: Caller, troubles?: Troubles): View {
+  return JSON.parse(viewText(live, caller, {}, troubles)) as View;
 }
 
 /**
@@ -37,7 +37,7 @@ export function viewText(
   live: Live,
   caller: Caller,
   more: Partial<EventReply & OperationView> = {},
-  standing: readonly Incident[] = [],
+  troubles?: Troubles,
 ): string {
   const { identity, timers, effects } = live;
   const { status, output, error } = live.machine.snapshot;
@@ -60,7 +60,7 @@ export function viewText(
     timerCount,
     pending: effects.size,
     retrying: effects.size === 0 ? [] : retryingIn(live),
-    incidents: timerCount + effects.size === 0 ? standing : [...standing, ...incidentsOf(live)],
+    incidents: incidentsOf(live, troubles),
     parent: parent === null ? undefined : { workflow: parent.workflow, id: parent.id },
     createdAt: iso(identity.createdAt),
     updatedAt: iso(live.updatedAt),
@@ -82,7 +82,7 @@ export function viewText(
 }
 
 /** An object's JSON text, to be gone on with. */
-function open(value: object): string {
+export function open(value: object): string {
   return JSON.stringify(value).slice(0, -1);
 }
 
@@ -145,7 +145,7 @@ const byNodes = new WeakMap<RegisteredWorkflow, Map<string, Configuration>>();
 /** Charts have more configurations than anybody can keep. */
 const MAX_CONFIGURATIONS = 1_000;
 
-function configurationOf({ workflow, machine: { snapshot } }: Live): Configuration {
+export function configurationOf({ workflow, machine: { snapshot } }: Live): Configuration {
   let found = configurations.get(snapshot._nodes);
   if (found !== undefined) return found;
   let known = byNodes.get(workflow);
@@ -183,7 +183,7 @@ function innermostMessage(snapshot: Snapshot): string | undefined {
   return innermost?.message;
 }
 
-function actorsOf({ machine, effects }: Live): ActorView[] {
+export function actorsOf({ machine, effects }: Live): ActorView[] {
   // Read back from storage they stand in another order.
   const inOrder = [...machine.actors.values()].toSorted((a, b) => a.key - b.key);
   return inOrder.flatMap((actor) => {
@@ -215,26 +215,10 @@ function retryingIn({ effects }: Live): Retrying[] {
   });
 }
 
-function incidentsOf({ timers, effects }: Live): Incident[] {
-  const stuck = [...effects.values()].filter(({ status }) => status === "parked");
-  return [
-    ...blockedTimers(timers).map((timer) => ({
-      kind: "blocked" as const,
-      what: `timer ${timer.id}`,
-      error: timer.error ?? "",
-    })),
-    ...stuck.map((effect) => ({
-      kind: effect.result === null ? ("exhausted" as const) : ("blocked" as const),
-      what: `${effect.kind} ${effect.name}`,
-      error: effect.error ?? "",
-    })),
-  ];
-}
-
 const seconds = new Map<number, string>();
 
 /** ISO 8601 in UTC. Formatting a date costs more than all else in a view; few different seconds occur. */
-function iso(milliseconds: number): string {
+export function iso(milliseconds: number): string {
   const second = Math.floor(milliseconds / 1_000);
   let prefix = seconds.get(second);
   if (prefix === undefined) {

@@ -1,4 +1,6 @@
 import type { Changes } from "../contract/view.ts";
+import type { MachineState } from "./step.ts";
+import { machineText, store } from "./storing.ts";
 import type { StoredActor, StoredRest, StoredState } from "./stored.ts";
 import { changeTimersBy, type TimerChanges } from "./timer-changes.ts";
 import type { Timer } from "./timers.ts";
@@ -9,6 +11,17 @@ export interface Moment {
   /** Child machines and transition logics, in the order of their keys. */
   actors: StoredActor[];
   timers: Timer[];
+}
+
+/** A state as plain data, which shares nothing with it. */
+export function momentOf(state: MachineState, timers: readonly Timer[]): Moment {
+  const { actors, ...parts } = store(state);
+  const rows = [...actors.values()].map((text) => JSON.parse(text!) as StoredActor);
+  return {
+    machine: JSON.parse(machineText(parts)) as StoredState,
+    actors: rows.toSorted((a, b) => a.key - b.key),
+    timers: JSON.parse(JSON.stringify(timers)) as Timer[],
+  };
 }
 
 /** As much of a journal entry as tells what it has changed. */

@@ -24,6 +24,7 @@ export interface RegisteredWorkflow {
   /** Absent: every event type the chart names, from operators only. */
   events?: EventDefinitions;
   input?: StandardSchemaV1;
+  attributes?: NonNullable<WorkflowDefinition["attributes"]>;
   effects: Effects;
   transitionsPerMinute: number;
   continueAfter: number;
@@ -41,7 +42,14 @@ export interface RegisteredWorkflow {
 type Effects = NonNullable<WorkflowDefinition["effects"]>;
 
 /** First path segments that are routes of their own. */
-const RESERVED = new Set(["events", "healthz", "machines", "openapi.json", "asyncapi.json"]);
+const RESERVED = new Set([
+  "events",
+  "healthz",
+  "machines",
+  "operations",
+  "openapi.json",
+  "asyncapi.json",
+]);
 const WORKFLOW_KEY = /^[a-z][a-z0-9-]{0,62}$/;
 
 const TRANSITIONS_PER_MINUTE = 20_000;
@@ -157,6 +165,7 @@ function registerWorkflow(
   const {
     events,
     input,
+    attributes,
     effects = {},
     continueAfter = Infinity,
     retention = Infinity,
@@ -215,6 +224,7 @@ function registerWorkflow(
     transitionsPerMinute: definition.transitionsPerMinute ?? TRANSITIONS_PER_MINUTE,
     ...(events === undefined ? {} : { events }),
     ...(input === undefined ? {} : { input }),
+    ...(attributes === undefined ? {} : { attributes }),
     ...(definition.cancel === undefined ? {} : { cancel: definition.cancel }),
   };
 }

@@ -12,6 +12,11 @@ export interface WorkflowDefinition {
   events?: EventDefinitions;
   /** Schema of the input an instance is started with. */
   input?: StandardSchemaV1;
+  /**
+   * What of the context instances are searched by in the list: short strings, numbers and booleans.
+   * Name the context's type at the parameter.
+   */
+  attributes?: (context: never) => Record<string, string | number | boolean>;
   /** How the chart's named actors, actions and emitted events reach the world. */
   // oxlint-disable-next-line typescript/no-explicit-any -- each workflow types its own effects
   effects?: EffectsOf<any, any>;

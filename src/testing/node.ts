@@ -1,17 +1,19 @@
 import type { AnyActorLogic, AnyStateMachine } from "xstate";
 import { objectName, type Address } from "../contract/address.ts";
 import type { Caller } from "../contract/caller.ts";
+import type { Operation, OperationView } from "../contract/operations.ts";
 import type { Problem } from "../contract/problem.ts";
-import type { SendReply } from "../contract/requests.ts";
-import type { EventReply, JournalEntry, View } from "../contract/view.ts";
+import type { EraseReply, SendReply } from "../contract/requests.ts";
+import type { Simulation, Supposition } from "../contract/simulation.ts";
+import type { EventReply, JournalEntry, MomentView, View } from "../contract/view.ts";
 import { Engine } from "../instance/engine.ts";
 import { validate, validateEvent } from "../instance/validate.ts";
 import { ProblemError } from "../contract/problem.ts";
 import { registerWorkflows, type RegisteredWorkflow } from "../kernel/registration.ts";
-import type { EffectContext, WorkflowDefinition } from "../kernel/workflow.ts";
+import type { EffectContext, ReleasedVersion, WorkflowDefinition } from "../kernel/workflow.ts";
 import { kindOf } from "../kernel/xstate.ts";
 import { payloadBucket, sha256Now, type Payloads } from "./memory-payloads.ts";
-import { MemoryStorage, ProcessDied } from "./memory-storage.ts";
+import { MemoryStorage, ProcessDied, type StorageDump } from "./memory-storage.ts";
 import { asEvent, type Answer, type TestEvent, type TestInstance } from "./test-instance.ts";
 
 /** Answers in an actor's place; a throw or a rejection is its failure. */
@@ -30,6 +32,8 @@ export interface NodeOptions {
   now?: number;
   id?: string;
   roles?: readonly string[];
+  /** What another instance of the same id had stored (`dump`): this one goes on from there. */
+  from?: StorageDump;
 }
 
 /** What left the instance: a named action or an emitted event, under the id that repeats are known by. */
@@ -40,6 +44,7 @@ export interface Sent {
 }
 
 export interface NodeInstance extends TestInstance {
+  start(options?: StartOptions): Promise<View>;
   readonly now: number;
   /** Everything that left, repeats too, in the order in which it did. */
   readonly sent: readonly Sent[];
@@ -52,6 +57,31 @@ export interface NodeInstance extends TestInstance {
    * @param commits how many commits from now on; 1 for the next
    */
   crash(when: "before" | "after", commits?: number): void;
+  /** As an operator: `{ name: "pause" }`, `{ name: "rewind", to: 3 }` and so on. */
+  operate(operation: Operation): Promise<OperationAnswer>;
+  /** Leaves nothing but a tombstone. */
+  erase(options?: { force?: boolean }): Promise<EraseReply>;
+  /** What it was after an entry of its history. */
+  moment(seq: number): Promise<MomentView>;
+  /** What would happen; it doesn't. */
+  simulate(suppose: readonly Supposition[], from?: number): Promise<Simulation>;
+  /** Everything that it has stored, as JSON: to be kept, and gone on from by later versions. */
+  dump(): StorageDump;
+  /** Another version of the workflow takes over, as a deployment does; it may need more stand-ins. */
+  deploy(
+    definition: WorkflowDefinition | WorkflowDefinition["machine"],
+    options?: Pick<NodeOptions, "actors">,
+  ): Promise<void>;
+}
+
+/** What an operation was answered: the view with its result, or a problem. */
+export type OperationAnswer = { ok: true; view: OperationView } | { ok: false; problem: Problem };
+
+interface StartOptions {
+  input?: unknown;
+  event?: TestEvent;
+  /** Milliseconds since the epoch. */
+  startAt?: number;
 }
 
 const TENANT = "test";
@@ -73,8 +103,10 @@ export function runInNode(
 class InNode implements NodeInstance {
   now: number;
   readonly sent: Sent[] = [];
-  readonly #workflow: RegisteredWorkflow;
-  readonly #workflows: ReadonlyMap<string, RegisteredWorkflow>;
+  readonly #options: NodeOptions;
+  readonly #mocks: Map<string, Mock>;
+  #workflow!: RegisteredWorkflow;
+  #workflows!: ReadonlyMap<string, RegisteredWorkflow>;
   readonly #storage = new MemoryStorage();
   readonly #address: Address;
   readonly #caller: Caller;
@@ -91,10 +123,12 @@ class InNode implements NodeInstance {
       payloads === undefined
         ? env
         : { ...(env as object), PAYLOADS: payloadBucket(payloads, OBJECT_ID) };
-    this.#workflows = registerWorkflows({ tests: this.#withMocks(definition, options) });
-    this.#workflow = this.#workflows.get("tests")!;
+    this.#options = options;
+    this.#mocks = new Map(Object.entries(options.actors ?? {}));
+    this.#register(definition, options.actors);
     this.#address = { tenant: TENANT, workflow: "tests", id };
     this.#caller = { tenant: TENANT, subject: "tester", roles };
+    if (options.from !== undefined) this.#storage.load(options.from);
     this.#storage.onCommit = (point) => this.#reach(point);
   }
 
@@ -106,13 +140,15 @@ class InNode implements NodeInstance {
     this.#crash = { when, commits };
   }
 
-  async start({ input, event }: { input?: unknown; event?: TestEvent } = {}): Promise<View> {
+  async start(options: StartOptions = {}): Promise<View> {
+    const { input, event, startAt } = options;
     const { input: schema } = this.#workflow;
     const request = {
       address: this.#address,
       caller: this.#caller,
       input: schema === undefined ? input : validate(schema, input, "input"),
-      fingerprint: JSON.stringify([input, event]),
+      fingerprint: JSON.stringify([input, event, startAt]),
+      ...(startAt === undefined ? {} : { startAt }),
       ...(event === undefined
         ? {}
         : { event: validateEvent(this.#workflow, event.type, event.data) }),
@@ -142,6 +178,57 @@ class InNode implements NodeInstance {
   async history(): Promise<JournalEntry[]> {
     const request = { address: this.#address, caller: this.#caller, after: 0, limit: 100_000 };
     return parsed(await this.#call((engine) => engine.history(request)));
+  }
+
+  async operate(operation: Operation): Promise<OperationAnswer> {
+    const request = { address: this.#address, caller: this.#caller, operation };
+    const reply = await this.#call((engine) => engine.operate(request));
+    return reply.ok ? { ok: true, view: JSON.parse(reply.json) as OperationView } : reply;
+  }
+
+  dump(): StorageDump {
+    return this.#storage.dump();
+  }
+
+  async erase({ force = false }: { force?: boolean } = {}): Promise<EraseReply> {
+    const request = { address: this.#address, caller: this.#caller, force };
+    return await this.#call((engine) => engine.erase(request));
+  }
+
+  async moment(seq: number): Promise<MomentView> {
+    const request = { address: this.#address, caller: this.#caller, seq };
+    return parsed(await this.#call((engine) => engine.moment(request)));
+  }
+
+  async simulate(suppose: readonly Supposition[], from?: number): Promise<Simulation> {
+    const request = { address: this.#address, caller: this.#caller, suppose };
+    const whole = from === undefined ? request : { ...request, from };
+    return parsed(await this.#call((engine) => engine.simulate(whole)));
+  }
+
+  async deploy(
+    definition: WorkflowDefinition | WorkflowDefinition["machine"],
+    { actors = {} }: Pick<NodeOptions, "actors"> = {},
+  ): Promise<void> {
+    for (const [name, mock] of Object.entries(actors)) this.#mocks.set(name, mock);
+    this.#register("machine" in definition ? definition : { machine: definition }, actors);
+    await this.restart();
+  }
+
+  /** @param actors those that it must have */
+  #register(definition: WorkflowDefinition, actors: object = {}): void {
+    const { versions: released = [] } = definition;
+    const known = new Set([definition, ...released].flatMap((one) => [...actorsOf(one)]));
+    for (const name of Object.keys(actors)) {
+      if (known.has(name)) continue;
+      throw new Error(
+        `There is no actor "${name}" to stand in for; there are ${[...known].join(", ")}.`,
+      );
+    }
+    const whole = this.#withMocks(definition);
+    const versions = released.map((one) => this.#withMocks(one));
+    this.#workflows = registerWorkflows({ tests: { ...whole, versions } });
+    this.#workflow = this.#workflows.get("tests")!;
   }
 
   async advance(milliseconds: number): Promise<void> {
@@ -177,8 +264,8 @@ class InNode implements NodeInstance {
   }
 
   /** @throws ProcessDied where the call met the crash that was asked for */
-  async #call<Result>(act: (engine: Engine) => Result): Promise<Result> {
-    const result = act(await this.#awake());
+  async #call<Result>(act: (engine: Engine) => Result | Promise<Result>): Promise<Result> {
+    const result = await act(await this.#awake());
     if (this.#storage.isDead) throw new ProcessDied("The process died during this call");
     await this.settle();
     return result;
@@ -226,17 +313,12 @@ class InNode implements NodeInstance {
     throw new ProcessDied(`The process died ${point} a commit`);
   }
 
-  #withMocks(definition: WorkflowDefinition, options: NodeOptions): WorkflowDefinition {
+  #withMocks<Definition extends ReleasedVersion>(definition: Definition): Definition {
+    const options = this.#options;
     const effects = (definition.effects ?? {}) as Record<string, Record<string, unknown>>;
-    const known = new Set(Object.keys(effects["actors"] ?? {}));
-    collectActors(definition.machine, known);
-    for (const name of Object.keys(options.actors ?? {})) {
-      if (known.has(name)) continue;
-      throw new Error(
-        `There is no actor "${name}" to stand in for; there are ${[...known].join(", ")}.`,
-      );
-    }
-    const actors = Object.entries(options.actors ?? {}).map(([name, mock]) => [
+    const known = actorsOf(definition);
+    const mocks = [...this.#mocks].filter(([name]) => known.has(name));
+    const actors = mocks.map(([name, mock]) => [
       name,
       {
         ...(effects["actors"]?.[name] as object | undefined),
@@ -276,6 +358,13 @@ class InNode implements NodeInstance {
       },
     };
   }
+}
+
+/** The names of all actors that a workflow has. */
+function actorsOf({ machine, effects }: ReleasedVersion): Set<string> {
+  const names = new Set(Object.keys(effects?.actors ?? {}));
+  collectActors(machine, names);
+  return names;
 }
 
 /** The names of all actors of a machine and of its child machines. */

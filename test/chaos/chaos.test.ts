@@ -13,6 +13,8 @@ describe("the real runtime, killed under load", () => {
     expect(figures.events).toBeGreaterThanOrEqual(short.events);
     expect(figures.timers).toBeGreaterThan(100);
     expect(figures.reconnects).toBeGreaterThan(0);
+    // Those that were started right before a kill as well.
+    expect(figures.listed).toBeGreaterThan(50);
   });
 
   it.each(Object.keys(sabotages) as Sabotage[])(

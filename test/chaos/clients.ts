@@ -1,5 +1,8 @@
 import type { JournalEntry, View } from "../../src/contract/view.ts";
+import type { Listed } from "../../src/list/search.ts";
 import type { Acknowledged } from "./history.ts";
+import type { ListedSeen } from "./listing.ts";
+import type { Arrival } from "./mail.ts";
 
 /** What a client needs to reach the instances, whichever process runs them at the moment. */
 export interface Target {
@@ -143,6 +146,38 @@ export async function journalOf(target: Target, instance: string): Promise<Journ
     if (entries.length === 0) return all;
     all.push(...entries);
   }
+}
+
+/** What one was answered, or undefined where there is none. */
+export async function viewIfThere(target: Target, instance: string): Promise<View | undefined> {
+  const headers = { Authorization: `Bearer ${target.token}` };
+  const response = await fetch(`${target.url()}/chaos/${instance}`, { headers });
+  if (response.status === 404) return undefined;
+  return (await response.json()) as View;
+}
+
+/** All that the list has, page by page, and its counts. */
+export async function listOf({
+  url,
+  token,
+}: Target): Promise<Pick<ListedSeen, "listed" | "counts">> {
+  const listed: Listed[] = [];
+  let counts: ListedSeen["counts"] = { status: {}, state: {} };
+  let path: string | undefined = "/chaos?limit=100&counts=true";
+  while (path !== undefined) {
+    const headers = { Authorization: `Bearer ${token}` };
+    const response: Response = await fetch(url() + path, { headers });
+    const page = (await response.json()) as { instances: Listed[]; counts: typeof counts };
+    listed.push(...page.instances);
+    counts = page.counts;
+    path = /<(.*)>/.exec(response.headers.get("Link") ?? "")?.[1];
+  }
+  return { listed, counts };
+}
+
+export async function mailOf({ url }: Target): Promise<{ arrivals: Arrival[]; left: number }> {
+  const response = await fetch(`${url()}/mail`);
+  return (await response.json()) as { arrivals: Arrival[]; left: number };
 }
 
 export async function startInstance({ url, token }: Target, instance: string): Promise<void> {

@@ -11,10 +11,13 @@ const report = await chaos({
   events: 20_500,
   say: (text) => console.log(colors.dim(`  ${text}`)),
 });
-const { violations, interrupted, ...figures } = report;
+const { violations, interrupted, lag, ...figures } = report;
 console.log();
 for (const [name, value] of Object.entries(figures)) {
   console.log(`  ${name.padEnd(22)}${String(value).padStart(9)}`);
+}
+for (const [name, value] of Object.entries(lag)) {
+  console.log(`  ms to list, ${name}`.padEnd(24) + String(value).padStart(9));
 }
 for (const [name, value] of Object.entries(interrupted)) {
   const text = `  kills during ${name}`.padEnd(24) + String(value).padStart(9);

@@ -1,11 +1,23 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { bundle } from "../../bench/workerd.ts";
+import { root } from "../../src/cli/fleet.ts";
 import { makeSecrets, mintToken } from "../../src/cli/secrets.ts";
 import type { JournalEntry, View } from "../../src/contract/view.ts";
-import { Client, journalOf, startInstance, viewOf, Watcher, type Target } from "./clients.ts";
+import {
+  Client,
+  journalOf,
+  listOf,
+  mailOf,
+  startInstance,
+  viewIfThere,
+  viewOf,
+  Watcher,
+  type Target,
+} from "./clients.ts";
 import { check, type Verdict } from "./history.ts";
+import { checkList, differences, lagOf, type Lag } from "./listing.ts";
 import { randomFrom } from "../support/random.ts";
 import { replaceOnce, sabotages, type Sabotage } from "./sabotage.ts";
 import { Server } from "./server.ts";
@@ -43,11 +55,21 @@ export interface ChaosReport extends Verdict {
   /** Messages that arrived more than once. */
   repeats: number;
   seconds: number;
+  /** Instances in the list at the end. */
+  listed: number;
+  /** How long after an event the list knew of it, where no kill came between; milliseconds. */
+  lag: Lag;
 }
 
 const CLIENTS = 24;
 const INSTANCES = 32;
 const WATCHED = 6;
+
+/** Instances that are started right before each kill, and never hear of anything again. */
+const QUIET = 12;
+
+/** Milliseconds until the list must have everything, once everything is at rest. */
+const LIST_PATIENCE = 20_000;
 
 /** Timers that are set for one moment, so that a kill can hit the alarm that fires them. */
 const VOLLEY = 150;
@@ -63,7 +85,11 @@ export async function chaos(options: ChaosOptions): Promise<ChaosReport> {
     folder,
     script: build(folder, options),
     sinkPort: await sink.listen(),
-    variables: secrets.variables,
+    variables: {
+      ...secrets.variables,
+      LIST_SCHEMA: readFileSync(join(root, "migrations/list/0001_list.sql"), "utf8"),
+      SEED: String(options.seed + 2),
+    },
   });
   const target: Target = {
     url: () => `http://127.0.0.1:${server.port}`,
@@ -107,7 +133,10 @@ class Run {
   readonly #interrupted: Interrupted = { request: 0, actor: 0, delivery: 0, alarm: 0 };
   readonly #killedAt: { from: number; to: number }[] = [];
   readonly #volleys: Client;
+  readonly #quiet: string[] = [];
   #latest = 0;
+  #listed = 0;
+  #lag: Lag = { median: NaN, percentile99: NaN };
   #isOver = false;
 
   constructor(
@@ -166,17 +195,39 @@ class Run {
   }
 
   async #kill(number: number): Promise<void> {
+    const { started, all } = this.#startQuiet(number);
+    await started;
+    // Some kills are aimed; the others hit instances of which the list knows nothing yet.
+    if (number % 4 === 1) await this.#untilOpen(["/work"]);
+    if (number % 4 === 2) await this.#untilOpen(["/told", "/counted"]);
     const { open } = this.#sink;
     const from = Date.now();
     if (this.#clients.some(({ isWaiting }) => isWaiting)) this.#interrupted.request += 1;
     if ((open.get("/work") ?? 0) > 0) this.#interrupted.actor += 1;
     if ((open.get("/told") ?? 0) + (open.get("/counted") ?? 0) > 0) this.#interrupted.delivery += 1;
     await this.#server.kill();
+    await all;
     await pause(this.#random() * 100);
     await this.#server.start();
     this.#killedAt.push({ from, to: Date.now() });
     const done = `${this.#acknowledged()} events acknowledged`;
     this.#options.say?.(`kill ${number} of ${this.#options.kills}; ${done}`);
+  }
+
+  /** Until the sink is being called; not for ever, since a kill holds its lanes for a lease. */
+  async #untilOpen(paths: readonly string[]): Promise<void> {
+    const deadline = performance.now() + 2_000;
+    const isOpen = () => paths.some((path) => (this.#sink.open.get(path) ?? 0) > 0);
+    while (!isOpen() && performance.now() < deadline) await pause(1);
+  }
+
+  /** Some will be there when the kill comes, and some only half. Nothing else will bring them to mind. */
+  #startQuiet(kill: number): { started: Promise<unknown>; all: Promise<unknown> } {
+    const ids = Array.from({ length: QUIET }, (_, index) => `quiet-${kill}-${index}`);
+    this.#quiet.push(...ids);
+    const starts = ids.map((id) => startInstance(this.#target, id));
+    const half = starts.slice(0, QUIET / 2);
+    return { started: Promise.allSettled(half), all: Promise.allSettled(starts) };
   }
 
   #acknowledged(): number {
@@ -188,29 +239,61 @@ class Run {
     this.#sink.isFaulty = false;
     this.#options.say?.("the load is over; waiting for everything to come to rest");
     const { lease = 30_000 } = this.#options;
-    const views = await this.#atRest(performance.now() + lease * 2 + 10_000);
+    const views = await this.#atRest(lease * 2 + 10_000);
     const journals = new Map<string, JournalEntry[]>();
     for (const id of this.#instances) journals.set(id, await journalOf(this.#target, id));
     await this.#watchersAtHead(journals);
     for (const watcher of this.#watchers) watcher.stop();
     this.#countAlarms(journals);
-    return check({
+    const untruths = await this.#compareList(views);
+    this.#lag = lagOf(journals, (await mailOf(this.#target)).arrivals, this.#killedAt);
+    const verdict = check({
       acknowledged: [...this.#clients, this.#volleys].flatMap(({ acknowledged }) => acknowledged),
       journals,
       views,
       deliveries: this.#sink.deliveries,
       watched: this.#watchers.map(({ instance, seqs }) => ({ instance, seqs })),
     });
+    return { ...verdict, violations: [...verdict.violations, ...untruths.slice(0, 20)] };
   }
 
-  async #atRest(deadline: number): Promise<Map<string, View>> {
+  /** Waits until the list has come to know of the busy ones, or for as long as it may take. */
+  async #compareList(busy: ReadonlyMap<string, View>): Promise<string[]> {
+    const deadline = performance.now() + LIST_PATIENCE;
+    let seen = await listOf(this.#target);
+    await pause(3_000);
+    while (performance.now() < deadline) {
+      const { left } = await mailOf(this.#target);
+      seen = await listOf(this.#target);
+      if (left === 0 && differences(seen.listed, busy).length === 0) break;
+      await pause(250);
+    }
+    this.#listed = seen.listed.length;
+    // To look at an object wakes it: until now the quiet ones had nothing but their own alarms.
+    const views = new Map(busy);
+    for (const id of this.#quiet) {
+      const view = await viewIfThere(this.#target, id);
+      if (view !== undefined) views.set(id, view);
+    }
+    return checkList({ ...seen, views });
+  }
+
+  /** @param patience milliseconds without anything becoming less */
+  async #atRest(patience: number): Promise<Map<string, View>> {
     const views = new Map<string, View>();
     const isAtRest = ({ retrying, incidents, timerCount, actors, pending }: View): boolean =>
       retrying.length + incidents.length + timerCount + actors.length + pending === 0;
+    let least = Infinity;
+    let deadline = Infinity;
     for (;;) {
       for (const id of this.#instances) {
         const known = views.get(id);
         if (known === undefined || !isAtRest(known)) views.set(id, await viewOf(this.#target, id));
+      }
+      const left = [...views.values()].reduce((sum, { pending }) => sum + pending, 0);
+      if (left < least) {
+        least = left;
+        deadline = performance.now() + patience;
       }
       if ([...views.values()].every(isAtRest) || performance.now() > deadline) return views;
       await pause(250);
@@ -247,12 +330,14 @@ class Run {
 
   figures(): Pick<
     ChaosReport,
-    "interrupted" | "reconnects" | "repeats" | "lostAnswers" | "latest"
+    "interrupted" | "reconnects" | "repeats" | "lostAnswers" | "latest" | "listed" | "lag"
   > {
     const { deliveries } = this.#sink;
     return {
       interrupted: this.#interrupted,
       latest: this.#latest,
+      listed: this.#listed,
+      lag: this.#lag,
       lostAnswers: this.#clients.reduce((sum, { lostAnswers }) => sum + lostAnswers, 0),
       reconnects: this.#watchers.reduce((sum, { reconnects }) => sum + reconnects, 0),
       repeats: deliveries.length - new Set(deliveries.map(({ path, id }) => `${path} ${id}`)).size,

@@ -19,6 +19,18 @@ export const sabotages = {
     find: /this\.#ledger\.update\(\{ \.\.\.row, status: "waiting", due: now \}\);/g,
     put: "this.#ledger.update({ ...row, due: now + 3e4 });",
   },
+  "the list's alarm": {
+    find: /return Math\.min\(due, this\.#alsoDue\(live\)\);/g,
+    put: "return due;",
+  },
+  "the list noted before it is told": {
+    find: /await queue\.send\(\{ \.\.\.project\(\), revision \}, \{ contentType: "json" \}\);/g,
+    put: "storage.transactionSync(() => this.#keep({ ...mark, revision, sentAt })); $&",
+  },
+  "the list's order": {
+    find: /WHERE \(excluded\.epoch, excluded\.seq, excluded\.revision\) > \(epoch, seq, revision\)/g,
+    put: "",
+  },
 } as const;
 
 export type Sabotage = keyof typeof sabotages;

@@ -72,11 +72,15 @@ const worker :Workerd.Worker = (
   durableObjectNamespaces = [
     (className = "Instance", uniqueKey = "Instance", enableSql = true),
     (className = "Destination", uniqueKey = "Destination", enableSql = true),
+    (className = "Mail", uniqueKey = "Mail", enableSql = true),
+    (className = "Database", uniqueKey = "Database", enableSql = true),
   ],
   durableObjectStorage = (localDisk = "disk"),
   bindings = [
     (name = "INSTANCES", durableObjectNamespace = "Instance"),
     (name = "DESTINATIONS", durableObjectNamespace = "Destination"),
+    (name = "MAIL", durableObjectNamespace = "Mail"),
+    (name = "DATABASE", durableObjectNamespace = "Database"),
     (name = "SINK", service = "sink"),
     ${texts.join(",\n    ")}
   ],

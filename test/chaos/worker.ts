@@ -1,9 +1,13 @@
 import { assign, emit, fromPromise, raise, setup } from "xstate";
 import { durachart } from "../../src/index.ts";
+import type { DurachartEnv } from "../../src/index.ts";
 import type { EffectContext } from "../../src/kernel/workflow.ts";
+import { databaseOf, mailClass, queueOf, type MailEnv } from "./mail.ts";
+
+export { Database } from "./mail.ts";
 
 /** The outside world: a sink that fails, hangs and loses acknowledgements. */
-interface Env {
+interface Env extends MailEnv {
   SINK: { fetch(url: string, init: object): Promise<Response> };
 }
 
@@ -117,5 +121,25 @@ const app = durachart({
   },
 });
 
-export default { fetch: app.fetch };
-export const { Instance, Destination } = app;
+/** The list's database and queue, as bindings. */
+const withList = (env: unknown): DurachartEnv => {
+  const bindings = env as MailEnv & DurachartEnv;
+  return { ...bindings, LIST: databaseOf(bindings), LIST_QUEUE: queueOf(bindings) as Queue };
+};
+
+export class Instance extends app.Instance {
+  constructor(context: DurableObjectState, env: MailEnv) {
+    super(context, withList(env));
+  }
+}
+
+export const Mail = mailClass((batch, env) => app.queue(batch, withList(env)));
+export const { Destination } = app;
+
+export default {
+  async fetch(request: Request, env: MailEnv): Promise<Response> {
+    const isReport = new URL(request.url).pathname === "/mail";
+    if (isReport) return Response.json(await env.MAIL.getByName("mail").report());
+    return app.fetch(request, withList(env));
+  },
+};

@@ -304,8 +304,12 @@ describe("what leaves", () => {
       () => view("probes", id),
       ({ incidents }) => incidents.length > 0,
     );
+    const incident = parked.incidents[0]!.id;
     expect(parked.incidents).toEqual([
-      { kind: "exhausted", what: "command tellTheWorld", error: "Error: sink down" },
+      {
+        ...{ kind: "exhausted", what: "command tellTheWorld", error: "Error: sink down" },
+        ...{ id: incident, mend: `POST /probes/${id}/retry {"incident":"${incident}"}` },
+      },
     ]);
   });
 });

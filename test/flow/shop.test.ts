@@ -284,12 +284,34 @@ describe("the kitchen", () => {
   });
 });
 
+describe("the list", () => {
+  it("has an order as it is, soon after", async () => {
+    const id = freshId();
+    const customer = `customer of ${id}`;
+    const body = { id, input: { customer }, event: addPizza("p1") };
+    await call("carla", "POST", "/orders", body);
+    const query = `/orders?attribute.customer=${encodeURIComponent(customer)}`;
+    const find = (more: string) =>
+      eventually(
+        async () =>
+          (await call<{ instances: object[] }>("carla", "GET", query + more)).body.instances,
+        (instances) => instances.length > 0,
+      );
+    expect(await find("&status=active")).toMatchObject([{ id, state: "orderPizza" }]);
+    await send(id, { type: "CANCEL_ORDER" });
+    expect(await find("&status=done")).toMatchObject([
+      { id, state: "cancelled", attributes: { customer }, due: null },
+    ]);
+  });
+});
+
 describe("dead letters", () => {
   it.each([
     ["durachart-kitchen", "EVENTS_QUEUE", "durachart-events"],
     ["durachart", "KITCHEN_QUEUE", "kitchen"],
     ["durachart", "DELIVERY_QUEUE", "delivery"],
     ["durachart", "ORDERLOG_QUEUE", "orderlog"],
+    ["durachart", "LIST_QUEUE", "durachart-list"],
   ])("from %s's %s are filed with their reason", async (worker, binding, queue) => {
     const marker = crypto.randomUUID();
     await enqueue(worker, binding, { tenant, poison: marker });

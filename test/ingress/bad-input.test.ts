@@ -154,7 +154,7 @@ describe("an address", () => {
   });
 
   it.each([
-    ["GET", "/orders", "POST"],
+    ["PUT", "/orders", "GET, POST"],
     ["PUT", "/orders/x", "GET"],
     ["GET", "/orders/x/events", "POST"],
     ["POST", "/orders/x/history", "GET"],

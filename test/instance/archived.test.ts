@@ -2,7 +2,16 @@ import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { defaultLimits, type View } from "../../src/index.ts";
 import { eraseArchive } from "../../src/egress/erase.ts";
-import { archive, bucket, count, keysOf, lived, objectId, range } from "../support/archiving.ts";
+import {
+  archive,
+  bucket,
+  count,
+  evict,
+  keysOf,
+  lived,
+  objectId,
+  range,
+} from "../support/archiving.ts";
 import {
   call,
   customer,
@@ -72,6 +81,40 @@ describe("of what is archived", () => {
     }
   });
 
+  it("the state, and what would follow from it, are told as before", async () => {
+    const id = await lived(30);
+    const look = async () => [
+      ...(await Promise.all(
+        [1, 4, 12, 25, 26].map((seq) => call("GET", `/probes/${id}/history/${seq}`)),
+      )),
+      await call("POST", `/probes/${id}/simulate`, {
+        body: { from: 12, suppose: [{ type: "COUNT" }] },
+      }),
+    ];
+    const plain = (answers: Awaited<ReturnType<typeof look>>) =>
+      answers.map(({ status, body }) => ({ status, body }));
+    const before = plain(await look());
+    expect(before.map(({ status }) => status)).toEqual([200, 200, 200, 200, 200, 200]);
+    await archive(id, 5);
+    expect(plain(await look())).toEqual(before);
+  });
+
+  it("erasing removes it, and the payloads", async () => {
+    const id = await lived(30);
+    await archive(id, 5);
+    await env.PAYLOADS.put(`payload/${objectId(id)}/x`, "x");
+    expect(await keysOf(id)).toHaveLength(1);
+    expect((await call("POST", `/probes/${id}/erase`, { body: { force: true } })).status).toBe(200);
+    await eventually(
+      async () => [
+        ...(await keysOf(id)),
+        ...(await env.PAYLOADS.list({ prefix: `payload/${objectId(id)}/` })).objects,
+      ],
+      (left) => left.length === 0,
+    );
+    expect((await call("GET", `/probes/${id}/history`)).status).toBe(410);
+  });
+
   it("nothing is told where a part is gone, or the bucket", async () => {
     const id = await lived(20);
     await archive(id, 5);
@@ -103,6 +146,7 @@ it("Archiving is for operators, of what there is, and needs a bucket", async () 
   }
   const { ARCHIVE } = env;
   (env as { ARCHIVE?: R2Bucket }).ARCHIVE = undefined as never;
+  await evict(id);
   try {
     expect(await archive(id, 5)).toMatchObject({
       status: 503,

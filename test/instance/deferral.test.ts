@@ -287,7 +287,7 @@ describe("deferred events", () => {
       deferred: [{ type: "SPOIL" }],
       timers: [],
       timerCount: 0,
-      incidents: [],
+      incidents: [{ kind: "blocked", what: "event SPOIL" }],
     });
     setTime(began + 10 * minute);
     await ring(id);

@@ -2,7 +2,6 @@ import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "c
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { Store } from "../../src/instance/store.ts";
 import {
-  call,
   customer,
   eventually,
   history,
@@ -279,14 +278,27 @@ describe("an instance whose stored state doesn't fit", () => {
       });
     await rename('"value":"idle"', '"value":"vanished"');
     await evictDurableObject(stub);
-    const refused = await send("probes", id, { type: "COUNT" });
-    expect(refused).toMatchObject({
-      status: 409,
-      body: { type: "urn:durachart:problem:quarantined", detail: /vanished/ },
+    const kept = await send("probes", id, { type: "COUNT" }, { key: "k1" });
+    expect(kept).toMatchObject({
+      status: 202,
+      body: { outcome: "deferred", held: [{ type: "COUNT", seq: 2 }] },
     });
-    expect((await call("GET", `/probes/${id}`)).status).toBe(409);
-    expect(await history("probes", id)).toHaveLength(1);
+    const again = await send("probes", id, { type: "COUNT" }, { key: "k1" });
+    expect(again.body).toMatchObject({ outcome: "duplicate", first: { seq: 2 } });
+    expect(await view("probes", id)).toMatchObject({
+      ...{ status: "quarantined", state: "vanished", context: { count: 0 } },
+      incidents: [{ kind: "quarantined", error: /vanished/, mend: `POST /probes/${id}/migrate` }],
+    });
+    expect(await history("probes", id)).toHaveLength(2);
     await rename('"value":"vanished"', '"value":"idle"');
-    expect((await send("probes", id, { type: "COUNT" })).status).toBe(200);
+    const healed = await send("probes", id, { type: "COUNT" });
+    expect(healed).toMatchObject({ status: 200, body: { context: { count: 2 }, held: [] } });
+    const told = (await history("probes", id)).map(({ event, outcome }) => [event.type, outcome]);
+    expect(told).toEqual([
+      ["durachart.started", "applied"],
+      ["COUNT", "deferred"],
+      ["COUNT", "applied"],
+      ["COUNT", "applied"],
+    ]);
   });
 });

@@ -75,7 +75,9 @@ describe("a long journal", () => {
         "At 100000 entries it will take no more events: archive it (POST …/archive), or give its workflow continueAfter.",
     };
     expect(tenth).toMatchObject({ status: 200, body: { incidents: [incident] } });
-    expect((await view("probes", id)).incidents).toEqual([incident]);
+    expect((await view("probes", id)).incidents).toMatchObject([
+      { ...incident, id: "journal", mend: `POST /probes/${id}/archive` },
+    ]);
     await fill(id, 15);
     expect(warnings()).toHaveLength(1);
     expect(warnings()[0]![0]).toMatch(`probes/${id} has a journal of 10 entries: archive it`);

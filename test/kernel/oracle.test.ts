@@ -1,6 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, it, vi } from "vitest";
 import { StepFailed } from "../../src/kernel/errors.ts";
+import type { Simulation, Supposition } from "../../src/contract/simulation.ts";
 import { Durable } from "../support/durable.ts";
 import { Endless, Oracle } from "../support/oracle.ts";
 import { features, OUTSIDE } from "../support/chart-parts.ts";
@@ -86,6 +87,9 @@ function compare(machine: ReturnType<typeof randomChart>, moves: Moves): void {
   for (const { kind, choice, restart, crash, duplicates } of moves) {
     if (oracle.show().status !== "active") break;
     if (restart) durable.restart();
+    const seq = durable.seq;
+    const began = durable.now;
+    const predicted = durable.simulate(suppositions(durable, kind, choice));
     if (crash !== null) durable.crash(crash);
     const threw = refuses(() => {
       switch (kind) {
@@ -128,6 +132,7 @@ function compare(machine: ReturnType<typeof randomChart>, moves: Moves): void {
       }
     });
     if (threw) {
+      expect(predicted.steps.some(({ outcome }) => outcome === "rejected")).toBe(true);
       // What is thrown rolls back here; in memory it ends the machine, or doesn't end at all.
       features.add("a step is rolled back");
       const isWithoutError = features.has("actors without end") || features.has(REFUSED);
@@ -136,10 +141,42 @@ function compare(machine: ReturnType<typeof randomChart>, moves: Moves): void {
     }
     if (durable.crashes > 0) features.add("crash");
     if (oracle.hasLeaked) return;
+    isAsPredicted(durable.since(seq), predicted, began);
     isSame();
   }
   compareMoments(durable);
   if (oracle.show().status === "done") features.add("comes to its end");
+}
+
+/** A move, as a simulation is asked for it. */
+function suppositions(durable: Durable, kind: string, choice: number): Supposition[] {
+  if (kind === "send") return [{ type: OUTSIDE[choice % OUTSIDE.length]! }];
+  if (kind === "advance") return [{ advance: choice % 40 }];
+  const running = durable.promises().length;
+  if (running === 0) return [];
+  const actor = durable.idOf(choice % running);
+  const error = { name: "Error", message: "it failed" };
+  return [choice % 3 === 0 ? { actor, error } : { actor, output: { n: choice } }];
+}
+
+/** What was predicted is what then happened. */
+function isAsPredicted(
+  { steps, result }: ReturnType<Durable["since"]>,
+  predicted: Simulation,
+  began: number,
+): void {
+  const taken = predicted.steps.filter(({ outcome }) => outcome !== "rejected");
+  expect(steps).toEqual(
+    taken.map(({ event, outcome, state, effects }) => ({
+      ...{ type: event.type, outcome, state },
+      effects: effects.map(({ kind, name }) => `${kind} ${name}`),
+    })),
+  );
+  const { status, state, context, timers } = predicted;
+  expect(result).toEqual({
+    ...{ status, state, context },
+    timers: timers.map(({ event, after }) => `${event} ${began + after}`).toSorted(),
+  });
 }
 
 function beginning(machine: ReturnType<typeof randomChart>): Oracle | null {

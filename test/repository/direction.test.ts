@@ -5,15 +5,17 @@ import { describe, expect, it } from "vitest";
 
 const root = join(import.meta.dirname, "../..");
 
-/** Which rooms a room may use: ingress → instance → kernel → egress and broadcast. */
+/** Which rooms a room may use: ingress → instance → kernel → egress and broadcast; and the list. */
 const mayImport: Record<string, string[]> = {
   "src/kernel": [],
   "src/contract": [],
   "src/charts": ["src/kernel"],
+  "src/versions": ["src/kernel"],
   "src/broadcast": ["src/contract"],
   "src/egress": ["src/contract", "src/kernel"],
   "src/instance": ["src/contract", "src/kernel", "src/egress", "src/broadcast"],
-  "src/ingress": ["src/contract", "src/kernel", "src/instance"],
+  "src/list": ["src/contract"],
+  "src/ingress": ["src/contract", "src/kernel", "src/instance", "src/list"],
   "src/testing": ["src/contract", "src/kernel", "src/instance"],
 };
 

@@ -5,7 +5,11 @@ import type { Live } from "../../src/instance/live.ts";
 import { Processor } from "../../src/instance/processor.ts";
 import { Store, type JournalRow } from "../../src/instance/store.ts";
 import { registerWorkflows } from "../../src/kernel/registration.ts";
-import type { Moment } from "../../src/kernel/moment.ts";
+import { imagined, momentAt } from "../../src/instance/moment-view.ts";
+import { simulate } from "../../src/instance/simulate.ts";
+import { actorsOf } from "../../src/instance/view.ts";
+import type { Simulation, Supposition } from "../../src/contract/simulation.ts";
+import type { JournalledChanges, Moment } from "../../src/kernel/moment.ts";
 import { keyOf } from "../../src/kernel/xstate.ts";
 import { defaultLimits } from "../../src/contract/limits.ts";
 import { MemoryStorage, ProcessDied } from "../../src/testing/memory-storage.ts";
@@ -143,6 +147,42 @@ export class Durable {
 
   #nextRow(): number {
     return this.#live.timers.rows.next[0]?.at ?? Infinity;
+  }
+
+  /** What would happen, from the present or from a moment of the past. */
+  simulate(suppose: readonly Supposition[], from?: number): Simulation {
+    const live =
+      from === undefined
+        ? imagined(this.#store, this.#workflows)
+        : momentAt(this.#store, this.#workflows, this.#store.identity(), from);
+    return simulate(live, { suppose, caller }, this.now);
+  }
+
+  /** What has happened since an entry, and what it is now, in a simulation's words. */
+  since(seq: number): { steps: object[]; result: object } {
+    const entries = this.#store.journal(seq, 10_000);
+    const { machine, timers } = this.#live;
+    const { status, value, context } = machine.snapshot;
+    const all = [...timers.inline, ...this.#store.allTimers()];
+    return {
+      steps: entries.map(({ type, outcome, state, changes }) => {
+        const { inner } = JSON.parse(changes) as JournalledChanges;
+        const effects = (inner?.effects ?? []).map(([, kind, name]) => `${kind} ${name}`);
+        return { type, outcome, state: JSON.parse(state) as unknown, effects };
+      }),
+      result: {
+        ...{ status, state: value, context: JSON.parse(JSON.stringify(context)) as unknown },
+        timers: all.map(({ event, at }) => `${event.type} ${at}`).toSorted(),
+      },
+    };
+  }
+
+  /** A running promise's id, after those of the actors above it. */
+  idOf(index: number): string {
+    const key = this.promises()[index]!;
+    const inOrder = [...this.#live.machine.actors.keys()].filter((one) => one !== 0);
+    const place = inOrder.toSorted((a, b) => a - b).indexOf(key);
+    return actorsOf(this.#live)[place]!.id;
   }
 
   /** What the history says of every moment, and what was stored then. */

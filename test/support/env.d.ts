@@ -9,6 +9,11 @@ declare namespace Cloudflare {
     DEAD_LETTERS: Queue;
     ARCHIVE: R2Bucket;
     PAYLOADS: R2Bucket;
+    LIST: D1Database;
+    LIST_QUEUE: Queue;
+    /** Of test/list alone. */
+    OTHER_LIST: D1Database;
+    LIST_MIGRATIONS: import("cloudflare:test").D1Migration[];
     TOKEN_KEYS: string;
     TOKEN_ISSUER: string;
     TOKEN_AUDIENCE: string;

@@ -1,5 +1,6 @@
 import * as v from "valibot";
 import { assign, createMachine, emit, enqueueActions, fromPromise, raise, setup } from "xstate";
+import type { Attributes } from "../../src/contract/projection.ts";
 import type { EffectContext, WorkflowDefinition } from "../../src/kernel/workflow.ts";
 
 /** What the probe's effects do, set by the tests: they share the Worker's isolate. */
@@ -10,6 +11,8 @@ export const world = {
   action: (_params: unknown, _context: EffectContext<unknown>): Promise<void> => Promise.resolve(),
   emitted: (_event: unknown, _context: EffectContext<unknown>): Promise<void> => Promise.resolve(),
   guard: (): boolean => true,
+  /** What the list is to find an instance by. */
+  attributes: (_context: { count: number }): unknown => ({}),
   /** What leaves by an action or a route of many, by the name of that one. */
   leave: (_by: string, _what: unknown, _context: EffectContext<unknown>): Promise<void> =>
     Promise.resolve(),
@@ -116,6 +119,7 @@ const probeMachine = setup({
 
 export const probe: WorkflowDefinition = {
   machine: probeMachine,
+  attributes: (context: ProbeContext) => world.attributes(context) as Attributes,
   effects: {
     actors: { work: { attempts: 3, run: (context) => world.actor(context) } },
     actions: { tellTheWorld: (params, context) => world.action(params, context) },

@@ -1,4 +1,4 @@
-import { notPossible, type Done, type Operating } from "./operate.ts";
+import { notPossible, type Done, type Operating } from "./operating.ts";
 
 /**
  * Sends the event that the workflow names as the chart's own way out, so that everything the chart

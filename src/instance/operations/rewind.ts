@@ -8,7 +8,7 @@ import { newEffect, runAgain, stopLetter, type InstancePayload } from "../effect
 import type { Live } from "../live.ts";
 import { replaceState } from "../replace.ts";
 import type { EffectRow, Store } from "../store.ts";
-import { NOTHING_TO_DO, notPossible, operated, type Done, type Operating } from "./operate.ts";
+import { NOTHING_TO_DO, notPossible, operated, type Done, type Operating } from "./operating.ts";
 
 interface Target {
   to: number;

@@ -1,0 +1,47 @@
+import * as v from "valibot";
+import { refusal } from "../contract/problem.ts";
+import { validate } from "../instance/validate.ts";
+import { wakeAll } from "../list/sweep.ts";
+import { readJson } from "./body.ts";
+import type { Instances } from "./instances.ts";
+import { jurisdiction } from "./jurisdiction.ts";
+import { jsonResponse } from "./respond.ts";
+import { authenticate, type TokenSettings } from "./token.ts";
+
+const MAX_OBJECTS = 100;
+
+const reindexBody = v.strictObject({
+  objects: v.pipe(
+    v.array(v.strictObject({ id: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)), jurisdiction })),
+    v.maxLength(MAX_OBJECTS),
+  ),
+});
+
+/**
+ * `POST /operations/reindex`: has the objects named tell the list anew, whoever's they are. For those
+ * who run the deployment.
+ */
+export async function reindex(
+  request: Request,
+  settings: TokenSettings,
+  instances: Instances,
+): Promise<Response> {
+  const caller = await authenticate(request, settings);
+  if (!caller.roles.includes("administrator")) {
+    throw refusal("forbidden", "This is for the role administrator.");
+  }
+  const { objects } = validate(reindexBody, await readJson(request), "");
+  const sleepers = objects.map(({ id, jurisdiction }) => ({
+    object: id,
+    jurisdiction: jurisdiction ?? null,
+  }));
+  const { woken, failed } = await wakeAll(sleepers, (object, where) =>
+    instances.wake(object, where),
+  );
+  return jsonResponse(
+    JSON.stringify({
+      woken,
+      failed: failed.map(({ object, error }) => ({ id: object, error })),
+    }),
+  );
+}

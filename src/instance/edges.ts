@@ -1,0 +1,241 @@
+import { isOperator } from "../contract/caller.ts";
+import { refusal } from "../contract/problem.ts";
+import type { EraseRequest, StartRequest } from "../contract/requests.ts";
+import { begin, halt } from "../kernel/step.ts";
+import { blank, expiry, isRunning } from "./live.ts";
+import type { Processor } from "./processor.ts";
+import { record, type Happening } from "./recorder.ts";
+import { postponed, type Scheduled } from "./schedule.ts";
+import type { Identity, Store } from "./store.ts";
+import { tombstoneOf, type Tombstone } from "./tombstone.ts";
+
+export interface EdgesOptions {
+  storage: Pick<DurableObjectStorage, "transactionSync" | "deleteAll">;
+  store: Store;
+  processor: Processor;
+  /** Deletes what the instance kept outside of its object; harmless when repeated. */
+  deleteLeftovers: () => Promise<void>;
+  /** What else the alarm is to ring for. */
+  alsoDue: () => number;
+  /** Told when there is nothing left to be watched. */
+  buried: () => void;
+}
+
+/** What comes before an instance's life, and what after it: a delayed start, and being erased. */
+export class Edges {
+  readonly #options: EdgesOptions;
+  readonly #storage: EdgesOptions["storage"];
+  readonly #store: Store;
+  readonly #processor: Processor;
+
+  constructor(options: EdgesOptions) {
+    this.#options = options;
+    this.#storage = options.storage;
+    this.#store = options.store;
+    this.#processor = options.processor;
+  }
+
+  get tombstone(): Tombstone | null {
+    return this.#store.tombstones.read();
+  }
+
+  get scheduled(): Scheduled | null {
+    return this.#store.schedule.read();
+  }
+
+  /** @throws ProblemError erased */
+  checkNotErased({ workflow, id }: { workflow: string; id: string }): void {
+    if (this.tombstone === null) return;
+    throw refusal("erased", `${workflow}/${id} was erased. Its id is never used again.`);
+  }
+
+  /** @throws ProblemError not-begun */
+  checkBegun({ workflow, id }: { workflow: string; id: string }): void {
+    const scheduled = this.scheduled;
+    if (scheduled === null) return;
+    throw refusal(
+      "not-begun",
+      `${workflow}/${id} begins at ${new Date(scheduled.startAt).toISOString()}. Until then it can only be looked at, terminated or erased.`,
+      { startAt: new Date(scheduled.startAt).toISOString() },
+    );
+  }
+
+  /** When there is something to do here; Infinity for never. */
+  get due(): number {
+    if (this.tombstone?.hasLeftovers === true) return this.tombstone.erasedAt;
+    return this.scheduled?.due ?? Infinity;
+  }
+
+  /** Keeps a start for later. @returns the one there is, if it is the same; null where it may begin at once */
+  schedule(request: StartRequest, now: number): { created: boolean; scheduled: Scheduled } | null {
+    const { startAt = now, address, fingerprint } = request;
+    const existing = this.scheduled;
+    if (existing !== null) {
+      if (existing.request.fingerprint === fingerprint) {
+        return { created: false, scheduled: existing };
+      }
+      throw refusal(
+        "id-in-use",
+        `${address.workflow}/${address.id} is to begin later with another input or event. Use another id.`,
+      );
+    }
+    if (startAt <= now || this.#store.exists()) return null;
+    const { transactions } = this.#processor;
+    const workflow = transactions.workflows.get(address.workflow)!;
+    const scheduled: Scheduled = {
+      ...{ request, version: workflow.version, createdAt: now, startAt, due: startAt },
+      failures: 0,
+      error: null,
+    };
+    this.#keep(scheduled);
+    return { created: true, scheduled };
+  }
+
+  /** Begins what is due. Where the chart throws, it is tried again and in the end left blocked. */
+  beginDue(now: number): void {
+    const scheduled = this.scheduled;
+    if (scheduled === null || scheduled.due === null || scheduled.due > now) return;
+    try {
+      this.#processor.start(scheduled.request, now, () => this.#store.schedule.remove());
+    } catch (error) {
+      this.#keep(postponed(scheduled, error, now));
+    }
+  }
+
+  /** A blocked beginning is tried again. @returns whether there was one */
+  retryBeginning(now: number): boolean {
+    const scheduled = this.scheduled;
+    if (scheduled === null || scheduled.error === null) return false;
+    this.#keep({ ...scheduled, due: now, failures: 0 });
+    this.beginDue(now);
+    return true;
+  }
+
+  /** Ends what has not begun: it enters its first state and leaves it, and nothing of that goes out. */
+  terminateScheduled(by: string, reason: string | undefined, now: number): void {
+    const { request, createdAt } = this.scheduled!;
+    const { address, caller, input, fingerprint, parent } = request;
+    const { transactions } = this.#processor;
+    const workflow = transactions.workflows.get(address.workflow)!;
+    transactions.commit(() => {
+      this.#store.schedule.remove();
+      const identity: Identity = {
+        ...address,
+        version: workflow.version,
+        ...{ epoch: 1, createdAt, startFingerprint: fingerprint },
+        jurisdiction: caller.jurisdiction ?? null,
+        parent: parent === undefined ? null : JSON.stringify(parent),
+      };
+      this.#store.create(identity);
+      const first = begin(workflow.machine, input);
+      const what = { outcome: "applied" as const, hops: 0 };
+      const started: Happening = {
+        ...what,
+        ...{ type: "durachart.started", data: input, by: caller.subject },
+      };
+      const none = { ...first, effects: [] };
+      const begun = record(this.#store, blank(identity, workflow, first.state), started, none, now);
+      const ended: Happening = {
+        ...what,
+        ...{ type: "durachart.terminated", by },
+        ...(reason === undefined ? {} : { data: { reason } }),
+      };
+      const halted = record(this.#store, begun.live, ended, halt(begun.live.machine), now);
+      return [begun, halted];
+    });
+  }
+
+  /**
+   * @throws ProblemError forbidden, operation-not-possible while it runs or has something to deliver
+   * @returns false where it was erased before
+   */
+  async erase({ caller, force = false, address }: EraseRequest, now: number): Promise<boolean> {
+    if (!isOperator(caller)) throw refusal("forbidden", `"erase" is for operators.`);
+    if (this.tombstone !== null) return false;
+    const scheduled = this.scheduled;
+    if (scheduled === null) this.#checkErasable(address, force);
+    const identity: Identity =
+      scheduled === null
+        ? this.#store.identity()
+        : {
+            ...address,
+            ...{ version: scheduled.version, epoch: 1, createdAt: now, startFingerprint: "" },
+            ...{ jurisdiction: caller.jurisdiction ?? null, parent: null },
+          };
+    await this.bury(tombstoneOf(identity, now));
+    return true;
+  }
+
+  /**
+   * Puts a tombstone in the place of everything. First in one transaction, so that nothing is readable
+   * whatever happens next; then the database itself is deleted, with what free pages still hold.
+   */
+  async bury(tombstone: Tombstone): Promise<void> {
+    const { transactions } = this.#processor;
+    transactions.transact(() => {
+      this.#store.tombstones.write(tombstone);
+      this.#store.tombstones.clearAllElse();
+      transactions.wakeAt(tombstone.erasedAt);
+    });
+    transactions.forget();
+    this.#store.forget();
+    // No await between: what is written next is committed together with it.
+    const deleted = this.#storage.deleteAll();
+    this.#store.forget();
+    this.#storage.transactionSync(() => this.#store.tombstones.write(tombstone));
+    this.#options.buried();
+    await deleted;
+  }
+
+  /**
+   * Erases an instance whose time after its end is over; deletes what an erased one kept elsewhere.
+   *
+   * @returns null where there is nothing of that to do
+   */
+  clearDue(now: number): Promise<void> | null {
+    const { tombstone } = this;
+    if (tombstone?.hasLeftovers === true) return this.#clearLeftovers(tombstone);
+    const live = this.#processor.current();
+    if (live === undefined || expiry(live) > now) return null;
+    return this.bury(tombstoneOf(live.identity, now));
+  }
+
+  async #clearLeftovers(tombstone: Tombstone): Promise<void> {
+    await this.#options.deleteLeftovers();
+    this.#storage.transactionSync(() =>
+      this.#store.tombstones.write({ ...tombstone, hasLeftovers: false }),
+    );
+  }
+
+  #checkErasable({ workflow, id }: { workflow: string; id: string }, force: boolean): void {
+    let live;
+    try {
+      live = this.#processor.current();
+    } catch (error) {
+      // What can't be read can be erased, if somebody insists: perhaps only a deployment is missing.
+      if (force) return;
+      throw error;
+    }
+    if (live === undefined) throw refusal("not-found", `There is no ${workflow}/${id}.`);
+    if (isRunning(live)) {
+      throw refusal(
+        "operation-not-possible",
+        `${workflow}/${id} is still running. Terminate or cancel it first.`,
+      );
+    }
+    const waiting = live.effects.size;
+    if (waiting === 0 || force) return;
+    throw refusal(
+      "operation-not-possible",
+      `${workflow}/${id} still has ${waiting} to deliver. Wait, retry them, or erase it with {"force": true}.`,
+    );
+  }
+
+  #keep(scheduled: Scheduled): void {
+    const { transactions } = this.#processor;
+    transactions.transact(() => {
+      this.#store.schedule.write(scheduled);
+      transactions.wakeAt(Math.min(scheduled.due ?? Infinity, this.#options.alsoDue()));
+    });
+  }
+}

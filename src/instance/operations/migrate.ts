@@ -1,0 +1,127 @@
+import { refusal } from "../../contract/problem.ts";
+import { contextTexts } from "../../kernel/changes.ts";
+import { migrate as migrateState, pathBetween, type Migrated } from "../../kernel/migration.ts";
+import type { RegisteredWorkflow } from "../../kernel/registration.ts";
+import type { MachineState } from "../../kernel/step.ts";
+import { restText } from "../../kernel/storing.ts";
+import { changeTimers, isTimerEffect, type Timer } from "../../kernel/timers.ts";
+import { effectChanges, newEffect, stopLetter } from "../effect-rows.ts";
+import { assemble, readStored, type Live, type StoredInstance } from "../live.ts";
+import { replaceState } from "../replace.ts";
+import type { EffectRow, Identity, Store } from "../store.ts";
+import { NOTHING_TO_DO, operated, type Done, type OperatingOnStored } from "./operating.ts";
+
+/**
+ * Brings the instance to another version of its workflow. It works on what is stored: the version that
+ * the instance has need not be deployed. What can't be moved stays as it is.
+ *
+ * @throws ProblemError operation-not-possible, migration-failed
+ */
+export function migrate(around: OperatingOnStored, to: string | undefined): Done {
+  const { processor, now } = around;
+  const { store, workflows } = processor.transactions;
+  const identity = store.identity();
+  const newest = workflows.get(identity.workflow);
+  const version = to ?? newest?.version;
+  const workflow = version === undefined ? undefined : newest?.versions.get(version);
+  if (newest === undefined || workflow === undefined) {
+    throw impossible(identity, `can't come to version ${version}: it is not deployed.`);
+  }
+  if (identity.version === workflow.version) return NOTHING_TO_DO;
+  const path = pathBetween(newest.migrations, identity.version, workflow.version);
+  if (path === null) {
+    throw impossible(
+      identity,
+      `is of version ${identity.version}, and no migration leads from there to ${workflow.version}. Add one to the workflow's migrations.`,
+    );
+  }
+  const stored = readStored(store);
+  const moment = { ...stored, timers: [...stored.timers, ...store.allTimers()] };
+  const oldMachine = newest.versions.get(identity.version)?.machine;
+  let migrated: Migrated;
+  try {
+    migrated = migrateState(workflow.machine, moment, path, oldMachine);
+  } catch (error) {
+    throw refusal(
+      "migration-failed",
+      `${identity.workflow}/${identity.id} stays in version ${identity.version}, untouched: ${error instanceof Error ? error.message : String(error)}. Mend the migration, deploy it and migrate again.`,
+    );
+  }
+  const live = before(store, identity, workflow, stored, migrated.machine);
+  const { state, changes } = effectChanges(
+    live,
+    { state: migrated.machine, effects: migrated.effects, taken: true },
+    0,
+    now,
+  );
+  const stopped = unwanted(live, state, now);
+  processor.transactions.commit(() => {
+    const details = { from: identity.version, to: workflow.version };
+    const replacement = {
+      ...{ workflow, machine: stopped.state, timers: timersAfter(migrated, now) },
+      effects: {
+        add: [...(changes.add ?? []), ...stopped.add],
+        remove: [...(changes.remove ?? []), ...stopped.remove],
+      },
+    };
+    return [replaceState(store, live, operated(around, "migrated", details), replacement, now)];
+  });
+  processor.fireTimers(now);
+  processor.inner.takeDeferred(now);
+  return {
+    changed: true,
+    from: identity.version,
+    to: workflow.version,
+    started: (changes.add ?? []).map(({ kind, name }) => `${kind} ${name}`),
+    stopped: stopped.remove.map((key) => nameOf(live.effects.get(key)!)),
+  };
+}
+
+/** The instance as it was, as far as what is written next needs to know. */
+function before(
+  store: Store,
+  identity: Identity,
+  workflow: RegisteredWorkflow,
+  stored: StoredInstance,
+  after: MachineState,
+): Live {
+  const { status, nextKey, context } = stored.machine;
+  const machine = { ...after, nextKey, snapshot: { ...after.snapshot, status } } as MachineState;
+  return {
+    ...assemble(store, identity, workflow, machine, stored),
+    texts: contextTexts(context),
+    rest: restText(stored.machine),
+  };
+}
+
+/** The runs whose actor is not there any more. */
+function unwanted(live: Live, machine: MachineState, now: number) {
+  const add: EffectRow[] = [];
+  const remove: number[] = [];
+  let { nextKey } = machine;
+  for (const row of live.effects.values()) {
+    const isRun = row.kind === "actor" || row.kind === "instance";
+    if (!isRun || machine.actors.has(row.key)) continue;
+    remove.push(row.key);
+    const letter = stopLetter(live, row);
+    if (letter === null) continue;
+    const what = { kind: "send" as const, key: nextKey++, name: letter.workflow, hops: row.hops };
+    add.push(newEffect(live, now, { ...what, payload: letter.payload }));
+  }
+  return { add, remove, state: nextKey === machine.nextKey ? machine : { ...machine, nextKey } };
+}
+
+function timersAfter({ machine, timers, effects }: Migrated, now: number): readonly Timer[] {
+  if (machine.snapshot.status !== "active") return [];
+  let after: readonly Timer[] = timers;
+  for (const effect of effects) if (isTimerEffect(effect)) after = changeTimers(after, effect, now);
+  return after;
+}
+
+function nameOf({ kind, name }: EffectRow): string {
+  return `${kind} ${name}`;
+}
+
+function impossible({ workflow, id }: Identity, why: string) {
+  return refusal("operation-not-possible", `${workflow}/${id} ${why}`);
+}

@@ -1,0 +1,233 @@
+import type { Caller } from "../contract/caller.ts";
+import { problem, ProblemError, refusal, type Problem } from "../contract/problem.ts";
+import type {
+  SimulatedStep,
+  Simulation,
+  SimulationRequest,
+  Supposition,
+} from "../contract/simulation.ts";
+import type { Changes } from "../contract/view.ts";
+import { changesText } from "../kernel/changes.ts";
+import { momentOf } from "../kernel/moment.ts";
+import { restore, reviveEvent } from "../kernel/restoring.ts";
+import { settle, step, type Settlement, type Step } from "../kernel/step.ts";
+import { store as storedForm } from "../kernel/storing.ts";
+import { changeTimers, detach, firstDue, isTimerEffect, type Timer } from "../kernel/timers.ts";
+import { decide } from "./decide.ts";
+import { takeDeferred } from "./deferral.ts";
+import { effectChanges } from "./effect-rows.ts";
+import { isRunning, type Live } from "./live.ts";
+import { comparable } from "./recorder.ts";
+import type { DeferredRow, EffectRow } from "./store.ts";
+import { shownEvent } from "./timer-book.ts";
+import { validateEvent } from "./validate.ts";
+import { actorsOf } from "./view.ts";
+
+/** Transitions that one simulation may take. */
+const MAX_STEPS = 1_000;
+
+/**
+ * What would come of it: the same steps as if it happened, with nothing written and nothing sent. What
+ * the chart's functions throw is a rejected step.
+ *
+ * @param live of its own: nothing else may hold on to it
+ */
+export function simulate(
+  live: Live,
+  { suppose, caller }: Pick<SimulationRequest, "suppose" | "caller">,
+  now: number,
+): Simulation {
+  const { identity, seq } = live;
+  const run = new Imagining(live, caller, now);
+  for (const one of suppose) run.suppose(one);
+  return { from: { epoch: identity.epoch, seq }, steps: run.steps, ...run.result() };
+}
+
+class Imagining {
+  readonly steps: SimulatedStep[] = [];
+  readonly #caller: Caller;
+  readonly #begun: number;
+  #now: number;
+  #live: Live;
+
+  constructor(live: Live, caller: Caller, now: number) {
+    this.#caller = caller;
+    this.#begun = now;
+    this.#now = now;
+    this.#live = live;
+    // What is overdue happens before anything else.
+    this.#fireUntil(now);
+  }
+
+  suppose(one: Supposition): void {
+    if ("advance" in one) this.#fireUntil(this.#now + one.advance);
+    else if ("actor" in one) this.#settle(one);
+    else this.#send(one);
+  }
+
+  result(): Omit<Simulation, "from" | "steps"> {
+    const { machine, timers } = this.#live;
+    const { status, value, context } = machine.snapshot;
+    return {
+      ...{ status, state: value as Simulation["state"] },
+      context: JSON.parse(JSON.stringify(context)) as Simulation["context"],
+      timers: timers.inline
+        .toSorted((a, b) => a.at - b.at || a.key - b.key)
+        .map(({ event, at }) => ({ event: event.type, after: at - this.#begun })),
+    };
+  }
+
+  #send({ type, data }: { type: string; data?: unknown }): void {
+    const event = data === undefined ? { type } : { type, data };
+    this.#attempt(event, "caller", () => {
+      const valid = validateEvent(this.#live.workflow, type, data);
+      const { happening, next, deferFor } = decide(this.#live, valid, { caller: this.#caller });
+      if (next === null && happening.outcome === "deferred") this.#defer(valid, deferFor!);
+      return { outcome: happening.outcome, next };
+    });
+    this.#takeDeferred();
+  }
+
+  #defer({ type, data }: { type: string; data?: unknown }, deferFor: number): void {
+    const row: DeferredRow = {
+      ...{ seq: this.#live.seq + 1 + this.steps.length, type, by: this.#caller.subject, hops: 0 },
+      data: data === undefined ? null : JSON.stringify(data),
+      until: this.#now + deferFor,
+    };
+    this.#live = { ...this.#live, deferred: [...this.#live.deferred, row] };
+  }
+
+  #settle(one: Extract<Supposition, { actor: string }>): void {
+    const ids = new Map(actorsOf(this.#live).map(({ id }, index) => [id, index]));
+    const inOrder = [...this.#live.machine.actors.values()]
+      .filter(({ key }) => key !== 0)
+      .toSorted((a, b) => a.key - b.key);
+    const index = ids.get(one.actor);
+    const actor = index === undefined ? undefined : inOrder[index];
+    const result: Settlement =
+      "error" in one ? { error: one.error } : { output: one.output ?? null };
+    const kind = "error" in result ? "error" : "done";
+    const data = "error" in result ? result.error : result.output;
+    const type = `xstate.${kind}.actor.${actor?.id ?? one.actor}`;
+    this.#attempt({ type, data }, "actor", () => {
+      const next = actor === undefined ? null : settle(this.#live.machine, actor.key, result);
+      if (next !== null) return { outcome: next.taken ? "applied" : "ignored", next };
+      throw refusal(
+        "operation-not-possible",
+        `No actor "${one.actor}" waits for a result. There are ${[...ids.keys()].join(", ") || "none"}.`,
+      );
+    });
+    this.#takeDeferred();
+  }
+
+  #fireUntil(until: number): void {
+    for (;;) {
+      if (!isRunning(this.#live)) break;
+      const due = firstDue(this.#live.timers.inline, until);
+      if (due === undefined) break;
+      this.#now = Math.max(this.#now, due.at);
+      const { inline } = this.#live.timers;
+      this.#setTimers(
+        detach(
+          inline.filter((timer) => timer !== due),
+          due,
+        ),
+      );
+      this.#attempt(shownEvent(due), "timer", () => {
+        const event = reviveEvent(this.#live.machine, due.event);
+        const next = step(this.#live.machine, event, due.target);
+        return { outcome: next.taken ? "applied" : "ignored", next };
+      });
+      this.#takeDeferred();
+    }
+    this.#now = until;
+  }
+
+  #takeDeferred(): void {
+    const failed = new Set<number>();
+    while (isRunning(this.#live)) {
+      let row: DeferredRow | undefined;
+      let next: Step | undefined;
+      try {
+        const taken = takeDeferred(this.#live, failed);
+        if (taken === null) return;
+        ({ row, next } = taken);
+      } catch (error) {
+        failed.add((error as { seq: number }).seq);
+        continue;
+      }
+      const { type, data, seq } = row;
+      const deferred = this.#live.deferred.filter((other) => other.seq !== seq);
+      this.#live = { ...this.#live, deferred };
+      const event = data === null ? { type } : { type, data: JSON.parse(data) as unknown };
+      this.#attempt(event, "deferred", () => ({ outcome: "applied", next }));
+    }
+  }
+
+  #setTimers(inline: readonly Timer[]): void {
+    this.#live = { ...this.#live, timers: { ...this.#live.timers, inline } };
+  }
+
+  #attempt(
+    event: { type: string; data?: unknown },
+    by: SimulatedStep["by"],
+    act: () => { outcome: SimulatedStep["outcome"]; next: Step | null },
+  ): void {
+    if (this.steps.length >= MAX_STEPS) {
+      throw refusal("unsupported", `The simulation has taken ${MAX_STEPS} steps. Suppose less.`);
+    }
+    const base = { event, by, after: this.#now - this.#begun };
+    const before = momentOf(this.#live.machine, []);
+    try {
+      const { outcome, next } = act();
+      this.steps.push({ ...base, outcome, ...this.#take(next) });
+    } catch (error) {
+      const rejected = { outcome: "rejected" as const, problem: asProblem(error) };
+      this.steps.push({ ...base, ...rejected, ...this.#unchanged() });
+      // What throws may have altered the context in place.
+      const machine = restore(this.#live.workflow.machine, before.machine, before.actors);
+      this.#live = { ...this.#live, machine };
+    }
+  }
+
+  #unchanged(): Pick<SimulatedStep, "status" | "state" | "changes" | "effects" | "stopped"> {
+    const { status, value } = this.#live.machine.snapshot;
+    const state = value as SimulatedStep["state"];
+    return { status, state, changes: {}, effects: [], stopped: [] };
+  }
+
+  #take(next: Step | null) {
+    if (next === null || next.state === this.#live.machine) return this.#unchanged();
+    const { state, changes } = effectChanges(this.#live, next, 0, this.#now);
+    const stored = storedForm(state, this.#live.machine);
+    let timers: readonly Timer[] = this.#live.timers.inline;
+    for (const effect of next.effects) {
+      if (isTimerEffect(effect)) timers = changeTimers(timers, effect, this.#now);
+    }
+    const { status, value } = state.snapshot;
+    const after: Live = {
+      ...this.#live,
+      ...{ machine: state, texts: stored.texts, rest: stored.rest },
+      timers: { ...this.#live.timers, inline: status === "active" ? timers : [] },
+    };
+    const text = changesText(comparable(this.#live), comparable(after), {
+      ...{ actors: stored.actors, timers: "", effects: "" },
+    });
+    const { inner: _, ...shown } = JSON.parse(text) as Changes & { inner?: unknown };
+    const stopped = next.effects.flatMap((effect) =>
+      effect.type === "actor.stop" ? [this.#live.machine.actors.get(effect.key)?.id ?? ""] : [],
+    );
+    this.#live = after;
+    const effects = (changes.add ?? []).map(shownEffect);
+    return { status, state: value as SimulatedStep["state"], changes: shown, effects, stopped };
+  }
+}
+
+function shownEffect({ kind, name, payload }: EffectRow): SimulatedStep["effects"][number] {
+  return { kind, name, payload: JSON.parse(payload) as unknown };
+}
+
+function asProblem(error: unknown): Problem {
+  if (error instanceof ProblemError) return error.problem;
+  return problem("step-failed", error instanceof Error ? error.message : String(error));
+}
