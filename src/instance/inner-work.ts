@@ -39,7 +39,7 @@ export class InnerWork {
   fireTimers(now: number): void {
     for (let fired = 0; fired < MAX_TIMERS_A_RUN; fired++) {
       const live = this.#transactions.current();
-      if (live === undefined || live.paused !== null) return;
+      if (live === undefined || live.paused !== null || this.#isFull(live)) return;
       const due = dueTimer(live.timers, now);
       // A timer that was due before lets the state take what is deferred in time.
       const late = live.deferred.find(({ until }) => until <= now && !(due && due.at <= until));
@@ -115,8 +115,10 @@ export class InnerWork {
     const live = this.#transactions.current();
     if (live === undefined || !live.effects.has(row.key)) return;
     const { loops, store } = this.#transactions;
-    if (live.paused !== null || !loops.admits(live, now)) {
-      const due = live.paused === null ? loops.until(now) : now;
+    const isHeld = live.paused !== null || this.#isFull(live);
+    if (isHeld && row.status === "settling") return;
+    if (isHeld || !loops.admits(live, now)) {
+      const due = isHeld ? now : loops.until(now);
       // From here on tries are counted of settling, not of running.
       const attempt = row.result === null ? 0 : row.attempt;
       const text = JSON.stringify(result);
@@ -174,6 +176,7 @@ export class InnerWork {
       const current = this.#transactions.current();
       const oldest = current?.deferred[0];
       if (current === undefined || oldest === undefined || current.paused !== null) return;
+      if (this.#isFull(current)) return;
       if (!isRunning(current)) {
         this.#transactions.commit(() => [fileLate(store, current, oldest, now)]);
         continue;
@@ -206,6 +209,11 @@ export class InnerWork {
       const { effects, started } = bookEffects(this.#transactions.store, live, changes, now);
       return [{ live: { ...live, effects }, entry: null, started }];
     });
+  }
+
+  /** Until it is archived, nothing more is written to its journal. */
+  #isFull(live: Live): boolean {
+    return this.#transactions.journal.isFull(live);
   }
 
   #postponeTimer(timer: Timer, error: unknown, now: number): void {

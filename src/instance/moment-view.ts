@@ -1,3 +1,4 @@
+import type { MomentThen } from "./archive-format.ts";
 import { restore } from "../kernel/restoring.ts";
 import type { Moment } from "../kernel/moment.ts";
 import { restText } from "../kernel/storing.ts";
@@ -58,6 +59,17 @@ export function momentAt(
   const version = store.search.versionBefore(seq) ?? identity.version;
   const workflow = versionOf(workflows, key, version);
   return liveAt({ ...identity }, workflow, moment, { seq, at: entry.at });
+}
+
+/** As `momentAt`, of an entry that is archived. @throws Quarantined where that version is not deployed */
+export function momentOf(
+  workflows: ReadonlyMap<string, RegisteredWorkflow>,
+  identity: Identity,
+  seq: number,
+  { moment, version, at }: MomentThen,
+): Live {
+  const workflow = versionOf(workflows, identity.workflow, version);
+  return liveAt({ ...identity }, workflow, moment, { seq, at });
 }
 
 /** What an instance is now, apart from the one that lives. @throws Quarantined */

@@ -1,6 +1,7 @@
 import type { ParentLink } from "../contract/requests.ts";
 import type { Outcome } from "../contract/view.ts";
 import type { Timer } from "../kernel/timers.ts";
+import { ArchivedParts } from "./archived-parts.ts";
 import { HeldEvents } from "./held.ts";
 import { JournalSearch } from "./journal-search.ts";
 import { Moments } from "./moments.ts";
@@ -144,6 +145,16 @@ const RECORDING = {
 
 const JOURNAL_COLUMNS = "seq, at, type, data, outcome, by, state, changes";
 
+/** Where an event that came before stands. */
+interface Taken {
+  seq: number;
+  epoch: number;
+  /** While the journal has it. */
+  entry?: JournalRow;
+  /** In the present epoch. */
+  outcome?: Outcome;
+}
+
 type Row = Record<string, SqlStorageValue>;
 
 export class Store {
@@ -151,6 +162,7 @@ export class Store {
   readonly tables: Tables;
   readonly moments: Moments;
   readonly held: HeldEvents;
+  readonly archived: ArchivedParts;
   readonly search: JournalSearch;
   readonly schedule: Schedule;
   readonly tombstones: Tombstones;
@@ -161,7 +173,8 @@ export class Store {
     this.tables = new Tables(sql);
     this.schedule = new Schedule(this.tables);
     this.tombstones = new Tombstones(this.tables);
-    this.search = new JournalSearch(this.tables);
+    this.archived = new ArchivedParts(this.tables);
+    this.search = new JournalSearch(this.tables, this.archived);
     this.held = new HeldEvents(this.tables);
     this.moments = new Moments(this.tables, momentsEvery);
   }
@@ -180,6 +193,12 @@ export class Store {
   forget(): void {
     this.tables.forget();
     this.moments.forget();
+    this.archived.forget();
+  }
+
+  /** What the whole database takes up. */
+  bytes(): number {
+    return this.#sql.databaseSize;
   }
 
   #has(table: string): boolean {
@@ -280,6 +299,7 @@ export class Store {
     this.#sql.exec("DELETE FROM inbox WHERE epoch < ? AND at < ?", epoch - 1, forget);
     this.#sql.exec("DELETE FROM journal");
     this.moments.clear();
+    this.archived.clear();
     this.#sql.exec("UPDATE identity SET epoch = ? WHERE one = 1", epoch);
     this.#sql.exec("UPDATE state SET seq = 0 WHERE one = 1");
   }
@@ -295,14 +315,18 @@ export class Store {
   }
 
   /** When an event with this key came before: its place, and its entry while the journal has it. */
-  taken(key: string): { seq: number; epoch: number; entry: JournalRow | undefined } | undefined {
+  taken(key: string): Taken | undefined {
     const found = this.#sql
       .exec<{ seq: number; epoch: number }>("SELECT seq, epoch FROM inbox WHERE key = ?", key)
       .toArray();
     const [row] = found;
     if (row === undefined) return undefined;
-    const isCurrent = row.epoch === this.identity().epoch;
-    return { ...row, entry: isCurrent ? this.journal(row.seq - 1, 1)[0] : undefined };
+    if (row.epoch !== this.identity().epoch) return row;
+    if (row.seq <= this.archived.through()) {
+      return { ...row, outcome: this.archived.outcome(row.seq) };
+    }
+    const entry = this.journal(row.seq - 1, 1)[0]!;
+    return { ...row, entry, outcome: entry.outcome };
   }
 
   effects(): EffectRow[] {

@@ -8,4 +8,5 @@ export {
 } from "./node.ts";
 export { runInWorkerd, type InstanceStub, type WorkerdTools } from "./workerd.ts";
 export type { TestInstance, TestEvent } from "./test-instance.ts";
+export { referenceTo, type Payloads } from "./memory-payloads.ts";
 export { ProcessDied, type StorageDump } from "./memory-storage.ts";

@@ -28,7 +28,10 @@ export class MemoryStorage {
   /** Transactions committed so far. */
   commits = 0;
 
-  readonly sql = { exec: (query: string, ...bindings: unknown[]) => this.#exec(query, bindings) };
+  readonly sql = {
+    exec: (query: string, ...bindings: unknown[]) => this.#exec(query, bindings),
+    databaseSize: 0,
+  };
 
   /** Everything that is stored, as SQL that makes it again, and the alarm. */
   dump(): StorageDump {

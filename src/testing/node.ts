@@ -12,6 +12,7 @@ import { ProblemError } from "../contract/problem.ts";
 import { registerWorkflows, type RegisteredWorkflow } from "../kernel/registration.ts";
 import type { EffectContext, ReleasedVersion, WorkflowDefinition } from "../kernel/workflow.ts";
 import { kindOf } from "../kernel/xstate.ts";
+import { payloadBucket, sha256Now, type Payloads } from "./memory-payloads.ts";
 import { MemoryStorage, ProcessDied, type StorageDump } from "./memory-storage.ts";
 import { asEvent, type Answer, type TestEvent, type TestInstance } from "./test-instance.ts";
 
@@ -25,6 +26,8 @@ export interface NodeOptions {
   actions?: Record<string, (params: unknown, context: EffectContext<unknown>) => unknown>;
   /** What the effects are given as `env`. */
   env?: unknown;
+  /** What was uploaded to the instance, by its hash; `referenceTo(content)` tells that. */
+  payloads?: Payloads;
   /** Where the clock begins, in milliseconds since the epoch. */
   now?: number;
   id?: string;
@@ -83,6 +86,9 @@ interface StartOptions {
 
 const TENANT = "test";
 
+/** What stands for the object's id in the keys of buckets. */
+const OBJECT_ID = "test";
+
 /**
  * Runs one instance of a workflow in plain Node: the real engine on a real SQLite, a clock that moves
  * only when told to, and crashes where you want them.
@@ -112,7 +118,11 @@ class InNode implements NodeInstance {
   constructor(definition: WorkflowDefinition, options: NodeOptions) {
     const { now = Date.UTC(2030, 0, 1), id = "test", roles = ["operator"], env = {} } = options;
     this.now = now;
-    this.#env = env;
+    const { payloads } = options;
+    this.#env =
+      payloads === undefined
+        ? env
+        : { ...(env as object), PAYLOADS: payloadBucket(payloads, OBJECT_ID) };
     this.#options = options;
     this.#mocks = new Map(Object.entries(options.actors ?? {}));
     this.#register(definition, options.actors);
@@ -266,13 +276,14 @@ class InNode implements NodeInstance {
     this.#storage.revive();
     const engine = new Engine({
       context: {
-        id: { name: objectName(this.#address) },
+        id: { name: objectName(this.#address), toString: () => OBJECT_ID },
         storage: this.#storage,
         waitUntil: (promise: Promise<unknown>) => this.#wait(promise),
       } as never,
       env: this.#env,
       workflows: this.#workflows,
       destinations: {},
+      sha256: sha256Now,
       clock: () => this.now,
       show: () => {},
       // That the process died is what the test wanted.

@@ -37,7 +37,7 @@ export function rewind(around: Operating, target: Target): Done {
 export function goBack(around: Operating, { to, shiftTimers = false }: Target, type: string): Done {
   const { processor, live, now } = around;
   const { store } = processor.transactions;
-  const moment = store.moments.at(to);
+  const moment = to > store.archived.through() ? store.moments.at(to) : null;
   if (moment === null) throw notKept(live, to);
   const workflow = versionAt(around, to);
   const since = gone(store, live, to, moment);
