@@ -1,6 +1,6 @@
 import { objectName, subjectOf, type Address } from "../contract/address.ts";
 import type { Live } from "../instance/live.ts";
-import type { EffectRow } from "../instance/store.ts";
+import type { EffectRow } from "../instance/effect-table.ts";
 import { toErrorData, Unsupported } from "../kernel/errors.ts";
 import type { Settlement } from "../kernel/step.ts";
 import type { EffectContext } from "../kernel/workflow.ts";

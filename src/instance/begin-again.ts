@@ -35,7 +35,7 @@ export function beginAgain(store: Store, live: Live, now: number): Recorded | nu
     state: JSON.stringify(value),
     changes: changesText(undefined, comparable(live), {
       actors: storedForm(machine).actors,
-      timers: timerChangesText([], [...timers.inline, ...store.allTimers()]),
+      timers: timerChangesText([], [...timers.inline, ...store.timers.all()]),
       effects: "",
     }),
   };

@@ -72,7 +72,7 @@ export function recordDecision(
 ): Recorded {
   if (deferFor === undefined) return record(store, live, happening, next, now, { key });
   const row = deferredEvent(live, happening, now + deferFor);
-  store.insertDeferred(row);
+  store.deferred.insert(row);
   return record(store, live, happening, null, now, { key, deferred: [...live.deferred, row] });
 }
 

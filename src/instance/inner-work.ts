@@ -10,7 +10,7 @@ import type { EffectChanges } from "./effect-book.ts";
 import type { HeldRow } from "./held.ts";
 import { isRunning, type Live } from "./live.ts";
 import { bookEffects, keep, record, type Happening, type Recorded } from "./recorder.ts";
-import type { EffectRow } from "./store.ts";
+import type { EffectRow } from "./effect-table.ts";
 import { dueTimer, hasTimer, replaceTimers, shownEvent, takeTimer } from "./timer-book.ts";
 import type { Transactions } from "./transactions.ts";
 import { validateEvent } from "./validate.ts";

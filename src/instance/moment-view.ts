@@ -76,11 +76,11 @@ export function momentOf(
 export function imagined(store: Store, workflows: ReadonlyMap<string, RegisteredWorkflow>): Live {
   const identity = store.identity();
   const stored = readStored(store);
-  const timers = [...stored.timers, ...store.allTimers()];
+  const timers = [...stored.timers, ...store.timers.all()];
   const workflow = versionOf(workflows, identity.workflow, identity.version);
   const { seq, updatedAt } = stored;
   const live = liveAt(identity, workflow, { ...stored, timers }, { seq, at: updatedAt });
-  return { ...live, deferred: store.deferred() };
+  return { ...live, deferred: store.deferred.all() };
 }
 
 /** What a moment was, as JSON: what the view of it said then, but for what could have happened next. */

@@ -41,9 +41,9 @@ export function replaceState(
   const stored = storedForm(machine);
   const gone = [...live.sizes.keys()].filter((key) => !stored.actors.has(key));
   const before = allTimers(store, live);
-  store.deleteAllTimers();
-  store.deleteAllActors();
-  for (const [key, text] of stored.actors) store.writeActor(key, text);
+  store.timers.deleteAll();
+  store.actors.deleteAll();
+  for (const [key, text] of stored.actors) store.actors.write(key, text);
   const placed = placeTimers(store, timers);
   const kept = new Set(timers.map(({ key }) => key));
   const dropped = new TimerRowChanges();
@@ -84,6 +84,6 @@ export function replaceState(
 
 /** Those in the state's row and those with rows of their own. */
 export function allTimers(store: Store, { timers }: Live): Timer[] {
-  const inRows = countTimers(timers) === timers.inline.length ? [] : store.allTimers();
+  const inRows = countTimers(timers) === timers.inline.length ? [] : store.timers.all();
   return [...timers.inline, ...inRows];
 }

@@ -7,7 +7,8 @@ import { JournalLimits } from "./journal-limits.ts";
 import { load, nextDue, type Live } from "./live.ts";
 import { LoopGuard } from "./loop-guard.ts";
 import type { Recorded } from "./recorder.ts";
-import type { EffectRow, JournalRow, Store } from "./store.ts";
+import type { EffectRow } from "./effect-table.ts";
+import type { JournalRow, Store } from "./store.ts";
 
 /** What a committed transaction leaves to do: show the entries, run the work. */
 export type AfterCommit = (live: Live, entries: JournalRow[], started: EffectRow[]) => void;

@@ -179,7 +179,7 @@ export class Durable {
     const entries = this.#store.journal(seq, 10_000);
     const { machine, timers } = this.#live;
     const { status, value, context } = machine.snapshot;
-    const all = [...timers.inline, ...this.#store.allTimers()];
+    const all = [...timers.inline, ...this.#store.timers.all()];
     return {
       steps: entries.map(({ type, outcome, state, changes }) => {
         const { inner } = JSON.parse(changes) as JournalledChanges;
@@ -276,8 +276,10 @@ export class Durable {
   #see(): void {
     const { seq, body } = this.#store.state();
     const { machine, timers } = JSON.parse(body) as Pick<Moment, "machine" | "timers">;
-    const actors = this.#store.actors().map((text) => JSON.parse(text) as Moment["actors"][number]);
-    const all = [...timers, ...this.#store.allTimers()].toSorted((a, b) => a.key - b.key);
+    const actors = this.#store.actors
+      .all()
+      .map((text) => JSON.parse(text) as Moment["actors"][number]);
+    const all = [...timers, ...this.#store.timers.all()].toSorted((a, b) => a.key - b.key);
     this.#seen.set(seq, { machine, actors, timers: all });
   }
 

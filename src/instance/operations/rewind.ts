@@ -7,7 +7,8 @@ import type { EffectChanges } from "../effect-book.ts";
 import { newEffect, runAgain, stopLetter, type InstancePayload } from "../effect-rows.ts";
 import type { Live } from "../live.ts";
 import { replaceState } from "../replace.ts";
-import type { EffectRow, Store } from "../store.ts";
+import type { EffectRow } from "../effect-table.ts";
+import type { Store } from "../store.ts";
 import { NOTHING_TO_DO, notPossible, operated, type Done, type Operating } from "./operating.ts";
 
 interface Target {
