@@ -19,6 +19,7 @@ import {
   freshId,
   operator,
   send,
+  setTime,
   start,
   stubOf,
 } from "../support/client.ts";
@@ -82,6 +83,7 @@ describe("of what is archived", () => {
   });
 
   it("the state, and what would follow from it, are told as before", async () => {
+    setTime(1_800_000_000_000);
     const id = await lived(30);
     const look = async () => [
       ...(await Promise.all(
@@ -104,6 +106,7 @@ describe("of what is archived", () => {
     await archive(id, 5);
     await env.PAYLOADS.put(`payload/${objectId(id)}/x`, "x");
     expect(await keysOf(id)).toHaveLength(1);
+    await call("POST", `/probes/${id}/terminate`);
     expect((await call("POST", `/probes/${id}/erase`, { body: { force: true } })).status).toBe(200);
     await eventually(
       async () => [
