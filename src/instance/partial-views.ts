@@ -61,7 +61,7 @@ export function quarantinedView(store: Store, error: Quarantined, more: object =
   });
 }
 
-function quarantineIncident(
+export function quarantineIncident(
   identity: { workflow: string; id: string; version: string },
   error: Quarantined,
 ): Incident {
