@@ -1,0 +1,85 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { assign, fromPromise, setup } from "xstate";
+import type { Projection } from "../../src/contract/projection.ts";
+import type { WorkflowDefinition } from "../../src/kernel/workflow.ts";
+import { takeProjections } from "../../src/list/consumer.ts";
+import { runInNode } from "../../src/testing/index.ts";
+
+beforeEach(() => {
+  vi.spyOn(console, "warn").mockReturnValue();
+  vi.spyOn(console, "error").mockReturnValue();
+});
+
+afterEach(() => {
+  vi.restoreAllMocks();
+});
+
+const never = (): Promise<never> => new Promise(() => {});
+
+/** Works on request, and can be asked anything at any time. */
+function worker(version = "1") {
+  return setup({
+    types: {} as { context: { text: string; notes: number } },
+    actors: { charge: fromPromise<unknown>(never), ship: fromPromise<unknown>(never) },
+  }).createMachine({
+    id: "worker",
+    version,
+    context: { text: "", notes: 0 },
+    initial: "idle",
+    on: {
+      NOTE: { actions: assign({ notes: ({ context }) => context.notes + 1 }) },
+      SAY: { actions: assign({ text: ({ event }) => (event as { data?: string }).data ?? "" }) },
+      END: ".ended",
+    },
+    states: {
+      idle: { on: { CHARGE: "charging", SHIP: "shipping" } },
+      charging: { invoke: { id: "charge", src: "charge", onDone: "idle" }, on: { LEAVE: "idle" } },
+      shipping: { invoke: { id: "ship", src: "ship", onDone: "idle" }, on: { LEAVE: "idle" } },
+      ended: { type: "final" },
+    },
+  });
+}
+
+const shipments: WorkflowDefinition = {
+  machine: worker(),
+  effects: { actors: { ship: { workflow: "tests", onStop: { type: "LEAVE" } } } },
+};
+
+function listed() {
+  const told: Projection[] = [];
+  const queue = { send: (projection: Projection) => Promise.resolve(void told.push(projection)) };
+  return { told, env: { LIST_QUEUE: queue } };
+}
+
+describe("the list is told that an instance was erased", () => {
+  it.each(["by an operator", "by its retention"])("%s", async (how) => {
+    const { told, env } = listed();
+    const retention = how === "by its retention" ? 10_000 : Infinity;
+    const instance = runInNode({ machine: worker(), retention }, { env });
+    await instance.start();
+    await instance.send("END");
+    await instance.advance(5_000);
+    if (how === "by an operator") expect(await instance.erase()).toMatchObject({ ok: true });
+    await instance.advance(60_000);
+    expect(told.at(-1)).toMatchObject({ status: "erased", epoch: 2 });
+    expect(instance.dump().alarm).toBeNull();
+
+    const written: unknown[] = [];
+    const buried: unknown[] = [];
+    const database = {
+      prepare: () => ({
+        bind: (rows: string) => ({
+          run: () => Promise.resolve(void written.push(...(JSON.parse(rows) as unknown[]))),
+        }),
+      }),
+    };
+    const message = { body: { ...told.at(-1)!, object: "a".repeat(64) }, attempts: 1 };
+    await takeProjections([{ ...message, ack: vi.fn(), retry: vi.fn() } as never], {
+      databases: [database as never],
+      retryDelay: () => 1,
+      bury: (_, reason) => Promise.resolve(void buried.push(reason)),
+    });
+    expect(buried).toEqual([]);
+    expect(written).toMatchObject([{ status: "erased", epoch: 2 }]);
+  });
+});
