@@ -83,3 +83,17 @@ describe("the list is told that an instance was erased", () => {
     expect(written).toMatchObject([{ status: "erased", epoch: 2 }]);
   });
 });
+
+describe("what an instance was", () => {
+  it("is told right where a large state is kept in parts that would cut a character in two", async () => {
+    const instance = runInNode(worker());
+    await instance.start();
+    for (const offset of ["", "x"]) {
+      const text = offset + "x".repeat(480_000) + "🍕".repeat(20_000);
+      expect(await instance.send({ type: "SAY", data: text })).toMatchObject({ ok: true });
+      for (let note = 0; note < 650; note++) await instance.send("NOTE");
+      const { seq } = await instance.view();
+      expect((await instance.moment(seq)).context["text"] === text, "is the same").toBe(true);
+    }
+  }, 120_000);
+});
