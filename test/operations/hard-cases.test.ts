@@ -97,3 +97,25 @@ describe("what an instance was", () => {
     }
   }, 120_000);
 });
+
+describe("an instance that failed with an actor from before its history began again", () => {
+  it("can be retried", async () => {
+    let fails = true;
+    const charge = Promise.withResolvers<never>();
+    const instance = runInNode(
+      { machine: worker(), continueAfter: 100 },
+      { actors: { charge: () => (fails ? charge.promise : "paid") } },
+    );
+    await instance.start();
+    await instance.send("CHARGE");
+    for (let note = 0; note < 120; note++) await instance.send("NOTE");
+    expect(await instance.view()).toMatchObject({ epoch: 2, state: "charging" });
+    charge.reject(new Error("declined"));
+    await instance.advance(24 * 3_600_000);
+    expect(await instance.view()).toMatchObject({ status: "error" });
+    fails = false;
+    expect(await instance.operate({ name: "retry" })).toMatchObject({ ok: true });
+    await instance.settle();
+    expect(await instance.view()).toMatchObject({ status: "active", state: "idle", epoch: 2 });
+  });
+});
