@@ -119,3 +119,21 @@ describe("an instance that failed with an actor from before its history began ag
     expect(await instance.view()).toMatchObject({ status: "active", state: "idle", epoch: 2 });
   });
 });
+
+describe("a rewind", () => {
+  it("doesn't call off that an instance nobody wants any more is told to stop", async () => {
+    const instance = runInNode(shipments);
+    await instance.start();
+    await instance.send("SHIP");
+    await instance.send("LEAVE");
+    const stops = () =>
+      instance
+        .dump()
+        .rows["effects"]!.filter(({ kind }) => kind === "send")
+        .map((row) => row["payload"]);
+    const before = stops();
+    expect(before).toHaveLength(1);
+    expect(await instance.operate({ name: "rewind", to: 2 })).toMatchObject({ ok: true });
+    expect(stops()).toEqual(before);
+  });
+});
