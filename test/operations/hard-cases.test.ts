@@ -137,3 +137,60 @@ describe("a rewind", () => {
     expect(stops()).toEqual(before);
   });
 });
+
+describe("a migration", () => {
+  it("tells an instance to stop that the new version has no actor for", async () => {
+    const instance = runInNode(shipments);
+    await instance.start();
+    await instance.send("SHIP");
+    const machine = setup({}).createMachine({
+      id: "worker",
+      version: "2",
+      initial: "idle",
+      states: { idle: {} },
+      on: { LEAVE: {} },
+    });
+    await instance.deploy({
+      machine,
+      versions: [shipments],
+      migrations: [{ from: "1", to: "2", migrate: (s) => ({ ...s, value: "idle", children: {} }) }],
+    });
+    expect(await instance.operate({ name: "migrate" })).toMatchObject({ ok: true });
+    const sends = instance.dump().rows["effects"]!.filter(({ kind }) => kind === "send");
+    expect(sends).toHaveLength(1);
+  });
+
+  it("has an actor go on that is called otherwise now", async () => {
+    const instance = runInNode({ machine: worker() }, { actors: { charge: never } });
+    await instance.start();
+    await instance.send("CHARGE");
+    const machine = setup({ actors: { pay: fromPromise<unknown>(never) } }).createMachine({
+      id: "worker",
+      version: "2",
+      initial: "idle",
+      states: { idle: {}, charging: { invoke: { id: "charge", src: "pay", onDone: "idle" } } },
+    });
+    let runs = 0;
+    await instance.deploy(
+      {
+        machine,
+        versions: [{ machine: worker() }],
+        migrations: [
+          { from: "1", to: "2", migrate: (s) => ({ ...s, children: { charge: { src: "pay" } } }) },
+        ],
+      },
+      {
+        actors: {
+          pay: () => {
+            runs += 1;
+            return "paid";
+          },
+        },
+      },
+    );
+    expect(await instance.operate({ name: "migrate" })).toMatchObject({ ok: true });
+    await instance.advance(120_000);
+    expect(runs).toBe(1);
+    expect(await instance.view()).toMatchObject({ status: "active", state: "idle", pending: 0 });
+  });
+});
