@@ -194,3 +194,16 @@ describe("a migration", () => {
     expect(await instance.view()).toMatchObject({ status: "active", state: "idle", pending: 0 });
   });
 });
+
+describe("an event for an instance that the deployment can't run", () => {
+  it("is taken by itself once one can, where nobody asks and no list is kept", async () => {
+    const instance = runInNode({ machine: worker() });
+    await instance.start();
+    await instance.deploy({ machine: worker("2") });
+    expect(await instance.send("NOTE", "key")).toMatchObject({
+      ok: true,
+      reply: { outcome: "deferred" },
+    });
+    expect(instance.dump().alarm).not.toBeNull();
+  });
+});
