@@ -260,3 +260,21 @@ describe("an instance that failed and was archived", () => {
     expect(await again.view()).toMatchObject({ status: "active", state: "idle" });
   });
 });
+
+describe("an archived part", () => {
+  it("tells the version right where a retry has gone back to an earlier one", () => {
+    const entry = (seq: number, type: string, data: object | null) => ({
+      ...{ seq, at: seq, type, outcome: "applied" as const, by: "tester", state: '"idle"' },
+      data: data === null ? null : JSON.stringify(data),
+      changes: '{"status":"active","inner":{"nextKey":1,"rest":{"children":{}}}}',
+    });
+    const rows = [
+      entry(1, "durachart.started", null),
+      entry(2, "durachart.migrated", { from: "1", to: "2" }),
+      entry(3, "durachart.retried", { to: 1, from: "2", version: "1" }),
+    ];
+    const text = partText({ version: "1" } as never, rows, null);
+    const versions = [1, 2, 3].map((seq) => momentIn(text, seq)!.version);
+    expect(versions).toEqual(["1", "2", "1"]);
+  });
+});
