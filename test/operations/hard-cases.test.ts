@@ -278,3 +278,29 @@ describe("an archived part", () => {
     expect(versions).toEqual(["1", "2", "1"]);
   });
 });
+
+describe("an instance that has come to its end with a full journal", () => {
+  it("is erased when its time is over", async () => {
+    const workflow = { machine: worker(), retention: 10_000 };
+    const instance = runInNode(workflow);
+    await instance.start();
+    await instance.send("END");
+    const { transactions } = opened(instance, workflow, { fullJournal: 2 });
+    expect(transactions.due(transactions.current()!)).toBe(instance.now + 10_000);
+  });
+});
+
+describe("erasing", () => {
+  it("is gone on with by itself, whenever the process dies", async () => {
+    for (const commit of [1, 2]) {
+      const instance = runInNode(worker());
+      await instance.start();
+      await instance.send("END");
+      instance.crash("after", commit);
+      await expect(instance.erase()).rejects.toThrow(ProcessDied);
+      const { rows, alarm } = instance.dump();
+      expect(rows["tombstone"]).toMatchObject([{ leftovers: 1 }]);
+      expect(alarm, `after commit ${commit}`).not.toBeNull();
+    }
+  });
+});
