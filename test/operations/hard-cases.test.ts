@@ -290,6 +290,21 @@ describe("an instance that has come to its end with a full journal", () => {
   });
 });
 
+describe("what an actor and the instance that it is say to each other", () => {
+  it.each([
+    ["outcome", { of: {}, ending: { output: 1 } }],
+    ["send", { of: {}, event: { type: "LEAVE" } }],
+  ])("%s: is done with where the other was erased", async (kind, more) => {
+    const erased = problem("erased", "gone");
+    const stub = { receive: () => Promise.resolve(erased) };
+    const env = { INSTANCES: { getByName: () => stub } };
+    const letter = { kind, address: { tenant: "t", workflow: "w", id: "i" }, caller: {}, ...more };
+    await expect(sendLetter(env, letter as never)).resolves.toBeUndefined();
+    const said = { ...letter, kind: "send", of: undefined };
+    await expect(sendLetter(env, said as never)).rejects.toThrow("gone");
+  });
+});
+
 describe("erasing", () => {
   it("is gone on with by itself, whenever the process dies", async () => {
     for (const commit of [1, 2]) {
