@@ -319,3 +319,38 @@ describe("erasing", () => {
     }
   });
 });
+
+describe("a held event", () => {
+  it("on which the chart throws is kept, and taken once the chart is mended", async () => {
+    const paying = (isMended: boolean) =>
+      setup({}).createMachine({
+        id: "paying",
+        initial: "open",
+        states: {
+          open: {
+            on: {
+              PAID: {
+                target: "paid",
+                actions: assign(() => {
+                  if (!isMended) throw new Error("forgot about cents");
+                  return {};
+                }),
+              },
+            },
+          },
+          paid: {},
+        },
+      });
+    const instance = runInNode(paying(false));
+    await instance.start();
+    await instance.operate({ name: "pause" });
+    expect(await instance.send("PAID", "key")).toMatchObject({ reply: { outcome: "deferred" } });
+    await instance.operate({ name: "resume" });
+    expect(await instance.view()).toMatchObject({
+      ...{ held: [], deferred: [{ type: "PAID" }] },
+      incidents: [{ kind: "blocked", what: "event PAID" }],
+    });
+    await instance.deploy(paying(true));
+    expect(await instance.view()).toMatchObject({ state: "paid", deferred: [], incidents: [] });
+  });
+});
