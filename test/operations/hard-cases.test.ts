@@ -354,3 +354,16 @@ describe("a held event", () => {
     expect(await instance.view()).toMatchObject({ state: "paid", deferred: [], incidents: [] });
   });
 });
+
+describe("a simulation", () => {
+  it("ends before it has handled too much", async () => {
+    const instance = runInNode(worker());
+    await instance.start();
+    const suppose = Array.from({ length: 100 }, (_, index) => ({
+      ...{ type: "SAY", data: `${index}${"x".repeat(600_000)}` },
+    }));
+    await expect(instance.simulate(suppose)).rejects.toThrow("Suppose less");
+    const { steps } = await instance.simulate(suppose.slice(0, 5));
+    expect(steps).toHaveLength(5);
+  });
+});
