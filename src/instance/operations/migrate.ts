@@ -126,8 +126,8 @@ function renamedRuns(live: Live, { actors }: MachineState): EffectRow[] {
     const actor = isRun ? actors.get(row.key) : undefined;
     if (actor === undefined) return [];
     const before = JSON.parse(row.payload) as { path?: string[] };
-    const after = before.path === undefined ? before : { ...before, path: pathOf(actor.parent) };
-    const payload = JSON.stringify(after);
+    const path = before.path === undefined ? {} : { path: pathOf(actor.parent) };
+    const payload = JSON.stringify({ ...before, id: actor.id, ...path });
     if (row.name === actor.src && payload === row.payload) return [];
     return { ...row, name: actor.src, payload };
   });
