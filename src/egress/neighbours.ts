@@ -28,9 +28,16 @@ export async function sendLetter(env: unknown, letter: Letter): Promise<void> {
   const namespace = jurisdiction === undefined ? INSTANCES : INSTANCES.jurisdiction(jurisdiction);
   const stub = namespace.getByName(objectName(letter.address)) as unknown as Neighbour;
   const problem = await stub.receive(JSON.stringify(letter));
-  if (problem === null) return;
+  if (problem === null || isPointless(letter, problem)) return;
   const { workflow, id } = letter.address;
   const message = `${workflow}/${id} says: ${problem.detail}`;
   const isFinal = !PASSING.has(problem.status) || LASTING.test(problem.type);
   throw isFinal ? new TerminalError(message) : new Error(message);
+}
+
+/** What an actor and the instance that it is have to say to each other, once one of them was erased. */
+function isPointless(letter: Letter, { type }: Problem): boolean {
+  const isBetweenThem =
+    letter.kind === "outcome" || (letter.kind === "send" && letter.of !== undefined);
+  return isBetweenThem && type.endsWith(":erased");
 }

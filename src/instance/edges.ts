@@ -191,7 +191,11 @@ export class Edges {
     // No await between: what is written next is committed together with it.
     const deleted = this.#storage.deleteAll();
     this.#store.forget();
-    this.#storage.transactionSync(() => this.#store.tombstones.write(tombstone));
+    this.#storage.transactionSync(() => {
+      this.#store.tombstones.write(tombstone);
+      // The alarm went with all else, and there is something left to do.
+      transactions.ringAt(tombstone.erasedAt);
+    });
     this.#options.buried();
     await deleted;
   }

@@ -13,12 +13,13 @@ const projection = v.object({
   object: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)),
   tenant: text(1_000),
   workflow: text(100),
-  id: text(1_000),
+  // Of an erased instance the list is not even told these.
+  id: v.pipe(v.string(), v.maxLength(1_000)),
   jurisdiction: v.nullable(text(100)),
   epoch: whole,
   seq: whole,
   revision: whole,
-  version: text(1_000),
+  version: v.pipe(v.string(), v.maxLength(1_000)),
   status: text(100),
   state: v.pipe(
     v.unknown(),
