@@ -1,5 +1,6 @@
 import colors from "picocolors";
 import type { StateValue } from "xstate";
+import type { Simulation } from "../contract/simulation.ts";
 import type { JournalEntry, View } from "../contract/view.ts";
 import { startEphemeralFleet } from "./fleet.ts";
 import { checkedWorkflows } from "./preflight.ts";
@@ -9,10 +10,10 @@ import { watch, type Watch } from "./watch.ts";
 /** How long anything in the demo may take before something must be wrong, in milliseconds. */
 const PATIENCE = 20_000;
 
-/** `npm run demo`: two real orders through real Workers, and nothing left behind. */
+/** `npm run demo`: three real orders through real Workers, and nothing left behind. */
 async function main(): Promise<void> {
   const began = performance.now();
-  console.log(colors.bold("\nDurachart: two pizza orders, each a durable statechart\n"));
+  console.log(colors.bold("\nDurachart: three pizza orders, each a durable statechart\n"));
   const secrets = makeSecrets();
   const fleet = await startEphemeralFleet(secrets);
   const ready = Math.round(performance.now() - began);
@@ -25,12 +26,13 @@ async function main(): Promise<void> {
     const shop = await Shop.open(fleet.url, secrets);
     await theHappyOrder(shop);
     await theOrderWhoseKitchenFails(shop);
+    await theOrderThatIsOperated(shop);
     await shop.showLog();
   } finally {
     await fleet.close();
   }
   const seconds = ((performance.now() - began) / 1_000).toFixed(1);
-  console.log(colors.green(`\nBoth orders ended as they should, in ${seconds} s.`));
+  console.log(colors.green(`\nAll orders ended as they should, in ${seconds} s.`));
   console.log(`Next: ${colors.bold("npm run dev")} keeps the shop open and shows how to order.\n`);
 }
 
@@ -73,6 +75,34 @@ async function theOrderWhoseKitchenFails(shop: Shop): Promise<void> {
   order.close();
 }
 
+async function theOrderThatIsOperated(shop: Shop): Promise<void> {
+  console.log(colors.bold(`\nOrder 3: looked ahead, held, let go, put back, taken back`));
+  const id = "demo-3";
+  await shop.post("customer", "/orders", {
+    id,
+    event: { type: "ADD_PIZZA", data: { id: "p1", pizza: "coconut-dream" } },
+  });
+  const order = await shop.watch(id);
+  const hour = 3_600_000;
+  await shop.lookAhead(id, [
+    { type: "CONFIRM_PIZZA" },
+    { actor: "orderPizzaFromKitchen" },
+    { advance: 6 * hour },
+  ]);
+  await shop.operate(id, "pause");
+  await shop.send(id, "ADD_PIZZA", { id: "p2", pizza: "banana-curry" });
+  await shop.operate(id, "resume", { reason: "the oven is mended" });
+  await shop.send(id, "REMOVE_PIZZA", { id: "p1" });
+  const { seq } = (await shop.operate(id, "rewind", { to: 2 })) as View;
+  await within(
+    order.until((entry) => entry.seq === seq),
+    "the rewind",
+  );
+  await shop.operate(id, "cancel", { data: { reason: "closed for today" } });
+  await within(order.until(reaches("cancelled")), "the cancellation");
+  order.close();
+}
+
 /** The shop from outside: HTTP and a WebSocket, as a customer and as its staff. */
 class Shop {
   readonly #url: string;
@@ -99,6 +129,23 @@ class Shop {
 
   send(id: string, type: string, data?: unknown): Promise<View> {
     return this.post("customer", `/orders/${id}/events`, { type, data }) as Promise<View>;
+  }
+
+  operate(id: string, operation: string, body?: object): Promise<unknown> {
+    return this.post("staff", `/orders/${id}/${operation}`, body);
+  }
+
+  /** What would happen, shown; nothing of it does. */
+  async lookAhead(id: string, suppose: object[]): Promise<void> {
+    const { steps } = (await this.operate(id, "simulate", { suppose })) as Simulation;
+    for (const { event, state, by, after } of steps) {
+      printLine(
+        "?",
+        nameOf(event.type),
+        state,
+        `by ${by}, after ${Math.round(after / 60_000)} min`,
+      );
+    }
   }
 
   /** What the station was told comes by a queue: it may take a moment until there is a job. */
@@ -170,9 +217,8 @@ function innermost(state: StateValue): string {
 }
 
 function printEntry({ seq, event, by, state, changes, outcome }: JournalEntry): void {
-  const name = event.type.replace(/^xstate\.(done|error)\.actor\./, (_, end) => `${end}: `);
+  const name = nameOf(event.type);
   const label = outcome === "applied" ? name : `${name} (${outcome})`;
-  const path = typeof state === "string" ? state : `${Object.keys(state)[0]}.${innermost(state)}`;
   const { total, items } = (changes.context?.set ?? {}) as {
     total?: { amount: number; currency: string };
     items?: unknown[];
@@ -183,9 +229,20 @@ function printEntry({ seq, event, by, state, changes, outcome }: JournalEntry): 
           `, ${items.length} in the box: ${(total.amount / 100).toFixed(2)} ${total.currency}`,
         )
       : "";
+  printLine(String(seq), label, state, `by ${by}`, money);
+}
+
+function printLine(mark: string, label: string, state: StateValue, about: string, more = ""): void {
+  const path = typeof state === "string" ? state : `${Object.keys(state)[0]}.${innermost(state)}`;
   console.log(
-    `  ${colors.dim(String(seq).padStart(2))} ${colors.cyan(label.padEnd(28))} ${colors.yellow(path.padEnd(42))} ${colors.dim(`by ${by}`)}${money}`,
+    `  ${colors.dim(mark.padStart(2))} ${colors.cyan(label.padEnd(28))} ${colors.yellow(path.padEnd(42))} ${colors.dim(about)}${more}`,
   );
+}
+
+function nameOf(type: string): string {
+  return type
+    .replace(/^xstate\.(done|error)\.actor\./, (_, end: string) => `${end}: `)
+    .replace(/^xstate\.after\.(\w+)\..*/, "after $1");
 }
 
 async function within<Value>(promise: Promise<Value>, what: string): Promise<Value> {

@@ -6,7 +6,7 @@ import { describe, expect, it } from "vitest";
 const root = join(import.meta.dirname, "../..");
 
 describe("npm run demo", () => {
-  it("walks both orders, ends by itself, and leaves no process behind", async () => {
+  it("walks all orders, ends by itself, and leaves no process behind", async () => {
     const marker = `DURACHART_DEMO=${crypto.randomUUID()}`;
     const [name = "", value = ""] = marker.split("=");
     const { stdout } = await promisify(execFile)(process.execPath, ["src/cli/demo.ts"], {
@@ -17,6 +17,8 @@ describe("npm run demo", () => {
     expect(stdout).toMatch(/10 PIZZA_DELIVERED +delivered/);
     expect(stdout).toMatch(/6 CANCEL_ORDER +cancelled/);
     expect(stdout).toMatch(/orders\/demo-2 +order\.cancelled/);
+    expect(stdout).toMatch(/\? after decisionTimeout +cancelled +by timer, after 285 min/);
+    expect(stdout).toMatch(/8 durachart\.rewound +orderPizza/);
     // Every process that it started has inherited the marker.
     const { stdout: left } = await promisify(execFile)("sh", [
       "-c",
