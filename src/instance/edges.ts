@@ -2,6 +2,7 @@ import { isOperator } from "../contract/caller.ts";
 import { refusal } from "../contract/problem.ts";
 import type { EraseRequest, StartRequest } from "../contract/requests.ts";
 import { begin, halt } from "../kernel/step.ts";
+import type { AlarmClock } from "./alarm-clock.ts";
 import { blank, expiry, isRunning } from "./live.ts";
 import type { Processor } from "./processor.ts";
 import { record, type Happening } from "./recorder.ts";
@@ -12,6 +13,7 @@ import { tombstoneOf, type Tombstone } from "./tombstone.ts";
 export interface EdgesOptions {
   storage: Pick<DurableObjectStorage, "transactionSync" | "deleteAll">;
   store: Store;
+  alarm: AlarmClock;
   processor: Processor;
   /** Deletes what the instance kept outside of its object; harmless when repeated. */
   deleteLeftovers: () => Promise<void>;
@@ -183,6 +185,8 @@ export class Edges {
     const deleted = this.#storage.deleteAll();
     this.#store.forget();
     this.#storage.transactionSync(() => this.#store.tombstones.write(tombstone));
+    // The alarm was deleted with all else; by it the list learns of this.
+    this.#options.alarm.set(tombstone.erasedAt);
     this.#options.buried();
     await deleted;
   }

@@ -139,3 +139,13 @@ export const turnstile: WorkflowDefinition = {
     PUSH: { schema: v.any(), from: ["service"], otherwise: "reject" },
   },
 };
+
+/** Is erased an hour after its end, by itself. */
+export const fleeting: WorkflowDefinition = {
+  machine: createMachine({
+    id: "fleeting",
+    initial: "there",
+    states: { there: { on: { END: "gone" } }, gone: { type: "final" } },
+  }),
+  retention: 60 * 60_000,
+};

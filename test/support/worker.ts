@@ -8,7 +8,7 @@ import { echo, helper, parent, spinner } from "./instances.ts";
 import { lanes } from "./lanes.ts";
 import { lister } from "./lister.ts";
 import { mailbox } from "./mailbox.ts";
-import { probe, turnstile } from "./probe.ts";
+import { fleeting, probe, turnstile } from "./probe.ts";
 
 /** The Worker under test in workerd: the shop's order, and a chart with one of everything. */
 const app = durachart({
@@ -16,6 +16,7 @@ const app = durachart({
     ...workflows,
     probes: probe,
     turnstiles: turnstile,
+    fleeting,
     mailboxes: mailbox,
     lanes,
     endless,
