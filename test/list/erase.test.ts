@@ -106,7 +106,9 @@ describe("the list, of an order that is erased", () => {
     expect(told.at(-1)).toMatchObject({ status: "erased", epoch: 2 });
     const tables = await runInDurableObject(stubOf("probes", id), (_instance, { storage }) =>
       storage.sql
-        .exec<{ name: string }>("SELECT name FROM sqlite_master WHERE name NOT LIKE '\\_%' ESCAPE '\\'")
+        .exec<{ name: string }>(
+          "SELECT name FROM sqlite_master WHERE name NOT LIKE '\\_%' ESCAPE '\\'",
+        )
         .toArray()
         .map(({ name }) => name),
     );

@@ -1,6 +1,7 @@
 import { workflows } from "../../machines/index.ts";
 import type { Projection } from "../../src/contract/projection.ts";
 import { durachart } from "../../src/index.ts";
+import { canary } from "./canary.ts";
 import { crowd } from "./crowd.ts";
 import { endless } from "./endless.ts";
 import { family } from "./family.ts";
@@ -17,6 +18,7 @@ const app = durachart({
     probes: probe,
     turnstiles: turnstile,
     fleeting,
+    canaries: canary,
     mailboxes: mailbox,
     lanes,
     endless,
