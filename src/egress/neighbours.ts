@@ -28,9 +28,15 @@ export async function sendLetter(env: unknown, letter: Letter): Promise<void> {
   const namespace = jurisdiction === undefined ? INSTANCES : INSTANCES.jurisdiction(jurisdiction);
   const stub = namespace.getByName(objectName(letter.address)) as unknown as Neighbour;
   const problem = await stub.receive(JSON.stringify(letter));
-  if (problem === null) return;
+  if (problem === null || isPointless(letter, problem)) return;
   const { workflow, id } = letter.address;
   const message = `${workflow}/${id} says: ${problem.detail}`;
   const isFinal = !PASSING.has(problem.status) || LASTING.test(problem.type);
   throw isFinal ? new TerminalError(message) : new Error(message);
+}
+
+/** Whoever was erased waits for no outcome, and an actor that was erased needs no telling to stop. */
+function isPointless(letter: Letter, { type }: Problem): boolean {
+  const isAboutAnActor = letter.kind === "outcome" || (letter.kind === "send" && !!letter.of);
+  return isAboutAnActor && type.endsWith(":erased");
 }

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { assign, emit, fromPromise, raise, setup } from "xstate";
+import { assign, emit, enqueueActions, fromPromise, setup } from "xstate";
 import { TerminalError } from "../../src/egress/terminal-error.ts";
 import type { WorkflowDefinition } from "../../src/kernel/workflow.ts";
 
@@ -42,10 +42,9 @@ const canaryMachine = setup({
     SAY: { actions: "hear" },
     // Each a timer of its own: more than fit the state's row.
     REMIND: {
-      actions: raise(({ event }) => ({ type: "SAY" as const, data: event.data }), {
-        delay: 3_600_000,
-        id: ({ event }) => event.data.text,
-      }),
+      actions: enqueueActions(({ enqueue, event: { data } }) =>
+        enqueue.raise({ type: "SAY", data }, { delay: 3_600_000, id: data.text }),
+      ),
     },
     TELL: {
       actions: [
