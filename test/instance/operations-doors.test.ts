@@ -1,5 +1,14 @@
 import { describe, expect, it } from "vitest";
-import { call, customer, freshId, history, operate, service, start, view } from "../support/client.ts";
+import {
+  call,
+  customer,
+  freshId,
+  history,
+  operate,
+  service,
+  start,
+  view,
+} from "../support/client.ts";
 
 const operations = [
   ...["pause", "resume", "cancel", "terminate", "retry", "rewind", "migrate", "erase", "simulate"],
@@ -11,7 +20,7 @@ const good: Record<string, object> = { rewind: { to: 1 }, simulate: { suppose: [
 const bad: Record<string, unknown[]> = {
   pause: [{ why: "x" }, [], "pause", 7, { reason: 7 }, { reason: "x".repeat(501) }],
   resume: [{ at: 1 }],
-  cancel: [{ type: "X" }],
+  cancel: [{ type: "X" }, { reason: "x" }],
   terminate: [{ force: true }],
   retry: [{ incident: 7 }, { incidents: [] }],
   rewind: [{}, { to: 0 }, { to: -1 }, { to: 1.5 }, { to: "1" }, { to: 1, shiftTimers: "yes" }],
@@ -31,10 +40,11 @@ describe.each(operations)("%s", (name) => {
       const { status, body } = await operate("orders", id, name, good[name], as);
       // What would happen may be asked by everybody; a customer's event stays a customer's.
       if (name === "simulate") expect(status).toBe(200);
-      else expect({ status, type: body.type }).toEqual({
-        status: 403,
-        type: "urn:durachart:problem:forbidden",
-      });
+      else
+        expect({ status, type: body.type }).toEqual({
+          status: 403,
+          type: "urn:durachart:problem:forbidden",
+        });
     }
     expect(await view("orders", id)).toMatchObject({ status: "active", seq: 1 });
   });
@@ -86,10 +96,13 @@ describe("an operation", () => {
     expect({ status, body }).toMatchObject({ status: 200, body: { status: "stopped" } });
   });
 
-  it.each(["0", "-1", "1.5", "x", "99999999999999999999"])("of history/%s is refused", async (seq) => {
-    const id = await start("orders");
-    expect((await call("GET", `/orders/${id}/history/${seq}`)).status).toBe(400);
-  });
+  it.each(["0", "-1", "1.5", "x", "99999999999999999999"])(
+    "of history/%s is refused",
+    async (seq) => {
+      const id = await start("orders");
+      expect((await call("GET", `/orders/${id}/history/${seq}`)).status).toBe(400);
+    },
+  );
 
   it("of a moment that isn't there yet is not found", async () => {
     const id = await start("orders");
@@ -100,7 +113,7 @@ describe("an operation", () => {
   it("that sends the chart's own way out is an event like any other", async () => {
     const id = await start("orders");
     const data = { reason: "hungry no more" };
-    const { body } = await operate("orders", id, "cancel", { data, reason: "asked by phone" });
+    const { body } = await operate("orders", id, "cancel", { data });
     expect(body).toMatchObject({
       ...{ status: "done", state: "cancelled", context: { reason: "hungry no more" } },
       operation: { name: "cancel", changed: true, event: "CANCEL_ORDER", outcome: "applied" },
