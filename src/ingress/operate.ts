@@ -34,10 +34,8 @@ export function operation(name: Operation["name"]) {
     const { request, caller, workflow, id, instances } = visit;
     const address = addressOf(caller, workflow.key, id);
     const expand = expansion(visit);
-    const { reason: why, ...rest } = await readBody<{ reason?: string | undefined }>(
-      request,
-      bodies[name],
-    );
+    const schema: v.GenericSchema<unknown, { reason?: string | undefined }> = bodies[name] as never;
+    const { reason: why, ...rest } = await readBody(request, schema);
     const wanted = {
       ...{ address, caller, operation: { name, ...rest } as Operation },
       ...(why === undefined ? {} : { reason: why }),

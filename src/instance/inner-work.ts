@@ -49,7 +49,11 @@ export class InnerWork {
       }
       const [held] = live.held;
       const result = firstResult(live, now);
-      if (result !== undefined && !(due && due.at <= result.due) && !(held && held.at <= result.due)) {
+      if (
+        result !== undefined &&
+        !(due && due.at <= result.due) &&
+        !(held && held.at <= result.due)
+      ) {
         this.settle(result, JSON.parse(result.result!) as Settlement, now);
         continue;
       }
