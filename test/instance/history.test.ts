@@ -1,7 +1,16 @@
 import { evictDurableObject, runDurableObjectAlarm } from "cloudflare:test";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import type { MomentView, View } from "../../src/contract/view.ts";
-import { call, customer, freshId, operate, send, setTime, stubOf, view } from "../support/client.ts";
+import {
+  call,
+  customer,
+  freshId,
+  operate,
+  send,
+  setTime,
+  stubOf,
+  view,
+} from "../support/client.ts";
 import { resetWorld, world } from "../support/probe.ts";
 import { randomFrom } from "../support/random.ts";
 
@@ -14,7 +23,9 @@ afterEach(() => {
 
 type Move = (random: () => number) => { type: string; data?: unknown };
 
-const plain = (type: string): Move => () => ({ type });
+const plain =
+  (type: string): Move =>
+  () => ({ type });
 
 const pizza = (random: () => number) => `p${Math.floor(random() * 8)}`;
 
@@ -32,10 +43,10 @@ const charts: Record<string, { entries: number; moves: Move[] }> = {
     moves: [
       ...["ADD", "BEAR", "STOP_YOUNGEST", "MIND", "LEAVE"].map(plain),
       ...["ELDEST", "YOUNGEST", "MINDED"].flatMap((name) =>
-        ["POKE", "WORK", "REST", "GUARDED"].map(
-          (type): Move =>
-            () => ({ type: `TO_${name}`, data: { type } }),
-        ),
+        ["POKE", "WORK", "REST", "GUARDED"].map((type): Move => () => ({
+          type: `TO_${name}`,
+          data: { type },
+        })),
       ),
     ],
   },
@@ -45,10 +56,10 @@ const charts: Record<string, { entries: number; moves: Move[] }> = {
       (random) => ({ type: "ADD_PIZZA", data: { id: pizza(random), pizza: "mango-tango" } }),
       (random) => ({ type: "REMOVE_PIZZA", data: { id: pizza(random) } }),
       ...["CONFIRM_PIZZA", "PIZZA_IN_OVEN", "PIZZA_READY", "RETRY"].map(plain),
-      ...["PIZZA_FAILED", "DELIVERY_FAILED"].map(
-        (type): Move =>
-          () => ({ type, data: { reason: "bad luck" } }),
-      ),
+      ...["PIZZA_FAILED", "DELIVERY_FAILED"].map((type): Move => () => ({
+        type,
+        data: { reason: "bad luck" },
+      })),
     ],
   },
 };
@@ -76,7 +87,7 @@ describe.each(Object.entries(charts))("history/{seq} of %s", (workflow, { entrie
     const first = await call<View>("POST", `/${workflow}`, { body: { id, input: {} } });
     const answered = new Map<number, object>([[1, comparable(first.body)]]);
     const note = (shown: View) => answered.set(shown.seq, comparable(shown));
-    for (let last = 1; last < entries; ) {
+    for (let last = 1; last < entries;) {
       const luck = random();
       const move = moves[Math.floor(random() * moves.length)]!;
       if (luck < 0.03) await evictDurableObject(stubOf(workflow, id));

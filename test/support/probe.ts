@@ -149,3 +149,16 @@ export const fleeting: WorkflowDefinition = {
   }),
   retention: 60 * 60_000,
 };
+
+/** Can't begin while the world's guard throws. */
+export const latecomer: WorkflowDefinition = {
+  machine: setup({
+    types: {} as { context: { begun: boolean } },
+    guards: { askTheWorld: () => world.guard() },
+  }).createMachine({
+    id: "latecomer",
+    context: { begun: true },
+    initial: "arriving",
+    states: { arriving: { always: { guard: "askTheWorld", target: "there" } }, there: {} },
+  }),
+};

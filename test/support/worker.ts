@@ -9,7 +9,7 @@ import { echo, helper, parent, spinner } from "./instances.ts";
 import { lanes } from "./lanes.ts";
 import { lister } from "./lister.ts";
 import { mailbox } from "./mailbox.ts";
-import { fleeting, probe, turnstile } from "./probe.ts";
+import { fleeting, latecomer, probe, turnstile } from "./probe.ts";
 
 /** The Worker under test in workerd: the shop's order, and a chart with one of everything. */
 const app = durachart({
@@ -18,6 +18,7 @@ const app = durachart({
     probes: probe,
     turnstiles: turnstile,
     fleeting,
+    latecomers: latecomer,
     canaries: canary,
     mailboxes: mailbox,
     lanes,
