@@ -121,6 +121,7 @@ export function httpRequest(
   token: string,
   body: string,
   headers: Record<string, string> = {},
+  method = "POST",
 ): string {
   const lines = Object.entries({
     Host: "bench",
@@ -129,5 +130,5 @@ export function httpRequest(
     "Content-Length": String(Buffer.byteLength(body)),
     ...headers,
   }).map(([name, value]) => `${name}: ${value}\r\n`);
-  return `POST ${path} HTTP/1.1\r\n${lines.join("")}\r\n${body}`;
+  return `${method} ${path} HTTP/1.1\r\n${lines.join("")}\r\n${body}`;
 }

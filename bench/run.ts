@@ -6,6 +6,7 @@ import { makeSecrets, mintToken } from "../src/cli/secrets.ts";
 import { count } from "./count.ts";
 import { grown } from "./grown.ts";
 import { httpRequest, load, sendAll, type Figures, type NextRequest } from "./load.ts";
+import { past } from "./past.ts";
 import { bundle, startServer } from "./workerd.ts";
 
 const ROUNDS = 3;
@@ -169,12 +170,23 @@ try {
     colors.bold("\nWhat one order writes") + colors.dim("  (rows, and one for each alarm set)"),
   );
   const old = await grown("/dev/shm/.durachart-bench-grown", scripts, secrets);
+  const { p50, p99, bytesAnEvent, eventBytes } = await past(
+    "/dev/shm/.durachart-bench-past",
+    scripts,
+    secrets,
+  );
   const { counts, bytes } = await count(scripts, secrets);
   print(["", "", "rows", "commits"]);
   for (const { what, rows, commits } of counts) {
     console.log(what.padEnd(44) + String(rows).padStart(16) + String(commits).padStart(16));
   }
   console.log(`\nA finished order's database: ${bytes} bytes`);
+  console.log(
+    `Storage an event in a journal of 10,000: ${bytesAnEvent} bytes, of which the event itself ${eventBytes}`,
+  );
+  console.log(
+    `What an order was after any of 10,000 events: ${milliseconds(p50)} (p50), ${milliseconds(p99)} (p99)`,
+  );
   console.log(
     colors.bold("\nThe next event of an instance that has grown") +
       colors.dim("  (1 client, tmpfs)"),

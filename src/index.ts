@@ -1,3 +1,4 @@
+import { defaultLimits, type Limits } from "./contract/limits.ts";
 import { Destination } from "./egress/destination.ts";
 import type { Destinations } from "./egress/leave.ts";
 import { deliverCloudEvent } from "./ingress/deliver.ts";
@@ -14,10 +15,13 @@ import { databasesOf } from "./list/databases.ts";
 import { sweep, type Wake } from "./list/sweep.ts";
 
 export { TerminalError } from "./egress/terminal-error.ts";
+export { defaultLimits };
 export { Unsupported } from "./kernel/errors.ts";
 export { signedContent } from "./ingress/signed-content.ts";
 export type { DestinationLimit, Destinations } from "./egress/leave.ts";
 export type { Caller } from "./contract/caller.ts";
+export type { Limits };
+export type { Payload, PayloadReference } from "./contract/payload.ts";
 export type { Problem } from "./contract/problem.ts";
 export type { Listed } from "./list/search.ts";
 export type { EventReply, JournalEntry, View } from "./contract/view.ts";
@@ -57,10 +61,12 @@ export function durachart<const Definitions extends Workflows>(options: {
   workflows: Definitions;
   /** Limits, across all instances, of what the workflows' effects name as their `destination`. */
   destinations?: Destinations;
+  /** What an instance may take up; `{ ...defaultLimits, payloadBytes: 5_000_000 }` alters one. */
+  limits?: Limits;
 }) {
   const workflows = registerWorkflows(options.workflows);
   for (const { warnings } of workflows.values()) for (const one of warnings) console.warn(one);
-  const router = createRouter(workflows);
+  const router = createRouter(workflows, options.limits);
   return {
     fetch: (request: Request, env: DurachartEnv): Promise<Response> => router.fetch(request, env),
     queue: async (
@@ -99,7 +105,7 @@ export function durachart<const Definitions extends Workflows>(options: {
       ]);
       for (const result of results) if (result.status === "rejected") console.error(result.reason);
     },
-    Instance: instanceClass(workflows, options.destinations),
+    Instance: instanceClass(workflows, options.destinations, options.limits),
     Destination,
     WorkflowsEntrypoint: entrypointClass<Definitions>(workflows),
   };

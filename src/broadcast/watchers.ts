@@ -14,6 +14,7 @@ const MAX_SILENCE = 10_000;
 /** RFC 6455 leaves 4000–4999 to applications. */
 const TOO_SLOW = 4008;
 const NOT_UNDERSTOOD = 4400;
+const ARCHIVED = 4416;
 const ERASED = 4410;
 
 /** Entries read from the journal at a time while a watcher catches up. */
@@ -125,6 +126,12 @@ export class Watchers {
     while (next.position < source.head && next.unread < MAX_UNREAD_BYTES) {
       const page = source.read(next.position, PAGE);
       if (page.length === 0) break;
+      const [first] = page;
+      if (first!.seq > next.position + 1) {
+        // Never a gap without a word: what lies between is read by HTTP, as pages.
+        socket.close(ARCHIVED, `Archived up to seq ${first!.seq - 1}: read /history, then after=`);
+        return;
+      }
       for (const entry of page) {
         if (next.unread >= MAX_UNREAD_BYTES) break;
         const message = transitionMessage(source.subject, entry);

@@ -12,6 +12,12 @@ const isDryRun = process.argv.includes("--dry-run");
 const wrangler = join(root, "node_modules", "wrangler", "wrangler-dist", "cli.js");
 
 await checkedWorkflows();
+if (!isDryRun) {
+  // What instances have begun with must never change: it is locked before it is deployed.
+  const release = join(root, "src", "cli", "release.ts");
+  const { status } = spawnSync(process.execPath, [release, "--released"], { stdio: "inherit" });
+  if (status !== 0) process.exit(status ?? 1);
+}
 for (const configPath of configPaths.toReversed()) {
   const name = dirname(configPath).split("/").at(-1)!.replace(".", "orchestrator");
   console.log(colors.bold(`${isDryRun ? "Building" : "Deploying"} ${name}`));

@@ -25,7 +25,7 @@ export interface OperationRequest extends InstanceRequest {
 
 /** What an operation has done. */
 export interface OperationResult {
-  name: OperationName;
+  name: OperationName | "archive";
   /** False where there was nothing to do: it was so already. */
   changed: boolean;
   [detail: string]: unknown;
@@ -33,6 +33,12 @@ export interface OperationResult {
 
 export interface OperationView extends View {
   operation: OperationResult;
+}
+
+/** `POST …/archive`: answers as other operations do, when what was older is stored. */
+export interface ArchiveRequest extends InstanceRequest {
+  /** Entries that stay in the journal. */
+  keep: number;
 }
 
 export type OperationReply = Reply<OperationView>;

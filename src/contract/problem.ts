@@ -29,6 +29,7 @@ const problems = {
   "operation-not-possible": [409, "The operation is not possible now"],
   "migration-failed": [409, "The instance could not be migrated"],
   "state-not-kept": [409, "What it was then is not kept"],
+  "journal-full": [409, "The journal is full"],
   "not-begun": [409, "The instance has not begun yet"],
   erased: [410, "The instance was erased"],
   "id-in-use": [409, "The id is in use"],

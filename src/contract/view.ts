@@ -10,8 +10,8 @@ export type Outcome = "applied" | "ignored" | "duplicate" | "deferred" | "late" 
 export interface Incident {
   /** What `retry` names it by. */
   id: string;
-  kind: "blocked" | "exhausted" | "looping" | "quarantined";
-  /** The timer, actor or message that is stuck; the limit that stopped a loop. */
+  kind: "blocked" | "exhausted" | "looping" | "quarantined" | "long-journal" | "journal-full";
+  /** The timer, actor or message that is stuck; the limit that stopped a loop; how long the journal is. */
   what: string;
   error: string;
   /** The request that mends it, once its cause is gone. */

@@ -3,7 +3,7 @@ import type { Address } from "../contract/address.ts";
 import type { Letter, ParentLink } from "../contract/requests.ts";
 import type { Live } from "../instance/live.ts";
 import type { ActorPayload, InstancePayload, SendPayload } from "../instance/effect-rows.ts";
-import type { EffectRow } from "../instance/store.ts";
+import type { EffectRow } from "../instance/effect-table.ts";
 import type { MachineEvent } from "../kernel/effects.ts";
 import { Unsupported } from "../kernel/errors.ts";
 import { findUnserialisable } from "../kernel/json.ts";

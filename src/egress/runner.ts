@@ -1,9 +1,10 @@
 import { objectName, subjectOf, type Address } from "../contract/address.ts";
 import type { Live } from "../instance/live.ts";
-import type { EffectRow } from "../instance/store.ts";
+import type { EffectRow } from "../instance/effect-table.ts";
 import { toErrorData, Unsupported } from "../kernel/errors.ts";
 import type { Settlement } from "../kernel/step.ts";
 import type { EffectContext } from "../kernel/workflow.ts";
+import { claimPayload, webSha256, type Sha256 } from "./claim.ts";
 import { askLeave, type Destinations } from "./leave.ts";
 import { sendLetter } from "./neighbours.ts";
 import { letterOf, perform, policyOf } from "./perform.ts";
@@ -28,12 +29,14 @@ export interface Ledger {
 }
 
 export interface RunnerOptions {
-  context: Pick<DurableObjectState, "storage" | "waitUntil">;
+  context: Pick<DurableObjectState, "id" | "storage" | "waitUntil">;
   env: unknown;
   ledger: Ledger;
   destinations: Destinations;
   /** Milliseconds since the epoch. */
   clock: () => number;
+  /** The platform's own by default. */
+  sha256?: Sha256;
 }
 
 /**
@@ -46,6 +49,7 @@ export class Runner {
   readonly #env: unknown;
   readonly #ledger: Ledger;
   readonly #destinations: Destinations;
+  readonly #sha256: Sha256;
   readonly #running = new Map<number, AbortController>();
 
   constructor(options: RunnerOptions) {
@@ -54,6 +58,7 @@ export class Runner {
     this.#ledger = options.ledger;
     this.#destinations = options.destinations;
     this.#clock = options.clock;
+    this.#sha256 = options.sha256 ?? webSha256;
   }
 
   /** Runs work whose lease was taken when it was written. */
@@ -227,6 +232,14 @@ export class Runner {
       start: (to, { id: other, input, event }) =>
         toInstance({ workflow: to, id: other }, { kind: "start", input, event }),
       send: (to, other, event) => toInstance({ workflow: to, id: other }, { kind: "send", event }),
+      payload: (reference) =>
+        claimPayload(
+          {
+            ...{ env: this.#env, sha256: this.#sha256, jurisdiction },
+            objectId: this.#context.id.toString(),
+          },
+          reference,
+        ),
     };
   }
 }

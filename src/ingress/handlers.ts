@@ -27,6 +27,8 @@ export interface Visit {
   /** Where the address is a moment of the history, its number as it stands there. */
   seq: string;
   instances: Instances;
+  /** The Worker's bindings. */
+  env: unknown;
 }
 
 const MAX_HISTORY = 1_000;

@@ -1,7 +1,7 @@
 import { isInstanceId, objectName, type Address } from "../contract/address.ts";
 import type { Caller } from "../contract/caller.ts";
 import { problem, refusal, type Problem } from "../contract/problem.ts";
-import type { OperationReply, OperationRequest } from "../contract/operations.ts";
+import type { ArchiveRequest, OperationReply, OperationRequest } from "../contract/operations.ts";
 import type { SimulationReply, SimulationRequest } from "../contract/simulation.ts";
 import type {
   EraseReply,
@@ -57,6 +57,15 @@ export class Instances {
 
   history(request: HistoryRequest): Promise<HistoryReply> {
     return this.#call(request, true, (stub) => stub.history(request) as Promise<HistoryReply>);
+  }
+
+  archive(request: ArchiveRequest): Promise<OperationReply> {
+    return this.#call(request, true, (stub) => stub.archive(request) as Promise<OperationReply>);
+  }
+
+  /** The object's id in hexadecimal: what it is called where its name must not stand. */
+  objectId({ address, caller }: InstanceRequest): string {
+    return this.#within(caller.jurisdiction).idFromName(objectName(address)).toString();
   }
 
   moment(request: MomentRequest): Promise<MomentReply> {

@@ -1,6 +1,8 @@
 import { Router, type IRequest } from "itty-router";
+import { defaultLimits, type Limits } from "../contract/limits.ts";
 import { problem, refusal } from "../contract/problem.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
+import { archive } from "./archive.ts";
 import {
   eventSchema,
   history,
@@ -15,6 +17,7 @@ import { list } from "./list.ts";
 import { Instances } from "./instances.ts";
 import { erase, moment, operation, operationNames, simulation } from "./operate.ts";
 import { reindex } from "./operations.ts";
+import { downloadPayload, uploadPayload } from "./payloads.ts";
 import { errorResponse, problemResponse } from "./respond.ts";
 import { authenticate, type TokenSettings } from "./token.ts";
 import type { WebhookSettings } from "./webhook.ts";
@@ -26,7 +29,7 @@ export interface IngressEnv extends TokenSettings, WebhookSettings {
 type Workflows = ReadonlyMap<string, RegisteredWorkflow>;
 
 /** HTTP in. Every route but `/healthz` asks for credentials before it does anything else. */
-export function createRouter(workflows: Workflows) {
+export function createRouter(workflows: Workflows, limits: Limits = defaultLimits) {
   const router = Router<IRequest, [IngressEnv]>({ catch: errorResponse });
 
   const visit =
@@ -38,7 +41,7 @@ export function createRouter(workflows: Workflows) {
       const workflow = workflows.get(key);
       if (workflow === undefined) throw refusal("not-found", `There is no workflow "${key}".`);
       const instances = new Instances(env.INSTANCES);
-      return handle({ request, caller, workflow, id, type, seq, instances }, env);
+      return handle({ request, caller, workflow, id, type, seq, instances, env }, env);
     };
 
   const only = (...methods: string[]) => {
@@ -49,6 +52,8 @@ export function createRouter(workflows: Workflows) {
       return problemResponse(problem("method-not-allowed", detail), { Allow: allow });
     };
   };
+
+  const upload = visit((one) => uploadPayload(one, limits));
 
   // Routes are tried in turn: the busiest come first, what refuses a method last.
   router
@@ -69,6 +74,10 @@ export function createRouter(workflows: Workflows) {
     .post("/:workflow/:id/erase", visit(erase))
     .get("/:workflow/:id/stream", visit(stream))
     .get("/machines/:workflow/events/:type", visit(eventSchema))
+    .post("/:workflow/:id/archive", visit(archive))
+    .post("/:workflow/:id/payloads", upload)
+    .put("/:workflow/:id/payloads", upload)
+    .get("/:workflow/:id/payloads/:sha256", visit(downloadPayload))
     .all("/events", only("POST"))
     .get("/:workflow", visit(list))
     .all("/:workflow", only("GET", "POST"))
@@ -77,6 +86,9 @@ export function createRouter(workflows: Workflows) {
     .all("/:workflow/:id/history", only("GET"))
     .all("/:workflow/:id/history/:seq", only("GET"))
     .all("/:workflow/:id/stream", only("GET"))
+    .all("/:workflow/:id/archive", only("POST"))
+    .all("/:workflow/:id/payloads", only("POST", "PUT"))
+    .all("/:workflow/:id/payloads/:sha256", only("GET"))
     .all("/:workflow/:id/simulate", only("POST"))
     .all("/:workflow/:id/erase", only("POST"))
     .all("/machines/:workflow/events/:type", only("GET"));

@@ -8,16 +8,21 @@ import type { JournalRow, Store } from "./store.ts";
 /** Milliseconds for which senders repeat what wasn't answered, and an hour more. */
 const REPEATED_FOR = 25 * 3_600_000;
 
+/** Whether the next commit begins the history again. */
+export function isToBeginAgain({ workflow, machine, seq, deferred, held }: Live): boolean {
+  // Events that wait refer to their entries.
+  const isWaiting = deferred.length + held.length > 0;
+  return seq >= workflow.continueAfter && machine.snapshot.status === "active" && !isWaiting;
+}
+
 /**
  * Continue-as-new: where the history has become as long as the workflow allows, it begins again in a
  * new epoch, its first entry the whole state. Must run inside the transaction of what made it so long.
  */
 export function beginAgain(store: Store, live: Live, now: number): Recorded | null {
-  const { workflow, identity, machine, timers } = live;
-  const { status, value } = machine.snapshot;
-  // Events that wait refer to their entries.
-  const isWaiting = live.deferred.length + live.held.length > 0;
-  if (live.seq < workflow.continueAfter || status !== "active" || isWaiting) return null;
+  if (!isToBeginAgain(live)) return null;
+  const { identity, machine, timers } = live;
+  const { value } = machine.snapshot;
   const epoch = identity.epoch + 1;
   store.beginAgain(epoch, now - REPEATED_FOR);
   const entry: JournalRow = {
@@ -30,7 +35,7 @@ export function beginAgain(store: Store, live: Live, now: number): Recorded | nu
     state: JSON.stringify(value),
     changes: changesText(undefined, comparable(live), {
       actors: storedForm(machine).actors,
-      timers: timerChangesText([], [...timers.inline, ...store.allTimers()]),
+      timers: timerChangesText([], [...timers.inline, ...store.timers.all()]),
       effects: "",
     }),
   };

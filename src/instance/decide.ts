@@ -72,7 +72,7 @@ export function recordDecision(
 ): Recorded {
   if (deferFor === undefined) return record(store, live, happening, next, now, { key });
   const row = deferredEvent(live, happening, now + deferFor);
-  store.insertDeferred(row);
+  store.deferred.insert(row);
   return record(store, live, happening, null, now, { key, deferred: [...live.deferred, row] });
 }
 
@@ -101,10 +101,13 @@ export function firstAnswer(
 ): FirstAnswer | undefined {
   const known = store.taken(key);
   if (known === undefined) return undefined;
-  const { seq, epoch, entry } = known;
+  const { seq, epoch, entry, outcome } = known;
   // The history has begun again since: all that is left to tell is that it was taken.
-  if (entry === undefined) return { outcome: "applied", seq, epoch };
-  if (forms.some((event) => isSameEvent(entry, event))) return { outcome: entry.outcome, seq };
+  if (outcome === undefined) return { outcome: "applied", seq, epoch };
+  // Nor is an archived event fetched to be compared.
+  if (entry === undefined || forms.some((event) => isSameEvent(entry, event))) {
+    return { outcome, seq };
+  }
   throw refusal(
     "key-reused",
     `The idempotency key came before with another event (seq ${seq}). Use a new key for a new event.`,

@@ -1,7 +1,8 @@
 import { step, type Step } from "../kernel/step.ts";
 import type { Live } from "./live.ts";
 import { record, type Happening, type Recorded } from "./recorder.ts";
-import type { DeferredRow, Store } from "./store.ts";
+import type { DeferredRow } from "./deferred-table.ts";
+import type { Store } from "./store.ts";
 
 /** Deferred events that an instance keeps. */
 export const MAX_DEFERRED = 100;
@@ -60,7 +61,7 @@ function takeOut(
   next: Step | null,
   now: number,
 ): Recorded {
-  store.deleteDeferred(row.seq);
+  store.deferred.delete(row.seq);
   const deferred = live.deferred.filter((other) => other !== row);
   const happening: Happening = { ...eventOf(row), outcome, by: row.by, hops: row.hops };
   return record(store, live, happening, next, now, { deferred });

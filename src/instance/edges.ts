@@ -1,6 +1,7 @@
 import { isOperator } from "../contract/caller.ts";
 import { refusal } from "../contract/problem.ts";
 import type { EraseRequest, StartRequest } from "../contract/requests.ts";
+import { Quarantined } from "../kernel/errors.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import { begin, halt, type Step } from "../kernel/step.ts";
 import type { AlarmClock } from "./alarm-clock.ts";
@@ -10,6 +11,9 @@ import { record, type Happening } from "./recorder.ts";
 import { postponed, type Scheduled } from "./schedule.ts";
 import type { Identity, Store } from "./store.ts";
 import { tombstoneOf, type Tombstone } from "./tombstone.ts";
+
+/** Milliseconds until it is looked again whether the deployment has the workflow. */
+const WITHOUT_WORKFLOW = 600_000;
 
 export interface EdgesOptions {
   storage: Pick<DurableObjectStorage, "transactionSync" | "deleteAll">;
@@ -101,7 +105,12 @@ export class Edges {
     try {
       this.#processor.start(scheduled.request, now, () => this.#store.schedule.remove());
     } catch (error) {
-      this.#keep(postponed(scheduled, error, now));
+      // Not the chart's fault: the deployment that has the workflow will come.
+      const isMissing = error instanceof Quarantined;
+      const later = isMissing
+        ? { ...scheduled, due: now + WITHOUT_WORKFLOW }
+        : postponed(scheduled, error, now);
+      this.#keep(later);
     }
   }
 

@@ -1,7 +1,8 @@
 import { LEASE } from "../egress/timing.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import type { SendPayload } from "./effect-rows.ts";
-import type { EffectRow, Store } from "./store.ts";
+import type { EffectRow } from "./effect-table.ts";
+import type { Store } from "./store.ts";
 
 /** Actors of an instance that run at once. */
 const MAX_ACTORS = 50;
@@ -40,7 +41,7 @@ export function book(
   }
   const effects = new Map(before);
   for (const key of removed) {
-    store.deleteEffect(key);
+    store.effects.delete(key);
     effects.delete(key);
   }
   for (const row of add) effects.set(row.key, row);
@@ -55,9 +56,9 @@ export function book(
   }));
   for (const row of started) effects.set(row.key, row);
   const added = new Set(add.map(({ key }) => key));
-  for (const key of added) store.insertEffect(effects.get(key)!);
+  for (const key of added) store.effects.insert(effects.get(key)!);
   const changed = new Set([...started, ...present].map(({ key }) => key));
-  for (const key of changed) if (!added.has(key)) store.updateEffect(effects.get(key)!);
+  for (const key of changed) if (!added.has(key)) store.effects.update(effects.get(key)!);
   return { effects, started };
 }
 

@@ -4,7 +4,8 @@ import type { MachineState, Step } from "../kernel/step.ts";
 import type { InstanceActor, Route } from "../kernel/workflow.ts";
 import type { EffectChanges } from "./effect-book.ts";
 import type { Live } from "./live.ts";
-import { parentLink, type EffectRow } from "./store.ts";
+import type { EffectRow } from "./effect-table.ts";
+import { parentLink } from "./store.ts";
 
 /** An actor that is another instance, as its row's payload has it. */
 export interface InstancePayload {

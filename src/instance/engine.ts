@@ -1,6 +1,7 @@
 import type { Source } from "../broadcast/watchers.ts";
 import { objectName } from "../contract/address.ts";
 import { isOperator, type Caller } from "../contract/caller.ts";
+import type { Limits } from "../contract/limits.ts";
 import { problem, ProblemError, refusal, type Problem } from "../contract/problem.ts";
 import type {
   EraseReply,
@@ -17,21 +18,29 @@ import type {
   StartReply,
   StartRequest,
 } from "../contract/requests.ts";
-import type { OperationReply, OperationRequest, OperationView } from "../contract/operations.ts";
+import type {
+  ArchiveRequest,
+  OperationReply,
+  OperationRequest,
+  OperationView,
+} from "../contract/operations.ts";
 import type { SimulationReply, SimulationRequest } from "../contract/simulation.ts";
 import type { EventReply, View } from "../contract/view.ts";
 import type { Destinations } from "../egress/leave.ts";
+import type { Sha256 } from "../egress/claim.ts";
+import { eraseArchive, erasePayloads } from "../egress/erase.ts";
 import { Runner } from "../egress/runner.ts";
 import { Quarantined, StepFailed, Unsupported } from "../kernel/errors.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import { AlarmClock } from "./alarm-clock.ts";
+import { Archiver, type Archived } from "./archiver.ts";
 import { Edges } from "./edges.ts";
 import { holdUnseen } from "./holding.ts";
 import { takeLetter } from "./letters.ts";
 import { ListKeeper } from "./list-keeper.ts";
 import type { Live } from "./live.ts";
 import { operate } from "./operations/operate.ts";
-import { imagined, momentAt, momentText } from "./moment-view.ts";
+import { imagined, momentAt, momentOf, momentText } from "./moment-view.ts";
 import { quarantinedView, scheduledView } from "./partial-views.ts";
 import { notFound, Processor, type SendResult } from "./processor.ts";
 import { simulate } from "./simulate.ts";
@@ -50,10 +59,13 @@ export interface EngineOptions {
   env: unknown;
   workflows: ReadonlyMap<string, RegisteredWorkflow>;
   destinations: Destinations;
+  limits?: Limits;
   /** Milliseconds since the epoch. */
   clock: () => number;
   /** Shows watchers what was just committed. */
   show: (source: Source) => void;
+  /** How payloads are hashed; the platform's own by default. */
+  sha256?: Sha256;
   /** Tells watchers that there is nothing left to watch. */
   erased?: () => void;
   /** Where what nobody expected is told; the log by default. */
@@ -71,12 +83,15 @@ export class Engine {
   readonly #store: Store;
   readonly #alarm: AlarmClock;
   readonly #processor: Processor;
+  readonly #archiver: Archiver;
   readonly #runner: Runner;
   readonly #edges: Edges;
   readonly #list: ListKeeper | undefined;
 
   constructor(options: EngineOptions) {
     const { context, env, workflows, destinations, clock, show, report = console.error } = options;
+    const objectId = context.id.toString();
+    const limited = options.limits === undefined ? {} : { limits: options.limits };
     const { erased = () => {} } = options;
     this.#report = report;
     this.#name = context.id.name;
@@ -97,6 +112,7 @@ export class Engine {
       alarm: this.#alarm,
       workflows,
       clock,
+      ...limited,
       afterCommit: (live, entries, started) => {
         if (entries.length > 0) this.#show(show, live, entries);
         this.#runner.abortUnwanted(live);
@@ -104,13 +120,22 @@ export class Engine {
       },
       alsoDue: (live) => this.#list?.due(live) ?? Infinity,
     });
-    this.#runner = new Runner({ context, env, ledger: this.#processor, destinations, clock });
+    const { transactions } = this.#processor;
+    this.#archiver = new Archiver({ transactions, env, objectId, clock, ...limited });
+    const { sha256 } = options;
+    this.#runner = new Runner({
+      ...{ context, env, ledger: this.#processor, destinations, clock },
+      ...(sha256 === undefined ? {} : { sha256 }),
+    });
     this.#edges = new Edges({
       storage: context.storage,
       store: this.#store,
       alarm: this.#alarm,
       processor: this.#processor,
-      deleteLeftovers: () => Promise.resolve(),
+      deleteLeftovers: async () => {
+        await erasePayloads(env, objectId);
+        await eraseArchive(env, objectId);
+      },
       alsoDue: () => this.#list?.dueAtEdge() ?? Infinity,
       buried: () => {
         this.#runner.abortAll();
@@ -159,8 +184,14 @@ export class Engine {
       if (later !== null) {
         return { ok: true, created: later.created, json: scheduledView(later.scheduled) };
       }
-      const { created, live } = this.#processor.start(request, this.#clock());
-      return { ok: true, created, json: this.#view(live, caller) };
+      try {
+        const { created, live } = this.#processor.start(request, this.#clock());
+        return { ok: true, created, json: this.#view(live, caller) };
+      } catch (error) {
+        // A repeat of the start of one that the deployment can't run.
+        if (!(error instanceof Quarantined && this.#store.exists())) throw error;
+        return { ok: true, created: false, json: quarantinedView(this.#store, error) };
+      }
     });
   }
 
@@ -205,7 +236,12 @@ export class Engine {
   receive(json: string): Problem | null {
     const letter = JSON.parse(json) as Letter;
     const answer = this.#answer(letter, () => {
-      takeLetter(this.#workflows, this.#processor, letter, this.#clock());
+      try {
+        takeLetter(this.#workflows, this.#processor, letter, this.#clock());
+      } catch (error) {
+        if (!(error instanceof Quarantined && letter.kind === "send")) throw error;
+        this.#keepForLater(letter, error);
+      }
       return null;
     });
     return answer === null ? null : answer.problem;
@@ -224,36 +260,58 @@ export class Engine {
     });
   }
 
-  history(request: HistoryRequest): HistoryReply {
-    return this.#answer(request, () => {
-      // Not by way of the live state: a quarantined instance shows its journal all the same.
-      const identity = this.#identity(request);
-      const rows = this.#store.journal(request.after, request.limit + 1);
-      const entries = rows.slice(0, request.limit).map((row) => journalEntry({ identity }, row));
-      const next = rows.length > request.limit ? entries.at(-1)!.seq : null;
+  /** A promise where some of it is archived. */
+  history(request: HistoryRequest): HistoryReply | Promise<HistoryReply> {
+    const { after, limit } = request;
+    const reply = (rows: JournalRow[]): HistoryReply => {
+      const identity = this.#store.identity();
+      const entries = rows.slice(0, limit).map((row) => journalEntry({ identity }, row));
+      const next = rows.length > limit ? entries.at(-1)!.seq : null;
       return { ok: true, next, json: JSON.stringify(entries) };
+    };
+    const answer = this.#answer(request, () => {
+      // Not by way of the live state: a quarantined instance shows its journal all the same.
+      this.#identity(request);
+      if (after < this.#store.archived.through()) return null;
+      return reply(this.#store.journal(after, limit + 1));
     });
+    if (answer !== null) return answer;
+    return this.#later(async () => reply(await this.#archiver.read(after, limit + 1)));
   }
 
-  /** What it was after an entry of its history. */
-  moment(request: MomentRequest): MomentReply {
-    return this.#answer(request, () => {
-      const identity = this.#identity(request);
-      const live = momentAt(this.#store, this.#workflows, identity, request.seq);
+  /** What it was after an entry of its history; a promise where that is archived. */
+  moment(request: MomentRequest): MomentReply | Promise<MomentReply> {
+    return this.#asOf<MomentReply>(request, request.seq, (live) => {
       return { ok: true, json: momentText(live) };
     });
   }
 
   /** What would happen; nothing is written, nothing leaves. */
-  simulate(request: SimulationRequest): SimulationReply {
-    return this.#answer(request, () => {
-      const identity = this.#identity(request);
-      const { from } = request;
-      const live =
-        from === undefined
-          ? imagined(this.#store, this.#workflows)
-          : momentAt(this.#store, this.#workflows, identity, from);
+  simulate(request: SimulationRequest): SimulationReply | Promise<SimulationReply> {
+    return this.#asOf<SimulationReply>(request, request.from, (live) => {
       return { ok: true, json: JSON.stringify(simulate(live, request, this.#clock())) };
+    });
+  }
+
+  /** Answers about what the instance was after an entry, or is now. */
+  #asOf<Answer>(
+    request: InstanceRequest,
+    seq: number | undefined,
+    answer: (live: Live) => Answer,
+  ): Answer | { ok: false; problem: Problem } | Promise<Answer | { ok: false; problem: Problem }> {
+    const early = this.#answer(request, () => {
+      const identity = this.#identity(request);
+      if (seq === undefined) return answer(imagined(this.#store, this.#workflows));
+      if (seq >= 1 && seq <= this.#store.archived.through()) return null;
+      return answer(momentAt(this.#store, this.#workflows, identity, seq));
+    });
+    if (early !== null || seq === undefined) return early as Answer;
+    return this.#later(async () => {
+      const identity = this.#store.identity();
+      const then = await this.#archiver.momentAt(seq);
+      if (then !== null) return answer(momentOf(this.#workflows, identity, seq, then));
+      const { workflow, id } = identity;
+      throw refusal("state-not-kept", `What ${workflow}/${id} was at seq ${seq} is not kept.`);
     });
   }
 
@@ -271,6 +329,25 @@ export class Engine {
         ok: true,
         json: this.#view(this.#processor.current()!, caller, { operation: result }),
       };
+    });
+  }
+
+  /** Moves the older part of the journal to R2. What waited for that goes on. */
+  archive(request: ArchiveRequest): Promise<OperationReply> {
+    return this.#later(async () => {
+      this.#checkAddress(request);
+      const { caller, keep } = request;
+      if (!isOperator(caller)) throw refusal("forbidden", '"archive" is for operators.');
+      this.#current(request);
+      let archived: Archived;
+      try {
+        archived = await this.#archiver.archive(keep);
+      } finally {
+        // Broken off, it may have made room all the same.
+        this.#goOn();
+      }
+      const operation = { name: "archive" as const, changed: archived.entries > 0, ...archived };
+      return { ok: true, json: this.#view(this.#current(request), caller, { operation }) };
     });
   }
 
@@ -394,6 +471,13 @@ export class Engine {
     return viewText(live, caller, more, this.#processor.troubles);
   }
 
+  #goOn(): void {
+    const now = this.#clock();
+    this.#processor.fireTimers(now);
+    this.#runner.runDue(now);
+    if (this.#processor.current() !== undefined) this.#alarm.noLaterThan(this.#due());
+  }
+
   #current({ address }: InstanceRequest): Live {
     this.#edges.checkBegun(address);
     this.#processor.fireTimers(this.#clock());
@@ -426,6 +510,17 @@ export class Engine {
       this.#checkAddress(request);
       this.#edges.checkNotErased(request.address);
       return act(request.caller);
+    } catch (error) {
+      return { ok: false, problem: this.#toProblem(error) };
+    }
+  }
+
+  /** As `#answer`, for what takes its time. */
+  async #later<Answer>(
+    act: () => Promise<Answer>,
+  ): Promise<Answer | { ok: false; problem: Problem }> {
+    try {
+      return await act();
     } catch (error) {
       return { ok: false, problem: this.#toProblem(error) };
     }

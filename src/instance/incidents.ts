@@ -2,22 +2,32 @@ import type { Incident } from "../contract/view.ts";
 import type { Live } from "./live.ts";
 import { blockedTimers, countTimers } from "./timer-book.ts";
 
+/** How long a journal has become, where that needs a person. */
+interface LongJournal {
+  incident(live: Live): Pick<Incident, "kind" | "what" | "error"> | null;
+}
+
 /** What only memory knows of what goes wrong in an instance. */
 export interface Troubles {
   /** Why inner work waits, where the instance runs in a loop. */
   loop: string | undefined;
+  journal: LongJournal;
   /** Why deferred events failed, by their seq. */
   failedEvents: ReadonlyMap<number, string>;
 }
 
 export function incidentsOf(live: Live, troubles?: Troubles): Incident[] {
   const { identity, timers, effects, deferred } = live;
-  const { loop, failedEvents } = troubles ?? {};
+  const { loop, journal, failedEvents } = troubles ?? {};
+  const long = journal?.incident(live) ?? null;
+  const ofJournal =
+    long === null ? [] : [{ id: "journal", ...long, mend: mending(identity, "archive") }];
   // Most have none, and every event is answered with a view.
-  if (effects.size + countTimers(timers) + (failedEvents?.size ?? 0) === 0) return [];
+  if (effects.size + countTimers(timers) + (failedEvents?.size ?? 0) === 0) return ofJournal;
   const stuck = [...effects.values()].filter(({ status }) => status === "parked");
   const retried = (id: string) => ({ id, mend: mending(identity, "retry", { incident: id }) });
   return [
+    ...ofJournal,
     ...(loop === undefined
       ? []
       : [

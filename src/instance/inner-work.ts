@@ -10,7 +10,7 @@ import type { EffectChanges } from "./effect-book.ts";
 import type { HeldRow } from "./held.ts";
 import { isRunning, type Live } from "./live.ts";
 import { bookEffects, keep, record, type Happening, type Recorded } from "./recorder.ts";
-import type { EffectRow } from "./store.ts";
+import type { EffectRow } from "./effect-table.ts";
 import { dueTimer, hasTimer, replaceTimers, shownEvent, takeTimer } from "./timer-book.ts";
 import type { Transactions } from "./transactions.ts";
 import { validateEvent } from "./validate.ts";
@@ -39,7 +39,7 @@ export class InnerWork {
   fireTimers(now: number): void {
     for (let fired = 0; fired < MAX_TIMERS_A_RUN; fired++) {
       const live = this.#transactions.current();
-      if (live === undefined || live.paused !== null) return;
+      if (live === undefined || live.paused !== null || this.#isFull(live)) return;
       const due = dueTimer(live.timers, now);
       // A timer that was due before lets the state take what is deferred in time.
       const late = live.deferred.find(({ until }) => until <= now && !(due && due.at <= until));
@@ -124,8 +124,10 @@ export class InnerWork {
     const live = this.#transactions.current();
     if (live === undefined || !live.effects.has(row.key)) return;
     const { loops, store } = this.#transactions;
-    if (live.paused !== null || !loops.admits(live, now)) {
-      const due = live.paused === null ? loops.until(now) : now;
+    const isHeld = live.paused !== null || this.#isFull(live);
+    if (isHeld && row.status === "settling") return;
+    if (isHeld || !loops.admits(live, now)) {
+      const due = isHeld ? now : loops.until(now);
       // From here on tries are counted of settling, not of running.
       const attempt = row.result === null ? 0 : row.attempt;
       const text = JSON.stringify(result);
@@ -183,6 +185,7 @@ export class InnerWork {
       const current = this.#transactions.current();
       const oldest = current?.deferred[0];
       if (current === undefined || oldest === undefined || current.paused !== null) return;
+      if (this.#isFull(current)) return;
       if (!isRunning(current)) {
         this.#transactions.commit(() => [fileLate(store, current, oldest, now)]);
         continue;
@@ -215,6 +218,11 @@ export class InnerWork {
       const { effects, started } = bookEffects(this.#transactions.store, live, changes, now);
       return [{ live: { ...live, effects }, entry: null, started }];
     });
+  }
+
+  /** Until it is archived, nothing more is written to its journal. */
+  #isFull(live: Live): boolean {
+    return this.#transactions.journal.isFull(live);
   }
 
   #postponeTimer(timer: Timer, error: unknown, now: number): void {

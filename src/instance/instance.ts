@@ -1,6 +1,7 @@
 import { DurableObject } from "cloudflare:workers";
 import { SUBPROTOCOL, Watchers } from "../broadcast/watchers.ts";
-import type { OperationReply, OperationRequest } from "../contract/operations.ts";
+import type { Limits } from "../contract/limits.ts";
+import type { ArchiveRequest, OperationReply, OperationRequest } from "../contract/operations.ts";
 import type { Problem } from "../contract/problem.ts";
 import type {
   EraseReply,
@@ -30,6 +31,7 @@ export type InstanceClass = ReturnType<typeof instanceClass>;
 export function instanceClass(
   workflows: ReadonlyMap<string, RegisteredWorkflow>,
   destinations: Destinations = {},
+  limits?: Limits,
 ) {
   return class Instance extends DurableObject {
     readonly #engine: Engine;
@@ -43,6 +45,7 @@ export function instanceClass(
         env,
         workflows,
         destinations,
+        ...(limits === undefined ? {} : { limits }),
         clock: () => Date.now(),
         show: (source) => this.#watchers.broadcast(source),
         erased: () => this.#watchers.closeAll(),
@@ -66,20 +69,24 @@ export function instanceClass(
       return this.#engine.get(request);
     }
 
-    history(request: HistoryRequest): HistoryReply {
+    history(request: HistoryRequest): HistoryReply | Promise<HistoryReply> {
       return this.#engine.history(request);
     }
 
-    moment(request: MomentRequest): MomentReply {
+    moment(request: MomentRequest): MomentReply | Promise<MomentReply> {
       return this.#engine.moment(request);
     }
 
-    simulate(request: SimulationRequest): SimulationReply {
+    simulate(request: SimulationRequest): SimulationReply | Promise<SimulationReply> {
       return this.#engine.simulate(request);
     }
 
     operate(request: OperationRequest): OperationReply {
       return this.#engine.operate(request);
+    }
+
+    archive(request: ArchiveRequest): Promise<OperationReply> {
+      return this.#engine.archive(request);
     }
 
     erase(request: EraseRequest): Promise<EraseReply> {

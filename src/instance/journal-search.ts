@@ -1,4 +1,5 @@
 import type { JournalledChanges, JournalledEffect } from "../kernel/moment.ts";
+import type { ArchivedParts } from "./archived-parts.ts";
 import type { Tables } from "./tables.ts";
 
 /** Entries read at once. */
@@ -18,9 +19,11 @@ export interface TakenBack {
 /** Looks for something in the history: for operations, which are rare, not for events. */
 export class JournalSearch {
   readonly #tables: Tables;
+  readonly #archived: ArchivedParts;
 
-  constructor(tables: Tables) {
+  constructor(tables: Tables, archived: ArchivedParts) {
     this.#tables = tables;
+    this.#archived = archived;
   }
 
   /** The entry in which the instance ended in an error. */
@@ -100,6 +103,10 @@ export class JournalSearch {
       }
       if (page.length < PAGE) break;
       before = page.at(-1)!.seq;
+    }
+    for (const key of keys) {
+      const archived = runs.has(key) ? undefined : this.#archived.run(key);
+      if (archived !== undefined) runs.set(key, archived);
     }
     return runs;
   }

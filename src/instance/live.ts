@@ -8,7 +8,9 @@ import type { Stored, StoredActor, StoredState } from "../kernel/stored.ts";
 import type { Timer } from "../kernel/timers.ts";
 import { effectsDue } from "./effect-book.ts";
 import type { HeldRow } from "./held.ts";
-import type { DeferredRow, EffectRow, Identity, Store } from "./store.ts";
+import type { DeferredRow } from "./deferred-table.ts";
+import type { EffectRow } from "./effect-table.ts";
+import type { Identity, Store } from "./store.ts";
 import { loadTimers, NO_TIMERS, timersDue, type Timers } from "./timer-book.ts";
 
 /** An instance is held: events are kept, nothing fires. */
@@ -120,7 +122,7 @@ export interface StoredInstance {
 export function readStored(store: Store): StoredInstance {
   const { seq, updatedAt, body } = store.state();
   const { machine, timers, paused = null } = JSON.parse(body) as Body;
-  const texts = store.actors();
+  const texts = store.actors.all();
   const actors = texts.map((text) => JSON.parse(text) as StoredActor);
   const sizes = new Map(actors.map(({ key }, index) => [key, byteLength(texts[index]!)]));
   return { machine, actors, timers, paused, sizes, seq, updatedAt };
@@ -137,8 +139,8 @@ export function assemble(
   return {
     ...{ identity, workflow, machine, paused, sizes, seq, updatedAt },
     timers: loadTimers(store, timers),
-    effects: new Map(store.effects().map((row) => [row.key, row])),
-    deferred: store.deferred(),
+    effects: new Map(store.effects.all().map((row) => [row.key, row])),
+    deferred: store.deferred.all(),
     held: store.held.all(),
   };
 }

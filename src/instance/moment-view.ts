@@ -1,3 +1,4 @@
+import type { MomentThen } from "./archive-format.ts";
 import { restore } from "../kernel/restoring.ts";
 import type { Moment } from "../kernel/moment.ts";
 import { restText } from "../kernel/storing.ts";
@@ -60,15 +61,26 @@ export function momentAt(
   return liveAt({ ...identity }, workflow, moment, { seq, at: entry.at });
 }
 
+/** As `momentAt`, of an entry that is archived. @throws Quarantined where that version is not deployed */
+export function momentOf(
+  workflows: ReadonlyMap<string, RegisteredWorkflow>,
+  identity: Identity,
+  seq: number,
+  { moment, version, at }: MomentThen,
+): Live {
+  const workflow = versionOf(workflows, identity.workflow, version);
+  return liveAt({ ...identity }, workflow, moment, { seq, at });
+}
+
 /** What an instance is now, apart from the one that lives. @throws Quarantined */
 export function imagined(store: Store, workflows: ReadonlyMap<string, RegisteredWorkflow>): Live {
   const identity = store.identity();
   const stored = readStored(store);
-  const timers = [...stored.timers, ...store.allTimers()];
+  const timers = [...stored.timers, ...store.timers.all()];
   const workflow = versionOf(workflows, identity.workflow, identity.version);
   const { seq, updatedAt } = stored;
   const live = liveAt(identity, workflow, { ...stored, timers }, { seq, at: updatedAt });
-  return { ...live, deferred: store.deferred(), held: store.held.all() };
+  return { ...live, deferred: store.deferred.all(), held: store.held.all() };
 }
 
 /** What a moment was, as JSON: what the view of it said then, but for what could have happened next. */

@@ -39,12 +39,22 @@ export class Moments {
   /** @param machine JSON of the `StoredState`; `actors` of each `StoredActor` */
   keep(seq: number, machine: string, actors: readonly string[], timers: readonly Timer[]): void {
     const body = `{"machine":${machine},"actors":[${actors.join(",")}],"timers":${JSON.stringify(timers)}}`;
+    this.#write(seq, body);
+    this.#next = this.#nextAfter(seq, body.length);
+  }
+
+  /** The history before an entry is kept elsewhere from now on: this moment is its beginning. */
+  beginAt(seq: number, moment: Moment): void {
+    if (this.#lastUntil(seq)?.seq !== seq) this.#write(seq, JSON.stringify(moment));
+    this.#tables.sql.exec("DELETE FROM moments WHERE seq < ?", seq);
+  }
+
+  #write(seq: number, body: string): void {
     this.#tables.ensure("moments", SCHEMA);
     for (let part = 0; part * PART < body.length; part++) {
       const text = body.slice(part * PART, (part + 1) * PART);
       this.#tables.sql.exec("INSERT INTO moments VALUES (?, ?, ?)", seq, part, text);
     }
-    this.#next = this.#nextAfter(seq, body.length);
   }
 
   /** For when the history begins again. */

@@ -46,13 +46,13 @@ export function quarantinedView(store: Store, error: Quarantined, more: object =
   return JSON.stringify({
     ...{ id, workflow, version, status: "quarantined", state: machine.value },
     ...{ context: machine.context, tags: [], epoch, seq, allowed: [], ...nothing },
-    deferred: store
-      .deferred()
+    deferred: store.deferred
+      .all()
       .map(({ type, seq: at, until }) => ({ type, seq: at, until: iso(until) })),
     held: store.held.all().map(({ type, seq: at }) => ({ type, seq: at })),
     timers: timers.map(({ event, at }) => ({ event: event.type, due: iso(at) })),
-    timerCount: timers.length + store.countTimers(),
-    pending: store.effects().length,
+    timerCount: timers.length + store.timers.count(),
+    pending: store.effects.all().length,
     incidents: [quarantineIncident(identity, error)],
     parent: parent === null ? undefined : { workflow: parent.workflow, id: parent.id },
     createdAt: iso(createdAt),

@@ -11,7 +11,8 @@ import { checkHops } from "./hops.ts";
 import { InnerWork } from "./inner-work.ts";
 import { blank, type Live } from "./live.ts";
 import { record, type Happening } from "./recorder.ts";
-import type { EffectRow, Identity } from "./store.ts";
+import type { EffectRow } from "./effect-table.ts";
+import type { Identity } from "./store.ts";
 import { Transactions, type TransactionsOptions } from "./transactions.ts";
 import { validateEvent } from "./validate.ts";
 import type { Troubles } from "./incidents.ts";
@@ -42,7 +43,8 @@ export class Processor {
   /** What goes wrong and is nowhere stored. */
   get troubles(): Troubles {
     const loop = this.transactions.loops.why(this.#clock());
-    return { loop, failedEvents: this.inner.failedEvents };
+    const { journal } = this.transactions;
+    return { loop, journal, failedEvents: this.inner.failedEvents };
   }
 
   /** When the instance next has something to do by itself; Infinity for never. */
@@ -109,9 +111,10 @@ export class Processor {
 
   /**
    * @throws ProblemError not-found, forbidden, unknown-event, invalid-body, event-not-allowed,
-   *   key-reused, too-many-deferred
+   *   key-reused, too-many-deferred, journal-full
+   * @param evenIfFull for the chart's own way out, which must stay open
    */
-  send(request: SendRequest, now: number): SendResult {
+  send(request: SendRequest, now: number, evenIfFull = false): SendResult {
     this.inner.fireTimers(now);
     const { address, dedupe = null } = request;
     const live = this.current();
@@ -121,6 +124,7 @@ export class Processor {
     try {
       checkHops(request.hops ?? 0);
       event = validateEvent(live.workflow, event.type, event.data);
+      if (!evenIfFull) this.transactions.journal.check(live);
       if (live.paused !== null) {
         authorise(live.workflow, event.type, request.caller);
         const held = this.transactions.commit(() => [hold(store, live, request, now)]);

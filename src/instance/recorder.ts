@@ -10,7 +10,9 @@ import { isTimerEffect } from "../kernel/timers.ts";
 import { book, type Booked, type EffectChanges } from "./effect-book.ts";
 import { effectChanges } from "./effect-rows.ts";
 import { bodyText, byteLength, type Live } from "./live.ts";
-import type { DeferredRow, EffectRow, JournalRow, Store } from "./store.ts";
+import type { DeferredRow } from "./deferred-table.ts";
+import type { EffectRow } from "./effect-table.ts";
+import type { JournalRow, Store } from "./store.ts";
 import { applyTimers, type Timers } from "./timer-book.ts";
 
 /** What a snapshot may weigh. The local runtime enforces no limit, production refuses 2 MB a row. */
@@ -122,8 +124,8 @@ export function record(
 
 /** The whole state, for whoever asks what it was. */
 function keepMoment(store: Store, { seq, timers }: Live, stored: Stored): void {
-  const inRows = timers.rows.count === 0 ? [] : store.allTimers();
-  store.moments.keep(seq, machineText(stored), store.actors(), [...timers.inline, ...inRows]);
+  const inRows = timers.rows.count === 0 ? [] : store.timers.all();
+  store.moments.keep(seq, machineText(stored), store.actors.all(), [...timers.inline, ...inRows]);
 }
 
 /** A state as `changesText` compares it. */
@@ -175,14 +177,15 @@ function writeActors(store: Store, live: Live, { actors }: Stored): Live["sizes"
   if (actors.size === 0) return live.sizes;
   const sizes = new Map(live.sizes);
   for (const [key, text] of actors) {
-    store.writeActor(key, text);
+    store.actors.write(key, text);
     if (text === null) sizes.delete(key);
     else sizes.set(key, byteLength(text));
   }
   return sizes;
 }
 
-function checkSize(body: string, sizes: Live["sizes"], { identity }: Live): void {
+/** @throws ProblemError state-too-large */
+export function checkSize(body: string, sizes: Live["sizes"], { identity }: Live): void {
   let others = 0;
   for (const size of sizes.values()) others += size;
   // A UTF-16 unit is at most three bytes of UTF-8: only large bodies need counting.

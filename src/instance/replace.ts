@@ -8,6 +8,7 @@ import type { EffectChanges } from "./effect-book.ts";
 import { bodyText, byteLength, type Live } from "./live.ts";
 import {
   bookEffects,
+  checkSize,
   comparable,
   effectsText,
   journalRow,
@@ -40,9 +41,9 @@ export function replaceState(
   const stored = storedForm(machine);
   const gone = [...live.sizes.keys()].filter((key) => !stored.actors.has(key));
   const before = allTimers(store, live);
-  store.deleteAllTimers();
-  store.deleteAllActors();
-  for (const [key, text] of stored.actors) store.writeActor(key, text);
+  store.timers.deleteAll();
+  store.actors.deleteAll();
+  for (const [key, text] of stored.actors) store.actors.write(key, text);
   const placed = placeTimers(store, timers);
   const kept = new Set(timers.map(({ key }) => key));
   const dropped = new TimerRowChanges();
@@ -62,6 +63,8 @@ export function replaceState(
     seq,
     updatedAt: now,
   };
+  const body = bodyText(stored, placed.inline, next.paused);
+  checkSize(body, next.sizes, next);
   const actors = new Map<number, string | null>(stored.actors);
   for (const key of gone) actors.set(key, null);
   const entry = journalRow(
@@ -75,12 +78,12 @@ export function replaceState(
       effects: effectsText(changes.add),
     }),
   );
-  store.record(entry, bodyText(stored, placed.inline, next.paused), null, live.identity.epoch);
+  store.record(entry, body, null, live.identity.epoch);
   return { live: next, entry, started };
 }
 
 /** Those in the state's row and those with rows of their own. */
 export function allTimers(store: Store, { timers }: Live): Timer[] {
-  const inRows = countTimers(timers) === timers.inline.length ? [] : store.allTimers();
+  const inRows = countTimers(timers) === timers.inline.length ? [] : store.timers.all();
   return [...timers.inline, ...inRows];
 }

@@ -1,10 +1,14 @@
 import type { ParentLink } from "../contract/requests.ts";
 import type { Outcome } from "../contract/view.ts";
-import type { Timer } from "../kernel/timers.ts";
+import { ActorTable } from "./actor-table.ts";
+import { ArchivedParts } from "./archived-parts.ts";
+import { DeferredTable } from "./deferred-table.ts";
+import { EffectTable } from "./effect-table.ts";
 import { HeldEvents } from "./held.ts";
 import { JournalSearch } from "./journal-search.ts";
 import { Moments } from "./moments.ts";
 import { Schedule } from "./schedule.ts";
+import { TimerTable } from "./timer-table.ts";
 import { Tables } from "./tables.ts";
 import { Tombstones } from "./tombstone.ts";
 
@@ -21,48 +25,6 @@ export interface Identity {
   jurisdiction: string | null;
   /** JSON of the `ParentLink` of an instance that another one started. */
   parent: string | null;
-}
-
-/**
- * Work to be done after a commit: an actor to run, a named action, an emitted event on a route, another
- * instance as an actor, a message to an instance, the outcome for the one that started this.
- */
-export interface EffectRow {
-  key: number;
-  kind: "actor" | "instance" | "command" | "emit" | "send" | "outcome";
-  name: string;
-  /** JSON. */
-  payload: string;
-  /**
-   * `running`: under a lease until `due`. `waiting`: for `due`, and for its turn. `settling`: its result
-   * is brought to the chart again at `due`. `away`: the other instance's outcome will come. `parked`:
-   * for a person.
-   */
-  status: "running" | "waiting" | "settling" | "away" | "parked";
-  /** Tries begun so far. */
-  attempt: number;
-  due: number;
-  createdAt: number;
-  /** The instance's when it was written: with the key it makes the id that repeats are known by. */
-  epoch: number;
-  /** How many instances the event that led here has passed through. */
-  hops: number;
-  error: string | null;
-  /** JSON of a settlement that the chart could not take yet. */
-  result: string | null;
-}
-
-/** An event kept until the chart has a use for it. */
-export interface DeferredRow {
-  /** Its entry in the journal. */
-  seq: number;
-  type: string;
-  /** JSON, or null where the event carries no data. */
-  data: string | null;
-  by: string;
-  hops: number;
-  /** When it is filed as late; milliseconds since the epoch. */
-  until: number;
 }
 
 export interface JournalRow {
@@ -111,21 +73,6 @@ const SCHEMA = `
     result TEXT);
 `;
 
-/** Tables that many instances never need: each is made when it is first written to. */
-const ON_DEMAND = {
-  actors: "CREATE TABLE actors (key INTEGER PRIMARY KEY, body TEXT NOT NULL)",
-  timers: `CREATE TABLE timers (
-    owner INTEGER NOT NULL, id TEXT NOT NULL, key INTEGER NOT NULL, at INTEGER NOT NULL,
-    due INTEGER, detached INTEGER NOT NULL, body TEXT NOT NULL, PRIMARY KEY (owner, id, key))
-    WITHOUT ROWID;
-    CREATE INDEX timers_due ON timers (due, key) WHERE due IS NOT NULL`,
-  deferred: `CREATE TABLE deferred (
-    seq INTEGER PRIMARY KEY, type TEXT NOT NULL, data TEXT, by TEXT NOT NULL,
-    hops INTEGER NOT NULL, until INTEGER NOT NULL)`,
-};
-
-type OnDemand = keyof typeof ON_DEMAND;
-
 /**
  * Code that lives in the database, by name. The text in the tables' catalogue is compared with this
  * one when an instance wakes up, so that every deployment brings its own.
@@ -144,13 +91,28 @@ const RECORDING = {
 
 const JOURNAL_COLUMNS = "seq, at, type, data, outcome, by, state, changes";
 
+/** Where an event that came before stands. */
+interface Taken {
+  seq: number;
+  epoch: number;
+  /** While the journal has it. */
+  entry?: JournalRow;
+  /** In the present epoch. */
+  outcome?: Outcome;
+}
+
 type Row = Record<string, SqlStorageValue>;
 
 export class Store {
   readonly #sql: SqlStorage;
   readonly tables: Tables;
+  readonly actors: ActorTable;
+  readonly timers: TimerTable;
+  readonly effects: EffectTable;
+  readonly deferred: DeferredTable;
   readonly moments: Moments;
   readonly held: HeldEvents;
+  readonly archived: ArchivedParts;
   readonly search: JournalSearch;
   readonly schedule: Schedule;
   readonly tombstones: Tombstones;
@@ -159,35 +121,38 @@ export class Store {
   constructor(sql: SqlStorage, { momentsEvery = 100 }: { momentsEvery?: number } = {}) {
     this.#sql = sql;
     this.tables = new Tables(sql);
+    this.actors = new ActorTable(this.tables);
+    this.timers = new TimerTable(this.tables);
+    this.effects = new EffectTable(this.tables);
+    this.deferred = new DeferredTable(this.tables);
     this.schedule = new Schedule(this.tables);
     this.tombstones = new Tombstones(this.tables);
-    this.search = new JournalSearch(this.tables);
+    this.archived = new ArchivedParts(this.tables);
+    this.search = new JournalSearch(this.tables, this.archived);
     this.held = new HeldEvents(this.tables);
     this.moments = new Moments(this.tables, momentsEvery);
   }
 
   /** Whether there is an instance. Reading this leaves nothing behind. */
   exists(): boolean {
-    return this.#has("identity");
+    return this.tables.has("identity");
   }
 
   /** Whether there is one, or one is to begin, or there was one. */
   isUsed(): boolean {
-    return this.exists() || this.#has("scheduled") || this.#has("tombstone");
+    return this.exists() || this.tables.has("scheduled") || this.tables.has("tombstone");
   }
 
   /** After a rollback: what was learnt in the transaction is not so. */
   forget(): void {
     this.tables.forget();
     this.moments.forget();
+    this.archived.forget();
   }
 
-  #has(table: string): boolean {
-    return this.tables.has(table);
-  }
-
-  #ensure(table: OnDemand): void {
-    this.tables.ensure(table, ON_DEMAND[table]);
+  /** What the whole database takes up. */
+  bytes(): number {
+    return this.#sql.databaseSize;
   }
 
   /** Puts this deployment's view and trigger in the place of another's; writes nothing if they are the same. */
@@ -280,6 +245,7 @@ export class Store {
     this.#sql.exec("DELETE FROM inbox WHERE epoch < ? AND at < ?", epoch - 1, forget);
     this.#sql.exec("DELETE FROM journal");
     this.moments.clear();
+    this.archived.clear();
     this.#sql.exec("UPDATE identity SET epoch = ? WHERE one = 1", epoch);
     this.#sql.exec("UPDATE state SET seq = 0 WHERE one = 1");
   }
@@ -295,187 +261,18 @@ export class Store {
   }
 
   /** When an event with this key came before: its place, and its entry while the journal has it. */
-  taken(key: string): { seq: number; epoch: number; entry: JournalRow | undefined } | undefined {
+  taken(key: string): Taken | undefined {
     const found = this.#sql
       .exec<{ seq: number; epoch: number }>("SELECT seq, epoch FROM inbox WHERE key = ?", key)
       .toArray();
     const [row] = found;
     if (row === undefined) return undefined;
-    const isCurrent = row.epoch === this.identity().epoch;
-    return { ...row, entry: isCurrent ? this.journal(row.seq - 1, 1)[0] : undefined };
-  }
-
-  effects(): EffectRow[] {
-    return this.#sql
-      .exec<Row & EffectRow>(
-        `SELECT key, kind, name, payload, status, attempt, due, created_at AS createdAt, epoch, hops,
-           error, result FROM effects ORDER BY key`,
-      )
-      .toArray();
-  }
-
-  insertEffect(row: EffectRow): void {
-    this.#sql.exec(
-      "INSERT INTO effects VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-      row.key,
-      row.kind,
-      row.name,
-      row.payload,
-      row.status,
-      row.attempt,
-      row.due,
-      row.createdAt,
-      row.epoch,
-      row.hops,
-      row.error,
-      row.result,
-    );
-  }
-
-  updateEffect({ key, status, attempt, due, createdAt, error, result }: EffectRow): void {
-    this.#sql.exec(
-      `UPDATE effects SET status = ?, attempt = ?, due = ?, created_at = ?, error = ?, result = ?
-         WHERE key = ?`,
-      status,
-      attempt,
-      due,
-      createdAt,
-      error,
-      result,
-      key,
-    );
-  }
-
-  deleteEffect(key: number): void {
-    this.#sql.exec("DELETE FROM effects WHERE key = ?", key);
-  }
-
-  /** The JSON of every actor that has a row, in the order in which they were made. */
-  actors(): string[] {
-    if (!this.#has("actors")) return [];
-    return this.#sql
-      .exec<{ body: string }>("SELECT body FROM actors ORDER BY key")
-      .toArray()
-      .map(({ body }) => body);
-  }
-
-  /** @param body null to forget it */
-  writeActor(key: number, body: string | null): void {
-    this.#ensure("actors");
-    if (body === null) this.#sql.exec("DELETE FROM actors WHERE key = ?", key);
-    else this.#sql.exec("INSERT OR REPLACE INTO actors VALUES (?, ?)", key, body);
-  }
-
-  deleteAllActors(): void {
-    if (this.#has("actors")) this.#sql.exec("DELETE FROM actors");
-  }
-
-  /** How many timers have a row. */
-  countTimers(): number {
-    if (!this.#has("timers")) return 0;
-    return this.#sql.exec<{ count: number }>("SELECT count(*) AS count FROM timers").one().count;
-  }
-
-  /** The timers with a row that are due first. */
-  nextTimers(limit: number): Timer[] {
-    return this.#timers("due IS NOT NULL ORDER BY due, key LIMIT ?", limit);
-  }
-
-  /** Timers with a row that wait for a person. */
-  blockedTimers(limit: number): Timer[] {
-    return this.#timers("due IS NULL ORDER BY key LIMIT ?", limit);
-  }
-
-  #timers(where: string, limit: number): Timer[] {
-    return this.#sql
-      .exec<{ body: string; detached: number }>(
-        `SELECT body, detached FROM timers WHERE ${where}`,
-        limit,
-      )
-      .toArray()
-      .map(({ body, detached }) => {
-        const timer = JSON.parse(body) as Timer;
-        return detached === 1 ? { ...timer, detached: true } : timer;
-      });
-  }
-
-  /** @param due when to look at it next; null for never by itself */
-  writeTimer(timer: Timer, due: number | null): void {
-    this.#ensure("timers");
-    const { owner, id, key, at, detached = false } = timer;
-    this.#sql.exec(
-      "INSERT OR REPLACE INTO timers VALUES (?, ?, ?, ?, ?, ?, ?)",
-      owner,
-      id,
-      key,
-      at,
-      due,
-      detached ? 1 : 0,
-      JSON.stringify(timer),
-    );
-  }
-
-  deleteTimer({ owner, id, key }: Timer): void {
-    this.#sql.exec("DELETE FROM timers WHERE owner = ? AND id = ? AND key = ?", owner, id, key);
-  }
-
-  /** @returns the keys of those that were not */
-  detachTimers({ owner, id }: { owner: number; id: string }): number[] {
-    const detached = this.#sql.exec<{ key: number }>(
-      "UPDATE timers SET detached = 1 WHERE owner = ? AND id = ? AND detached = 0 RETURNING key",
-      owner,
-      id,
-    );
-    return detached.toArray().map(({ key }) => key);
-  }
-
-  /** @returns the keys of those that were there */
-  cancelTimers({ owner, id }: { owner: number; id?: string }): number[] {
-    const cancelled =
-      id === undefined
-        ? this.#sql.exec<{ key: number }>(
-            "DELETE FROM timers WHERE owner = ? AND detached = 0 RETURNING key",
-            owner,
-          )
-        : this.#sql.exec<{ key: number }>(
-            "DELETE FROM timers WHERE owner = ? AND id = ? AND detached = 0 RETURNING key",
-            owner,
-            id,
-          );
-    return cancelled.toArray().map(({ key }) => key);
-  }
-
-  /** All timers with a row. */
-  allTimers(): Timer[] {
-    return this.#has("timers") ? this.#timers("TRUE ORDER BY key LIMIT ?", -1) : [];
-  }
-
-  deleteAllTimers(): void {
-    if (this.#has("timers")) this.#sql.exec("DELETE FROM timers");
-  }
-
-  deferred(): DeferredRow[] {
-    if (!this.#has("deferred")) return [];
-    return this.#sql
-      .exec<Row & DeferredRow>("SELECT seq, type, data, by, hops, until FROM deferred ORDER BY seq")
-      .toArray();
-  }
-
-  insertDeferred(row: DeferredRow): void {
-    this.#ensure("deferred");
-    this.#sql.exec(
-      "INSERT INTO deferred VALUES (?, ?, ?, ?, ?, ?)",
-      row.seq,
-      row.type,
-      row.data,
-      row.by,
-      row.hops,
-      row.until,
-    );
-  }
-
-  deleteDeferred(seq: number): void {
-    this.#sql.exec("DELETE FROM deferred WHERE seq = ?", seq);
+    if (row.epoch !== this.identity().epoch) return row;
+    if (row.seq <= this.archived.through()) {
+      return { ...row, outcome: this.archived.outcome(row.seq) };
+    }
+    const entry = this.journal(row.seq - 1, 1)[0]!;
+    return { ...row, entry, outcome: entry.outcome };
   }
 }
 

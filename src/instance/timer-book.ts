@@ -38,12 +38,12 @@ const NO_ROWS: Timers["rows"] = { count: 0, next: [], blocked: [] };
 export const NO_TIMERS: Timers = { inline: [], rows: NO_ROWS };
 
 export function loadTimers(store: Store, inline: readonly Timer[]): Timers {
-  return { inline, rows: readRows(store, store.countTimers()) };
+  return { inline, rows: readRows(store, store.timers.count()) };
 }
 
 function readRows(store: Store, count: number): Timers["rows"] {
   if (count === 0) return NO_ROWS;
-  return { count, next: store.nextTimers(SHOWN), blocked: store.blockedTimers(SHOWN) };
+  return { count, next: store.timers.next(SHOWN), blocked: store.timers.blocked(SHOWN) };
 }
 
 /** Puts timers where none are. */
@@ -111,7 +111,7 @@ export function applyTimers(
   noted: TimerRowChanges = new TimerRowChanges(),
 ): Timers {
   if (!isActive) {
-    if (timers.rows.count > 0) store.deleteAllTimers();
+    if (timers.rows.count > 0) store.timers.deleteAll();
     return NO_TIMERS;
   }
   if (effects.length === 0) return timers;
@@ -121,13 +121,13 @@ export function applyTimers(
   for (const effect of effects) {
     if (effect.type === "timer.set") {
       inline = detach(inline, effect);
-      if (count > 0) noted.detach.push(...store.detachTimers(effect));
+      if (count > 0) noted.detach.push(...store.timers.detach(effect));
       if (inline.length < INLINE) {
         inline = [...inline, timerOf(effect, now)];
         continue;
       }
       const timer = timerOf(effect, now);
-      store.writeTimer(timer, timer.at);
+      store.timers.write(timer, timer.at);
       noted.set.push(timer);
       count += 1;
       areRowsChanged = true;
@@ -137,7 +137,7 @@ export function applyTimers(
     inline = changeTimers(inline, effect, now);
     if (count === 0) continue;
     const { owner } = effect;
-    const cancelled = store.cancelTimers(
+    const cancelled = store.timers.cancel(
       effect.type === "timer.cancel" ? { owner, id: effect.id } : { owner },
     );
     noted.drop.push(...cancelled);
@@ -160,9 +160,9 @@ export function takeTimer(
     firing,
   );
   if (rows.count === 0) return { inline: others, rows };
-  noted.detach.push(...store.detachTimers(firing).filter((key) => key !== firing.key));
+  noted.detach.push(...store.timers.detach(firing).filter((key) => key !== firing.key));
   if (inline.includes(firing)) return { inline: others, rows: readRows(store, rows.count) };
-  store.deleteTimer(firing);
+  store.timers.delete(firing);
   noted.drop.push(firing.key);
   return { inline: others, rows: readRows(store, rows.count - 1) };
 }
@@ -189,7 +189,7 @@ export function stuckTimers({ inline, rows }: Timers): Timer[] {
 
 function writeTimer(store: Store, timer: Timer): void {
   const due = timerDue(timer);
-  store.writeTimer(timer, due === Infinity ? null : due);
+  store.timers.write(timer, due === Infinity ? null : due);
 }
 
 function tooMany(): Unsupported {

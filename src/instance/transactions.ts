@@ -1,10 +1,14 @@
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
+import type { Limits } from "../contract/limits.ts";
 import type { AlarmClock } from "./alarm-clock.ts";
 import { beginAgain } from "./begin-again.ts";
+import { effectsDue } from "./effect-book.ts";
+import { JournalLimits } from "./journal-limits.ts";
 import { load, nextDue, type Live } from "./live.ts";
 import { LoopGuard } from "./loop-guard.ts";
 import type { Recorded } from "./recorder.ts";
-import type { EffectRow, JournalRow, Store } from "./store.ts";
+import type { EffectRow } from "./effect-table.ts";
+import type { JournalRow, Store } from "./store.ts";
 
 /** What a committed transaction leaves to do: show the entries, run the work. */
 export type AfterCommit = (live: Live, entries: JournalRow[], started: EffectRow[]) => void;
@@ -17,6 +21,7 @@ export interface TransactionsOptions {
   /** Milliseconds since the epoch. */
   clock: () => number;
   afterCommit: AfterCommit;
+  limits?: Limits;
   /** What else the alarm is to ring for: never by default. */
   alsoDue?: (live: Live) => number;
 }
@@ -29,6 +34,7 @@ export class Transactions {
   readonly store: Store;
   readonly workflows: ReadonlyMap<string, RegisteredWorkflow>;
   readonly loops = new LoopGuard();
+  readonly journal: JournalLimits;
   readonly #storage: TransactionsOptions["storage"];
   readonly #clock: () => number;
   readonly #alarm: AlarmClock;
@@ -39,6 +45,7 @@ export class Transactions {
   constructor(options: TransactionsOptions) {
     this.store = options.store;
     this.workflows = options.workflows;
+    this.journal = new JournalLimits(options.store, options.limits);
     this.#storage = options.storage;
     this.#alarm = options.alarm;
     this.#clock = options.clock;
@@ -65,8 +72,12 @@ export class Transactions {
 
   /** When the instance next has something to do by itself; Infinity for never. */
   due(live: Live): number {
-    const due = Math.max(nextDue(live), this.loops.until(this.#clock()));
-    return Math.min(due, this.#alsoDue(live));
+    const also = this.#alsoDue(live);
+    // With a full journal all that would write to it waits; what was asked for before goes on.
+    if (this.journal.isFull(live)) {
+      return Math.min(effectsDue(live.workflow, live.effects, true), also);
+    }
+    return Math.min(Math.max(nextDue(live), this.loops.until(this.#clock())), also);
   }
 
   /** Memory follows only when it has committed; on a throw it is read afresh. */
@@ -80,6 +91,7 @@ export class Transactions {
     });
     const { live } = done.at(-1)!;
     this.#live = live;
+    this.journal.report(live);
     // What one happening started another may have ended.
     const started = done.flatMap((one) => one.started).filter(({ key }) => live.effects.has(key));
     const { epoch } = live.identity;

@@ -30,6 +30,8 @@ export function viewOf(live: Live, caller: Caller, troubles?: Troubles): View {
  * The view as JSON text. Every event is answered with one, so what stays the same from event to event
  * is not made again: the context's text is the stored one, and what depends on the configuration of
  * the chart alone is remembered with it.
+ *
+ * @param standing incidents of the instance as a whole
  */
 export function viewText(
   live: Live,

@@ -67,7 +67,8 @@ export function registerWorkflows(workflows: Workflows): ReadonlyMap<string, Reg
       return [key, registerVersions(key, definition)];
     }),
   );
-  for (const { effects, machine } of registered.values()) {
+  const versions = [...registered.values()].flatMap((one) => [...one.versions.values()]);
+  for (const { effects, machine } of versions) {
     for (const [src, actor] of Object.entries(effects.actors ?? {})) {
       const instance = actor as Partial<InstanceActor>;
       if (instance.workflow !== undefined) {

@@ -1,4 +1,5 @@
 import type { StandardSchemaV1 } from "@standard-schema/spec";
+import type { Payload, PayloadReference } from "../contract/payload.ts";
 import type { AnyStateMachine, InputFrom, StateMachine, StateValue } from "xstate";
 
 /**
@@ -128,6 +129,11 @@ export interface EffectContext<Env> {
   start(workflow: string, request: StartInstance): Promise<void>;
   /** Sends an event to another instance of this tenant. Repeats are applied once. */
   send(workflow: string, id: string, event: { type: string; data?: unknown }): Promise<void>;
+  /**
+   * Fetches what was uploaded to this instance and stands for itself in an event's data as a reference.
+   * Throws `TerminalError` where it is no reference or nothing is there; a bucket that fails is tried again.
+   */
+  payload: (reference: PayloadReference) => Promise<Payload>;
 }
 
 export interface StartInstance {

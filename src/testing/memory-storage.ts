@@ -5,6 +5,13 @@ export class ProcessDied extends Error {
   override name = "ProcessDied";
 }
 
+/** What a storage holds, as JSON. */
+export interface StorageDump {
+  schema: string[];
+  rows: Record<string, Record<string, string | number | null>[]>;
+  alarm: number | null;
+}
+
 /**
  * A Durable Object's storage in plain Node: the same SQL, the same transactions, the same alarm, in a
  * database in memory. It can be told to die before or after a commit, as a process would.
@@ -21,7 +28,47 @@ export class MemoryStorage {
   /** Transactions committed so far. */
   commits = 0;
 
-  readonly sql = { exec: (query: string, ...bindings: unknown[]) => this.#exec(query, bindings) };
+  readonly sql = {
+    exec: (query: string, ...bindings: unknown[]) => this.#exec(query, bindings),
+    databaseSize: 0,
+  };
+
+  /** Everything that is stored, as SQL that makes it again, and the alarm. */
+  dump(): StorageDump {
+    const schema = this.#database
+      .prepare("SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid")
+      .all() as { type: string; name: string; sql: string }[];
+    const tables = schema.filter(({ type }) => type === "table");
+    const rows = tables.map(({ name }) => [
+      name,
+      this.#database.prepare(`SELECT * FROM ${name}`).all() as StorageDump["rows"][string],
+    ]);
+    return {
+      schema: schema.map(({ sql }) => sql),
+      rows: Object.fromEntries(rows) as StorageDump["rows"],
+      alarm: this.#alarm,
+    };
+  }
+
+  /** Puts what was dumped into an empty storage. */
+  load({ schema, rows, alarm }: StorageDump): void {
+    const [tables, others] = [
+      schema.filter((sql) => /^CREATE TABLE/i.test(sql)),
+      schema.filter((sql) => !/^CREATE TABLE/i.test(sql)),
+    ];
+    for (const sql of tables) this.#database.exec(sql);
+    for (const [name, list] of Object.entries(rows)) {
+      for (const row of list) {
+        const columns = Object.keys(row);
+        const marks = columns.map(() => "?").join(", ");
+        this.#database
+          .prepare(`INSERT INTO ${name} (${columns.join(", ")}) VALUES (${marks})`)
+          .run(...Object.values(row));
+      }
+    }
+    for (const sql of others) this.#database.exec(sql);
+    this.#alarm = alarm;
+  }
 
   get isDead(): boolean {
     return this.#isDead;

@@ -12,7 +12,8 @@ import { ProblemError } from "../contract/problem.ts";
 import { registerWorkflows, type RegisteredWorkflow } from "../kernel/registration.ts";
 import type { EffectContext, ReleasedVersion, WorkflowDefinition } from "../kernel/workflow.ts";
 import { kindOf } from "../kernel/xstate.ts";
-import { MemoryStorage, ProcessDied } from "./memory-storage.ts";
+import { payloadBucket, sha256Now, type Payloads } from "./memory-payloads.ts";
+import { MemoryStorage, ProcessDied, type StorageDump } from "./memory-storage.ts";
 import { asEvent, type Answer, type TestEvent, type TestInstance } from "./test-instance.ts";
 
 /** Answers in an actor's place; a throw or a rejection is its failure. */
@@ -25,10 +26,14 @@ export interface NodeOptions {
   actions?: Record<string, (params: unknown, context: EffectContext<unknown>) => unknown>;
   /** What the effects are given as `env`. */
   env?: unknown;
+  /** What was uploaded to the instance, by its hash; `referenceTo(content)` tells that. */
+  payloads?: Payloads;
   /** Where the clock begins, in milliseconds since the epoch. */
   now?: number;
   id?: string;
   roles?: readonly string[];
+  /** What another instance of the same id had stored (`dump`): this one goes on from there. */
+  from?: StorageDump;
 }
 
 /** What left the instance: a named action or an emitted event, under the id that repeats are known by. */
@@ -60,6 +65,8 @@ export interface NodeInstance extends TestInstance {
   moment(seq: number): Promise<MomentView>;
   /** What would happen; it doesn't. */
   simulate(suppose: readonly Supposition[], from?: number): Promise<Simulation>;
+  /** Everything that it has stored, as JSON: to be kept, and gone on from by later versions. */
+  dump(): StorageDump;
   /** Another version of the workflow takes over, as a deployment does; it may need more stand-ins. */
   deploy(
     definition: WorkflowDefinition | WorkflowDefinition["machine"],
@@ -78,6 +85,9 @@ interface StartOptions {
 }
 
 const TENANT = "test";
+
+/** What stands for the object's id in the keys of buckets. */
+const OBJECT_ID = "test";
 
 /**
  * Runs one instance of a workflow in plain Node: the real engine on a real SQLite, a clock that moves
@@ -108,12 +118,17 @@ class InNode implements NodeInstance {
   constructor(definition: WorkflowDefinition, options: NodeOptions) {
     const { now = Date.UTC(2030, 0, 1), id = "test", roles = ["operator"], env = {} } = options;
     this.now = now;
-    this.#env = env;
+    const { payloads } = options;
+    this.#env =
+      payloads === undefined
+        ? env
+        : { ...(env as object), PAYLOADS: payloadBucket(payloads, OBJECT_ID) };
     this.#options = options;
     this.#mocks = new Map(Object.entries(options.actors ?? {}));
     this.#register(definition, options.actors);
     this.#address = { tenant: TENANT, workflow: "tests", id };
     this.#caller = { tenant: TENANT, subject: "tester", roles };
+    if (options.from !== undefined) this.#storage.load(options.from);
     this.#storage.onCommit = (point) => this.#reach(point);
   }
 
@@ -169,6 +184,10 @@ class InNode implements NodeInstance {
     const request = { address: this.#address, caller: this.#caller, operation };
     const reply = await this.#call((engine) => engine.operate(request));
     return reply.ok ? { ok: true, view: JSON.parse(reply.json) as OperationView } : reply;
+  }
+
+  dump(): StorageDump {
+    return this.#storage.dump();
   }
 
   async erase({ force = false }: { force?: boolean } = {}): Promise<EraseReply> {
@@ -257,13 +276,14 @@ class InNode implements NodeInstance {
     this.#storage.revive();
     const engine = new Engine({
       context: {
-        id: { name: objectName(this.#address) },
+        id: { name: objectName(this.#address), toString: () => OBJECT_ID },
         storage: this.#storage,
         waitUntil: (promise: Promise<unknown>) => this.#wait(promise),
       } as never,
       env: this.#env,
       workflows: this.#workflows,
       destinations: {},
+      sha256: sha256Now,
       clock: () => this.now,
       show: () => {},
       // That the process died is what the test wanted.

@@ -137,7 +137,17 @@ describe("an object", () => {
 
   it("offers these methods to be called, and no others", () => {
     expect(methodsOf(Object.getPrototypeOf(Instance.prototype) as object).toSorted()).toEqual([
-      ...["alarm", "constructor", "erase", "fetch", "get", "history", "moment", "operate"],
+      ...[
+        "alarm",
+        "archive",
+        "constructor",
+        "erase",
+        "fetch",
+        "get",
+        "history",
+        "moment",
+        "operate",
+      ],
       ...["receive", "send", "simulate", "start", "wake", "webSocketClose", "webSocketMessage"],
     ]);
     expect(methodsOf(WorkflowsEntrypoint.prototype).toSorted()).toEqual([

@@ -2,7 +2,6 @@ import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "c
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { Store } from "../../src/instance/store.ts";
 import {
-  call,
   customer,
   eventually,
   history,

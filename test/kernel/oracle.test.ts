@@ -5,31 +5,12 @@ import type { Simulation, Supposition } from "../../src/contract/simulation.ts";
 import { Durable } from "../support/durable.ts";
 import { Endless, Oracle } from "../support/oracle.ts";
 import { features, OUTSIDE } from "../support/chart-parts.ts";
+import { history, type Move } from "../support/moves.ts";
 import { randomChart } from "../support/random-chart.ts";
 import { Tape } from "../support/tape.ts";
 
 const REFUSED = "what is refused";
 const RUNS = Number(process.env["DURACHART_ORACLE_RUNS"] ?? 600);
-
-const move = fc.record({
-  kind: fc.oneof(
-    { weight: 10, arbitrary: fc.constant("send" as const) },
-    { weight: 4, arbitrary: fc.constant("advance" as const) },
-    { weight: 4, arbitrary: fc.constant("settle" as const) },
-  ),
-  choice: fc.nat(1_000),
-  restart: fc.boolean(),
-  crash: fc.oneof(
-    { weight: 4, arbitrary: fc.constant(null) },
-    { weight: 1, arbitrary: fc.constantFrom("before" as const, "after" as const) },
-  ),
-  duplicates: fc.oneof(
-    { weight: 4, arbitrary: fc.constant(0) },
-    { weight: 1, arbitrary: fc.nat(2) },
-  ),
-});
-
-const history = fc.array(move, { minLength: 8, maxLength: 30, size: "max" });
 
 const seen = new Map<string, number>();
 
@@ -59,14 +40,12 @@ describe("any chart, in any history, crashed and restarted anywhere", () => {
   }, 600_000);
 });
 
-type Moves = readonly (typeof move extends fc.Arbitrary<infer Move> ? Move : never)[];
-
 /** The history tells what was stored at each moment. */
 function compareMoments(durable: Durable): void {
   for (const { seq, told, seen } of durable.moments()) expect(told, `seq ${seq}`).toEqual(seen);
 }
 
-function compare(machine: ReturnType<typeof randomChart>, moves: Moves): void {
+function compare(machine: ReturnType<typeof randomChart>, moves: readonly Move[]): void {
   const oracle = beginning(machine);
   if (oracle === null) {
     expect(() => new Durable(machine).start()).toThrow(/over 10000 events|Infinite loop/);

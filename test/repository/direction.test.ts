@@ -10,6 +10,7 @@ const mayImport: Record<string, string[]> = {
   "src/kernel": [],
   "src/contract": [],
   "src/charts": ["src/kernel"],
+  "src/versions": ["src/kernel"],
   "src/broadcast": ["src/contract"],
   "src/egress": ["src/contract", "src/kernel"],
   "src/instance": ["src/contract", "src/kernel", "src/egress", "src/broadcast"],

@@ -1,16 +1,20 @@
 import type { AnyStateMachine } from "xstate";
 import { AlarmClock } from "../../src/instance/alarm-clock.ts";
+import { Archiver } from "../../src/instance/archiver.ts";
 import type { Live } from "../../src/instance/live.ts";
 import { Processor } from "../../src/instance/processor.ts";
-import { Store } from "../../src/instance/store.ts";
+import { Store, type JournalRow } from "../../src/instance/store.ts";
 import { registerWorkflows } from "../../src/kernel/registration.ts";
 import { imagined, momentAt } from "../../src/instance/moment-view.ts";
+import { rewind } from "../../src/instance/operations/rewind.ts";
 import { simulate } from "../../src/instance/simulate.ts";
 import { actorsOf } from "../../src/instance/view.ts";
 import type { Simulation, Supposition } from "../../src/contract/simulation.ts";
 import type { JournalledChanges, Moment } from "../../src/kernel/moment.ts";
 import { keyOf } from "../../src/kernel/xstate.ts";
+import { defaultLimits } from "../../src/contract/limits.ts";
 import { MemoryStorage, ProcessDied } from "../../src/testing/memory-storage.ts";
+import { MemoryBucket } from "./memory-bucket.ts";
 import { show, type Shown } from "./oracle.ts";
 
 const address = { tenant: "t", workflow: "charts", id: "c" };
@@ -28,7 +32,9 @@ export class Durable {
   /** What was stored at the time, by seq. */
   readonly #seen = new Map<number, Moment>();
   #events = 0;
-  #crashIn: { when: "before" | "after" } | undefined;
+  #crashIn: { when: "before" | "after"; commits: number } | undefined;
+  /** Where the archive goes. */
+  readonly bucket = new MemoryBucket();
   /** How often the process died. */
   crashes = 0;
 
@@ -36,7 +42,7 @@ export class Durable {
     const world = (): Promise<void> => Promise.resolve();
     this.#workflows = registerWorkflows({ charts: { machine, effects: { routes: { world } } } });
     this.#storage.onCommit = (when) => {
-      if (this.#crashIn?.when !== when) return;
+      if (this.#crashIn?.when !== when || --this.#crashIn.commits > 0) return;
       this.#crashIn = undefined;
       throw new ProcessDied("crash");
     };
@@ -50,9 +56,9 @@ export class Durable {
     this.#collect();
   }
 
-  /** The process dies at the next commit. */
-  crash(when: "before" | "after"): void {
-    this.#crashIn = { when };
+  /** The process dies at a commit to come, the next by default. */
+  crash(when: "before" | "after", commits = 1): void {
+    this.#crashIn = { when, commits };
   }
 
   /** Sends an event, again and again until it is answered, and some more if it is to be duplicated. */
@@ -144,6 +150,21 @@ export class Durable {
     return this.#live.timers.rows.next[0]?.at ?? Infinity;
   }
 
+  /** Back to what it was after an entry, with the time that it then had before it. */
+  rewind(to: number): void {
+    this.#attempt(() => {
+      const live = this.#live;
+      const around = { processor: this.#processor, live, caller, reason: undefined, now: this.now };
+      rewind(around, { to, shiftTimers: true });
+    });
+    this.#collect();
+  }
+
+  /** When an entry was written. */
+  timeOf(seq: number): number {
+    return this.#store.journal(seq - 1, 1)[0]!.at;
+  }
+
   /** What would happen, from the present or from a moment of the past. */
   simulate(suppose: readonly Supposition[], from?: number): Simulation {
     const live =
@@ -158,7 +179,7 @@ export class Durable {
     const entries = this.#store.journal(seq, 10_000);
     const { machine, timers } = this.#live;
     const { status, value, context } = machine.snapshot;
-    const all = [...timers.inline, ...this.#store.allTimers()];
+    const all = [...timers.inline, ...this.#store.timers.all()];
     return {
       steps: entries.map(({ type, outcome, state, changes }) => {
         const { inner } = JSON.parse(changes) as JournalledChanges;
@@ -188,11 +209,77 @@ export class Durable {
     }));
   }
 
+  /** Archives, again and again until it is through without the process dying. */
+  async archive(keep: number, partEntries: number): Promise<void> {
+    for (;;) {
+      try {
+        await this.#archiver(partEntries).archive(keep);
+        if (!this.#storage.isDead) break;
+      } catch (error) {
+        if (!(error instanceof ProcessDied) && !this.#storage.isDead) throw error;
+      }
+      this.crashes += 1;
+      this.restart();
+    }
+    // There were fewer commits than until the crash.
+    this.#crashIn = undefined;
+  }
+
+  /** All that is stored is gone, as when the instance is erased. */
+  erase(): void {
+    const tables = this.#storage.sql
+      .exec("SELECT name FROM sqlite_master WHERE type = 'table'")
+      .toArray() as { name: string }[];
+    for (const { name } of tables) this.#storage.sql.exec(`DROP TABLE ${name}`);
+    this.#store.forget();
+  }
+
+  /** An entry is gone that should not be. */
+  lose(seq: number): void {
+    this.#storage.sql.exec("DELETE FROM journal WHERE seq = ?", seq);
+  }
+
+  get archivedThrough(): number {
+    return this.#store.archived.through();
+  }
+
+  history(): Promise<JournalRow[]> {
+    return this.#archiver().read(0, 1_000_000);
+  }
+
+  /** As `moments`, of what is archived too. */
+  momentsAnywhere(): Promise<{ seq: number; told: Moment | null; seen: Moment }[]> {
+    const archiver = this.#archiver();
+    return Promise.all(
+      [...this.#seen].map(async ([seq, seen]) => ({
+        ...{ seq, seen },
+        told: (await archiver.momentAt(seq))?.moment ?? null,
+      })),
+    );
+  }
+
+  /** What the history knows of how the promises that run now were asked for. */
+  runs(): number {
+    return this.#store.search.runs(new Set(this.promises()), this.seq).size;
+  }
+
+  #archiver(partEntries = 1): Archiver {
+    const { transactions } = this.#processor;
+    const limits = { ...defaultLimits, partEntries };
+    const clock = () => this.now;
+    return new Archiver({
+      ...{ transactions, limits, clock, objectId: "o" },
+      env: { ARCHIVE: this.bucket },
+    });
+  }
+
   #see(): void {
     const { seq, body } = this.#store.state();
     const { machine, timers } = JSON.parse(body) as Pick<Moment, "machine" | "timers">;
-    const actors = this.#store.actors().map((text) => JSON.parse(text) as Moment["actors"][number]);
-    const all = [...timers, ...this.#store.allTimers()].toSorted((a, b) => a.key - b.key);
+    const actors = this.#store.actors
+      .all()
+      .map((text) => JSON.parse(text) as Moment["actors"][number]);
+    const all = [...timers, ...this.#store.timers.all()].toSorted((a, b) => a.key - b.key);
     this.#seen.set(seq, { machine, actors, timers: all });
   }
 

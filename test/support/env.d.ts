@@ -7,6 +7,8 @@ declare namespace Cloudflare {
     DELIVERY_QUEUE: Queue;
     ORDERLOG_QUEUE: Queue;
     DEAD_LETTERS: Queue;
+    ARCHIVE: R2Bucket;
+    PAYLOADS: R2Bucket;
     LIST: D1Database;
     LIST_QUEUE: Queue;
     /** Of test/list alone. */

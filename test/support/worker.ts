@@ -2,10 +2,12 @@ import { workflows } from "../../machines/index.ts";
 import type { Projection } from "../../src/contract/projection.ts";
 import { durachart } from "../../src/index.ts";
 import { canary } from "./canary.ts";
+import { cancellable } from "./cancellable.ts";
 import { crowd } from "./crowd.ts";
 import { endless } from "./endless.ts";
 import { family } from "./family.ts";
 import { echo, helper, parent, spinner } from "./instances.ts";
+import { limits } from "./limits.ts";
 import { lanes } from "./lanes.ts";
 import { lister } from "./lister.ts";
 import { mailbox } from "./mailbox.ts";
@@ -29,7 +31,9 @@ const app = durachart({
     echoes: echo,
     spinners: spinner,
     crowds: crowd,
+    cancellables: cancellable,
   },
+  limits,
   destinations: {
     press: { atOnce: 2 },
     gate: { atOnce: 1 },

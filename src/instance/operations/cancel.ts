@@ -1,4 +1,4 @@
-import { notPossible, type Done, type Operating } from "./operate.ts";
+import { notPossible, type Done, type Operating } from "./operating.ts";
 
 /**
  * Sends the event that the workflow names as the chart's own way out, so that everything the chart
@@ -17,6 +17,6 @@ export function cancel(around: Operating, data: unknown): Done {
   }
   const { tenant, workflow, id } = live.identity;
   const event = data === undefined ? { type } : { type, data };
-  const sent = processor.send({ address: { tenant, workflow, id }, caller, event }, now);
+  const sent = processor.send({ address: { tenant, workflow, id }, caller, event }, now, true);
   return { changed: sent.outcome === "applied", event: type, outcome: sent.outcome };
 }

@@ -8,8 +8,9 @@ import { changeTimers, isTimerEffect, type Timer } from "../../kernel/timers.ts"
 import { effectChanges, newEffect, stopLetter } from "../effect-rows.ts";
 import { assemble, readStored, type Live, type StoredInstance } from "../live.ts";
 import { replaceState } from "../replace.ts";
-import type { EffectRow, Identity, Store } from "../store.ts";
-import { NOTHING_TO_DO, operated, type Done, type OperatingOnStored } from "./operate.ts";
+import type { EffectRow } from "../effect-table.ts";
+import type { Identity, Store } from "../store.ts";
+import { NOTHING_TO_DO, operated, type Done, type OperatingOnStored } from "./operating.ts";
 
 /**
  * Brings the instance to another version of its workflow. It works on what is stored: the version that
@@ -36,7 +37,7 @@ export function migrate(around: OperatingOnStored, to: string | undefined): Done
     );
   }
   const stored = readStored(store);
-  const moment = { ...stored, timers: [...stored.timers, ...store.allTimers()] };
+  const moment = { ...stored, timers: [...stored.timers, ...store.timers.all()] };
   const oldMachine = newest.versions.get(identity.version)?.machine;
   let migrated: Migrated;
   try {

@@ -1,6 +1,6 @@
 import { isRunning, type Paused } from "../live.ts";
 import { keep, record } from "../recorder.ts";
-import { NOTHING_TO_DO, notPossible, operated, type Done, type Operating } from "./operate.ts";
+import { NOTHING_TO_DO, notPossible, operated, type Done, type Operating } from "./operating.ts";
 
 /** From now on events are kept and nothing fires; what was asked for before goes on. */
 export function pause(around: Operating): Done {

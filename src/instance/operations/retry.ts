@@ -1,9 +1,9 @@
 import type { Live } from "../live.ts";
 import { keep, record, bookEffects } from "../recorder.ts";
-import type { EffectRow } from "../store.ts";
+import type { EffectRow } from "../effect-table.ts";
 import { replaceTimers, stuckTimers } from "../timer-book.ts";
 import type { Timer } from "../../kernel/timers.ts";
-import { NOTHING_TO_DO, notPossible, operated, type Done, type Operating } from "./operate.ts";
+import { NOTHING_TO_DO, notPossible, operated, type Done, type Operating } from "./operating.ts";
 import { goBack } from "./rewind.ts";
 
 /**

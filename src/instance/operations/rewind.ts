@@ -8,8 +8,9 @@ import { newEffect, runAgain, stopLetter, type InstancePayload } from "../effect
 import type { Live } from "../live.ts";
 import type { TakenBack } from "../journal-search.ts";
 import { replaceState } from "../replace.ts";
-import type { EffectRow, Store } from "../store.ts";
-import { NOTHING_TO_DO, notPossible, operated, type Done, type Operating } from "./operate.ts";
+import type { EffectRow } from "../effect-table.ts";
+import type { Store } from "../store.ts";
+import { NOTHING_TO_DO, notPossible, operated, type Done, type Operating } from "./operating.ts";
 
 interface Target {
   to: number;
@@ -38,7 +39,7 @@ export function rewind(around: Operating, target: Target): Done {
 export function goBack(around: Operating, { to, shiftTimers = false }: Target, type: string): Done {
   const { processor, live, now } = around;
   const { store } = processor.transactions;
-  const moment = store.moments.at(to);
+  const moment = to > store.archived.through() ? store.moments.at(to) : null;
   if (moment === null) throw notKept(live, to);
   const workflow = versionAt(around, to);
   const since = gone(store, live, to, moment);

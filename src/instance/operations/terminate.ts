@@ -1,7 +1,7 @@
 import { halt } from "../../kernel/step.ts";
 import { isRunning } from "../live.ts";
 import { record } from "../recorder.ts";
-import { NOTHING_TO_DO, notPossible, operated, type Done, type Operating } from "./operate.ts";
+import { NOTHING_TO_DO, notPossible, operated, type Done, type Operating } from "./operating.ts";
 
 /**
  * Ends the instance at once: no transition is taken and nothing is compensated. Its actors are stopped

@@ -1,0 +1,40 @@
+import { bucketsOf, prefixes, type BucketName } from "../contract/buckets.ts";
+
+/**
+ * Removes an instance's payloads, those that were still coming in too. May be repeated.
+ *
+ * @param objectId the object's id in hexadecimal
+ * @returns how many objects there were; 0 where no bucket is bound
+ */
+export async function erasePayloads(env: unknown, objectId: string): Promise<number> {
+  const stored = await eraseUnder(env, "PAYLOADS", prefixes.payload(objectId));
+  return stored + (await eraseUnder(env, "PAYLOADS", prefixes.upload(objectId)));
+}
+
+/**
+ * Removes what of an instance's journal was archived, of all its epochs. May be repeated. To be called
+ * once the instance's own storage is gone: an archiving that is under way then takes back what it stores.
+ *
+ * @param objectId the object's id in hexadecimal
+ * @returns how many objects there were; 0 where no bucket is bound
+ */
+export function eraseArchive(env: unknown, objectId: string): Promise<number> {
+  return eraseUnder(env, "ARCHIVE", prefixes.journal(objectId));
+}
+
+async function eraseUnder(env: unknown, name: BucketName, prefix: string): Promise<number> {
+  let erased = 0;
+  for (const bucket of bucketsOf(env, name)) erased += await eraseIn(bucket, prefix);
+  return erased;
+}
+
+async function eraseIn(bucket: R2Bucket, prefix: string): Promise<number> {
+  let erased = 0;
+  for (;;) {
+    // Always the first page: what it held is gone when the next is asked for.
+    const { objects, truncated } = await bucket.list({ prefix });
+    if (objects.length > 0) await bucket.delete(objects.map(({ key }) => key));
+    erased += objects.length;
+    if (!truncated) return erased;
+  }
+}

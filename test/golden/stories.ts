@@ -1,0 +1,92 @@
+import type { WorkflowDefinition } from "../../src/kernel/workflow.ts";
+import { workflows } from "../../machines/index.ts";
+
+/** Something that happens in a story. */
+export type Move =
+  | { start: { input?: unknown; event?: { type: string; data?: unknown } } }
+  | { send: { type: string; data?: unknown }; key?: string }
+  | { advance: number };
+
+/** What an actor answers, try by try; the last answer for all that follow. */
+export type Answers = Record<string, ("done" | "fails" | "never")[]>;
+
+export interface Story {
+  moves: Move[];
+  answers: Answers;
+}
+
+const minute = 60_000;
+const hour = 60 * minute;
+const pizza = (id: string): Move => ({
+  send: { type: "ADD_PIZZA", data: { id, pizza: "mango-tango" } },
+  key: `add ${id}`,
+});
+const start: Move = {
+  start: {
+    input: { customer: "anna", deliverTo: "Main Street 1" },
+    event: { type: "ADD_PIZZA", data: { id: "p1", pizza: "banana-curry" } },
+  },
+};
+const say = (type: string, data: object = {}): Move => ({ send: { type, data }, key: type });
+
+/**
+ * Lives that every released version of a workflow is recorded with, by `node test/golden/record.ts`.
+ * What was recorded stays as it is; a new version gets recordings of its own.
+ */
+export const stories: Record<keyof typeof workflows, Record<string, Story>> = {
+  orders: {
+    delivered: {
+      answers: {},
+      moves: [
+        start,
+        pizza("p2"),
+        { send: { type: "REMOVE_PIZZA", data: { id: "p1" } }, key: "remove" },
+        { advance: hour },
+        say("CONFIRM_PIZZA"),
+        pizza("p3"),
+        say("PIZZA_IN_OVEN"),
+        { advance: 10 * minute },
+        say("PIZZA_READY"),
+        say("PIZZA_READY"),
+        { advance: 20 * minute },
+        say("PIZZA_DELIVERED"),
+        say("PIZZA_DELIVERED"),
+        { advance: 24 * hour },
+      ],
+    },
+    "troubled and cancelled": {
+      answers: {
+        orderPizzaFromKitchen: ["fails", "fails", "done"],
+        orderDelivery: ["fails", "fails", "fails", "fails", "fails", "done"],
+      },
+      moves: [
+        start,
+        say("CONFIRM_PIZZA"),
+        { advance: 5 * minute },
+        say("PIZZA_FAILED", { reason: "burnt" }),
+        say("RETRY"),
+        { advance: 50 * minute },
+        { send: { type: "RETRY", data: {} }, key: "again" },
+        say("PIZZA_READY"),
+        { advance: 30 * minute },
+        { advance: 5 * hour },
+        say("CANCEL_ORDER", { reason: "too late" }),
+      ],
+    },
+    "left alone": {
+      answers: { orderPizzaFromKitchen: ["never"] },
+      moves: [
+        { start: {} },
+        pizza("p1"),
+        { advance: 20 * hour },
+        pizza("p2"),
+        { advance: 23 * hour },
+        { advance: 2 * hour },
+      ],
+    },
+  },
+};
+
+export function workflowOf(key: string): WorkflowDefinition {
+  return workflows[key as keyof typeof workflows];
+}
