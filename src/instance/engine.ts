@@ -289,7 +289,9 @@ export class Engine {
   /** What would happen; nothing is written, nothing leaves. */
   simulate(request: SimulationRequest): SimulationReply | Promise<SimulationReply> {
     return this.#asOf<SimulationReply>(request, request.from, (live) => {
-      return { ok: true, json: JSON.stringify(simulate(live, request, this.#clock())) };
+      // Of the past, it begins then: no deadline has passed that had not.
+      const now = request.from === undefined ? this.#clock() : live.updatedAt;
+      return { ok: true, json: JSON.stringify(simulate(live, request, now)) };
     });
   }
 

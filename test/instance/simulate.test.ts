@@ -146,6 +146,17 @@ describe("a simulation", () => {
     ).toMatchObject({ status: 404 });
   });
 
+  it("of the past begins then: deadlines that have passed since had not", async () => {
+    const id = await start("probes");
+    await send("probes", id, { type: "NAP" });
+    setTime(began + 5 * minute);
+    await runDurableObjectAlarm(stubOf("probes", id));
+    const rested = await simulate("probes", id, [{ type: "REST" }], { from: 2 });
+    expect(told(rested)).toMatchObject([{ type: "REST", outcome: "applied", state: "idle" }]);
+    const slept = await simulate("probes", id, [{ advance: minute }], { from: 2 });
+    expect(slept).toMatchObject({ steps: [{ by: "timer", after: minute }], state: "idle" });
+  });
+
   it("asks with the caller's own roles: what is forbidden is rejected", async () => {
     const id = await start("orders", addPizza("p1"));
     const said = await simulate("orders", id, [{ type: "PIZZA_READY" }, addPizza("p2")], {
