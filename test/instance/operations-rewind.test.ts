@@ -318,7 +318,19 @@ describe("rewinding what has another instance as its actor", () => {
     expect(done.context["reports"]).toMatchObject([{ output: { notes: ["deeper"] } }]);
   });
 
-  it("a helper that was terminated tells its parent, and one that was erased is told nothing", async () => {
+  it("a parent that is terminated tells its helper to stop", async () => {
+    const id = await start("parents", wait("dig"));
+    const helper = await helperOf(id);
+    await isThere(helper);
+    const { body } = await operate("parents", id, "terminate");
+    expect(body).toMatchObject({ status: "stopped", actors: [] });
+    await eventually(
+      () => view("helpers", helper),
+      ({ state }) => state === "dismissed",
+    );
+  });
+
+  it("a helper that is terminated tells its parent", async () => {
     const id = await start("parents", wait("dig"));
     const helper = await helperOf(id);
     await isThere(helper);

@@ -116,6 +116,31 @@ describe("the list, of an order that is erased", () => {
   });
 });
 
+describe("the list, of what is no ordinary instance", () => {
+  it("finds it where it is paused, and where it is yet to begin", async () => {
+    const told = collect();
+    setTime(began);
+    const [paused, later] = [await start("fleeting"), freshId()];
+    await call("POST", `/fleeting/${paused}/pause`);
+    const startAt = new Date(began + 60_000).toISOString();
+    await call("POST", "/fleeting", { body: { id: later, startAt } });
+    for (const id of [paused, later]) await ringOut("fleeting", id);
+    await consume(told.splice(0));
+    const found = async (status: string) => {
+      const { body } = await call("GET", `/fleeting?status=${status}`);
+      return (body as unknown as { instances: { id: string }[] }).instances.map(({ id }) => id);
+    };
+    expect(await found("paused")).toEqual([paused]);
+    expect(await found("scheduled")).toEqual([later]);
+    setTime(began + 60_000);
+    await call("POST", `/fleeting/${paused}/resume`);
+    for (const id of [paused, later]) await ringOut("fleeting", id);
+    await consume(told);
+    expect((await found("active")).toSorted()).toEqual([paused, later].toSorted());
+    expect([...(await found("paused")), ...(await found("scheduled"))]).toEqual([]);
+  });
+});
+
 describe("an order on which its chart throws", () => {
   it("is listed as blocked; its other timers and messages go on, and nobody else notices", async () => {
     const told = collect();
