@@ -22,8 +22,8 @@ class Shop {
   #group: number | undefined;
   #port = 0;
 
-  async open(): Promise<void> {
-    const variables = Object.entries(this.#secrets.variables);
+  async open(more: Record<string, string> = {}): Promise<void> {
+    const variables = Object.entries({ ...this.#secrets.variables, ...more });
     writeFileSync(
       this.#config,
       `name = "erased"
@@ -178,5 +178,35 @@ describe("what was erased", () => {
     const [list] = before.filter(isList).map((path) => path.replace(/-wal$/, ""));
     expect(running.dump(list!)).toContain('"status":"erased"');
     expect(running.dump(list!)).not.toContain(text);
+  });
+
+  it("stays erased though the process is killed with its answer, and the list learns of it by itself", async () => {
+    shop = new Shop();
+    const running = shop;
+    await running.open({ HOLD: "yes" });
+    const ids = ["a", "b", "c", "d"];
+    for (const id of ids) {
+      await running.call("POST", "/canaries", { id, input: { text: id } });
+      await running.call("POST", `/canaries/${id}/terminate`);
+    }
+    const listed = async () => {
+      const { text } = await running.call("GET", "/canaries?limit=10");
+      const { instances } = JSON.parse(text) as { instances: { id: string; status: string }[] };
+      return instances.filter(({ status }) => status === "stopped").map(({ id }) => id);
+    };
+    await until(async () => (await listed()).length === ids.length);
+    const erasing = ids.map((id) => running.call("POST", `/canaries/${id}/erase`));
+    await Promise.race(erasing);
+    await running.close();
+    const answered = await Promise.allSettled(erasing);
+    const erased = ids.filter((_, index) => answered[index]!.status === "fulfilled");
+    expect(erased).not.toEqual([]);
+    await running.open();
+    // Nobody touches them: the list alone is asked.
+    await until(async () => (await listed()).every((id) => !erased.includes(id)));
+    for (const id of erased) {
+      expect((await running.call("GET", `/canaries/${id}`)).status).toBe(410);
+      expect((await running.call("POST", "/canaries", { id })).status).not.toBe(201);
+    }
   });
 });

@@ -93,7 +93,7 @@ describe("resuming", () => {
       "PUSH_AND_THROW refused",
       "LATER applied",
     ]);
-    const [refused] = entries.filter(({ outcome }) => outcome === "refused");
+    const refused = entries.find(({ outcome }) => outcome === "refused");
     expect(refused!.changes.why).toContain("the assign exploded");
     // What threw has left nothing behind.
     expect((await probed.view()).context).toMatchObject({ list: [], result: "worked", count: 4 });
