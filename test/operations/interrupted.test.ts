@@ -123,3 +123,24 @@ describe("an erased instance", () => {
     },
   );
 });
+
+describe("a delayed start", () => {
+  it.each(["before", "after"] as const)("killed %s any commit begins once", async (when) => {
+    vi.spyOn(console, "error").mockReturnValue();
+    for (let commit = 1; commit <= 5; commit++) {
+      const runs: string[] = [];
+      const probed = runInNode(probe, {
+        actors: { work: ({ id }) => runs.push(id) && new Promise(() => {}) },
+      });
+      const wanted = { event: { type: "WORK" }, startAt: probed.now + minute };
+      probed.crash(when, commit);
+      await insist(() => probed.start(wanted));
+      expect(await insist(() => probed.view())).toMatchObject({ status: "scheduled", seq: 0 });
+      await insist(() => probed.advance(2 * minute));
+      expect(await insist(() => probed.view())).toMatchObject({ state: "working", seq: 2 });
+      expect(new Set(runs).size, `commit ${commit}`).toBe(1);
+      const again = await probed.start(wanted);
+      expect(again.seq).toBe(2);
+    }
+  });
+});
