@@ -27,7 +27,11 @@ else if (first === undefined) {
   const next = withReleased(workflows, lock);
   const fresh = unreleased(workflows, lock);
   if (fresh.length > 0) write(next);
-  console.log(fresh.length > 0 ? `Released ${fresh.join(", ")}` : "Everything is released");
+  console.log(
+    fresh.length > 0
+      ? `Released ${fresh.join(", ")}. Now record how they live: npm run golden`
+      : "Everything is released",
+  );
 }
 
 function retire(key: string | undefined, version: string | undefined): void {

@@ -15,7 +15,7 @@ export type Operation =
   /** @property to the newest version where it is left out */
   | { name: "migrate"; to?: string };
 
-export type OperationName = Operation["name"];
+type OperationName = Operation["name"];
 
 export interface OperationRequest extends InstanceRequest {
   operation: Operation;

@@ -9,6 +9,8 @@ export interface ListedIncident {
   kind: Incident["kind"];
   what: string;
   error: string;
+  /** The request that mends it, once its cause is gone. */
+  mend: string;
 }
 
 /**

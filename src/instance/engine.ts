@@ -1,51 +1,38 @@
 import type { Source } from "../broadcast/watchers.ts";
-import { objectName } from "../contract/address.ts";
-import { isOperator, type Caller } from "../contract/caller.ts";
+import { type Caller } from "../contract/caller.ts";
 import type { Limits } from "../contract/limits.ts";
-import { problem, ProblemError, refusal, type Problem } from "../contract/problem.ts";
+import { type Problem } from "../contract/problem.ts";
 import type {
-  EraseReply,
-  EraseRequest,
   GetReply,
-  HistoryReply,
-  HistoryRequest,
   InstanceRequest,
   Letter,
-  MomentReply,
-  MomentRequest,
   SendReply,
   SendRequest,
   StartReply,
   StartRequest,
 } from "../contract/requests.ts";
-import type {
-  ArchiveRequest,
-  OperationReply,
-  OperationRequest,
-  OperationView,
-} from "../contract/operations.ts";
-import type { SimulationReply, SimulationRequest } from "../contract/simulation.ts";
+import type { OperationView } from "../contract/operations.ts";
 import type { EventReply, View } from "../contract/view.ts";
 import type { Destinations } from "../egress/leave.ts";
 import type { Sha256 } from "../egress/claim.ts";
 import { eraseArchive, erasePayloads } from "../egress/erase.ts";
 import { Runner } from "../egress/runner.ts";
-import { Quarantined, StepFailed, Unsupported } from "../kernel/errors.ts";
+import { Quarantined } from "../kernel/errors.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import { AlarmClock } from "./alarm-clock.ts";
-import { Archiver, type Archived } from "./archiver.ts";
+import { Archiver } from "./archiver.ts";
+import { Control } from "./control.ts";
+import { Door } from "./door.ts";
 import { Edges } from "./edges.ts";
 import { holdUnseen } from "./holding.ts";
 import { takeLetter } from "./letters.ts";
 import { ListKeeper } from "./list-keeper.ts";
 import type { Live } from "./live.ts";
-import { operate } from "./operations/operate.ts";
-import { imagined, momentAt, momentOf, momentText } from "./moment-view.ts";
+import { Past } from "./past.ts";
 import { quarantinedView, scheduledView } from "./partial-views.ts";
 import { notFound, Processor, type SendResult } from "./processor.ts";
-import { simulate } from "./simulate.ts";
-import { Store, type Identity, type JournalRow } from "./store.ts";
-import { iso, journalEntry, viewOf, viewText } from "./view.ts";
+import { Store, type JournalRow } from "./store.ts";
+import { journalEntry, viewOf, viewText } from "./view.ts";
 
 /** If the alarm handler is killed half-way, the alarm it set first rings after so long. */
 const DEAD_MAN = 30_000;
@@ -74,7 +61,6 @@ export interface EngineOptions {
 
 /** All that an instance does, whatever it runs in: a Durable Object, or a test in plain Node. */
 export class Engine {
-  #name: string | undefined;
   readonly #workflows: EngineOptions["workflows"];
   readonly #context: EngineOptions["context"];
   readonly #storage: DurableObjectStorage;
@@ -83,10 +69,14 @@ export class Engine {
   readonly #store: Store;
   readonly #alarm: AlarmClock;
   readonly #processor: Processor;
-  readonly #archiver: Archiver;
   readonly #runner: Runner;
   readonly #edges: Edges;
   readonly #list: ListKeeper | undefined;
+  readonly #door: Door;
+  /** What it was, and what it could become. */
+  readonly past: Past;
+  /** What operators do to it. */
+  readonly control: Control;
 
   constructor(options: EngineOptions) {
     const { context, env, workflows, destinations, clock, show, report = console.error } = options;
@@ -94,7 +84,6 @@ export class Engine {
     const limited = options.limits === undefined ? {} : { limits: options.limits };
     const { erased = () => {} } = options;
     this.#report = report;
-    this.#name = context.id.name;
     this.#workflows = workflows;
     this.#context = context;
     this.#storage = context.storage;
@@ -121,7 +110,7 @@ export class Engine {
       alsoDue: (live) => this.#list?.due(live) ?? Infinity,
     });
     const { transactions } = this.#processor;
-    this.#archiver = new Archiver({ transactions, env, objectId, clock, ...limited });
+    const archiver = new Archiver({ transactions, env, objectId, clock, ...limited });
     const { sha256 } = options;
     this.#runner = new Runner({
       ...{ context, env, ledger: this.#processor, destinations, clock },
@@ -141,6 +130,13 @@ export class Engine {
         this.#runner.abortAll();
         erased();
       },
+    });
+    const [store, processor, edges] = [this.#store, this.#processor, this.#edges];
+    this.#door = new Door({ name: context.id.name, store, edges, report });
+    this.past = new Past({ door: this.#door, store, archiver, workflows, clock });
+    this.control = new Control({
+      ...{ door: this.#door, store, processor, edges, archiver, clock },
+      ...{ runner: this.#runner, alarm: this.#alarm, due: () => this.#due() },
     });
   }
 
@@ -179,7 +175,7 @@ export class Engine {
   }
 
   start(request: StartRequest): StartReply {
-    return this.#answer(request, (caller) => {
+    return this.#door.answer(request, (caller) => {
       const later = this.#edges.schedule(request, this.#clock());
       if (later !== null) {
         return { ok: true, created: later.created, json: scheduledView(later.scheduled) };
@@ -203,7 +199,7 @@ export class Engine {
    */
   send(json: string): string | SendReply {
     const request = JSON.parse(json) as SendRequest;
-    return this.#answer(request, (caller) => {
+    return this.#door.answer(request, (caller) => {
       let sent: SendResult;
       try {
         this.#edges.checkBegun(request.address);
@@ -235,7 +231,7 @@ export class Engine {
    */
   receive(json: string): Problem | null {
     const letter = JSON.parse(json) as Letter;
-    const answer = this.#answer(letter, () => {
+    const answer = this.#door.answer(letter, () => {
       try {
         takeLetter(this.#workflows, this.#processor, letter, this.#clock());
       } catch (error) {
@@ -248,7 +244,7 @@ export class Engine {
   }
 
   get(request: InstanceRequest): GetReply {
-    return this.#answer(request, (caller) => {
+    return this.#door.answer(request, (caller) => {
       const scheduled = this.#edges.scheduled;
       if (scheduled !== null) return { ok: true, json: scheduledView(scheduled) };
       try {
@@ -260,119 +256,11 @@ export class Engine {
     });
   }
 
-  /** A promise where some of it is archived. */
-  history(request: HistoryRequest): HistoryReply | Promise<HistoryReply> {
-    const { after, limit } = request;
-    const reply = (rows: JournalRow[]): HistoryReply => {
-      const identity = this.#store.identity();
-      const entries = rows.slice(0, limit).map((row) => journalEntry({ identity }, row));
-      const next = rows.length > limit ? entries.at(-1)!.seq : null;
-      return { ok: true, next, json: JSON.stringify(entries) };
-    };
-    const answer = this.#answer(request, () => {
-      // Not by way of the live state: a quarantined instance shows its journal all the same.
-      this.#identity(request);
-      if (after < this.#store.archived.through()) return null;
-      return reply(this.#store.journal(after, limit + 1));
-    });
-    if (answer !== null) return answer;
-    return this.#later(async () => reply(await this.#archiver.read(after, limit + 1)));
-  }
-
-  /** What it was after an entry of its history; a promise where that is archived. */
-  moment(request: MomentRequest): MomentReply | Promise<MomentReply> {
-    return this.#asOf<MomentReply>(request, request.seq, (live) => {
-      return { ok: true, json: momentText(live) };
-    });
-  }
-
-  /** What would happen; nothing is written, nothing leaves. */
-  simulate(request: SimulationRequest): SimulationReply | Promise<SimulationReply> {
-    return this.#asOf<SimulationReply>(request, request.from, (live) => {
-      // Of the past, it begins then: no deadline has passed that had not.
-      const now = request.from === undefined ? this.#clock() : live.updatedAt;
-      return { ok: true, json: JSON.stringify(simulate(live, request, now)) };
-    });
-  }
-
-  /** Answers about what the instance was after an entry, or is now. */
-  #asOf<Answer>(
-    request: InstanceRequest,
-    seq: number | undefined,
-    answer: (live: Live) => Answer,
-  ): Answer | { ok: false; problem: Problem } | Promise<Answer | { ok: false; problem: Problem }> {
-    const early = this.#answer(request, () => {
-      const identity = this.#identity(request);
-      if (seq === undefined) return answer(imagined(this.#store, this.#workflows));
-      if (seq >= 1 && seq <= this.#store.archived.through()) return null;
-      return answer(momentAt(this.#store, this.#workflows, identity, seq));
-    });
-    if (early !== null || seq === undefined) return early as Answer;
-    return this.#later(async () => {
-      const identity = this.#store.identity();
-      const then = await this.#archiver.momentAt(seq);
-      if (then !== null) return answer(momentOf(this.#workflows, identity, seq, then));
-      const { workflow, id } = identity;
-      throw refusal("state-not-kept", `What ${workflow}/${id} was at seq ${seq} is not kept.`);
-    });
-  }
-
-  /** What an operator does to it. */
-  operate(request: OperationRequest): OperationReply {
-    return this.#answer(request, (caller) => {
-      const now = this.#clock();
-      const { address } = request;
-      if (this.#edges.scheduled !== null) return this.#operateOnScheduled(request, now);
-      this.#identity({ address });
-      const result = operate(this.#processor, request, now);
-      // Results that waited, and tries that were put off, go on at once.
-      if (result.changed) this.#runner.runDue(now);
-      return {
-        ok: true,
-        json: this.#view(this.#processor.current()!, caller, { operation: result }),
-      };
-    });
-  }
-
-  /** Moves the older part of the journal to R2. What waited for that goes on. */
-  archive(request: ArchiveRequest): Promise<OperationReply> {
-    return this.#later(async () => {
-      this.#checkAddress(request);
-      const { caller, keep } = request;
-      if (!isOperator(caller)) throw refusal("forbidden", '"archive" is for operators.');
-      this.#current(request);
-      let archived: Archived;
-      try {
-        archived = await this.#archiver.archive(keep);
-      } finally {
-        // Broken off, it may have made room all the same.
-        this.#goOn();
-      }
-      const operation = { name: "archive" as const, changed: archived.entries > 0, ...archived };
-      return { ok: true, json: this.#view(this.#current(request), caller, { operation }) };
-    });
-  }
-
-  /** Nothing of it can be read from then on. */
-  async erase(request: EraseRequest): Promise<EraseReply> {
-    try {
-      this.#checkAddress(request);
-      if (!this.exists) throw notFound(request.address.workflow, request.address.id);
-      const changed = await this.#edges.erase(request, this.#clock());
-      const { workflow, id } = request.address;
-      const erasedAt = iso(this.#edges.tombstone!.erasedAt);
-      const operation = { name: "erase", changed, erasedAt };
-      return { ok: true, json: JSON.stringify({ workflow, id, status: "erased", operation }) };
-    } catch (error) {
-      return { ok: false, problem: this.#toProblem(error) };
-    }
-  }
-
   /** What a new watcher is to be shown. */
   watch(
     request: InstanceRequest,
   ): { ok: true; source: Source; view: View } | { ok: false; problem: Problem } {
-    return this.#answer(request, (caller) => {
+    return this.#door.answer(request, (caller) => {
       const live = this.#current(request);
       const view = viewOf(live, caller, this.#processor.troubles);
       return { ok: true as const, source: this.#source(live), view };
@@ -406,7 +294,7 @@ export class Engine {
       this.#rung();
     } catch (error) {
       // The platform drops an alarm whose handler has thrown seven times: keep it, further apart.
-      this.#report(`The alarm of ${this.#name} failed`, error);
+      this.#report(`The alarm of ${this.#door.name} failed`, error);
       this.#alarm.set(now + AFTER_FAILURE);
       this.#list?.ringFailed(error);
     }
@@ -437,29 +325,6 @@ export class Engine {
     return this.#processor.due(this.#processor.current()!);
   }
 
-  #operateOnScheduled({ address, caller, operation, reason }: OperationRequest, now: number) {
-    if (!isOperator(caller)) throw refusal("forbidden", `"${operation.name}" is for operators.`);
-    const { name } = operation;
-    if (name === "terminate" || name === "cancel") {
-      this.#edges.terminateScheduled(caller.subject, reason, now);
-    } else if (name !== "retry" || !this.#edges.retryBeginning(now)) {
-      this.#edges.checkBegun(address);
-    }
-    const done = { operation: { name, changed: true } };
-    const { scheduled } = this.#edges;
-    const json =
-      scheduled === null
-        ? this.#view(this.#processor.current()!, caller, done)
-        : scheduledView(scheduled, done);
-    return { ok: true as const, json };
-  }
-
-  #identity({ address }: Pick<InstanceRequest, "address">): Identity {
-    this.#edges.checkBegun(address);
-    if (!this.#store.exists()) throw notFound(address.workflow, address.id);
-    return this.#store.identity();
-  }
-
   /** It is committed: that a watcher can't be shown it must stop nothing else. */
   #show(show: EngineOptions["show"], live: Live, entries: readonly JournalRow[]): void {
     try {
@@ -471,13 +336,6 @@ export class Engine {
 
   #view(live: Live, caller: Caller, more: Partial<EventReply & OperationView> = {}): string {
     return viewText(live, caller, more, this.#processor.troubles);
-  }
-
-  #goOn(): void {
-    const now = this.#clock();
-    this.#processor.fireTimers(now);
-    this.#runner.runDue(now);
-    if (this.#processor.current() !== undefined) this.#alarm.noLaterThan(this.#due());
   }
 
   #current({ address }: InstanceRequest): Live {
@@ -502,46 +360,5 @@ export class Engine {
         return rows.map((row) => journalEntry(live, row));
       },
     };
-  }
-
-  #answer<Answer>(
-    request: InstanceRequest,
-    act: (caller: Caller) => Answer,
-  ): Answer | { ok: false; problem: Problem } {
-    try {
-      this.#checkAddress(request);
-      this.#edges.checkNotErased(request.address);
-      return act(request.caller);
-    } catch (error) {
-      return { ok: false, problem: this.#toProblem(error) };
-    }
-  }
-
-  /** As `#answer`, for what takes its time. */
-  async #later<Answer>(
-    act: () => Promise<Answer>,
-  ): Promise<Answer | { ok: false; problem: Problem }> {
-    try {
-      return await act();
-    } catch (error) {
-      return { ok: false, problem: this.#toProblem(error) };
-    }
-  }
-
-  /** The door found this object by its name; the object makes sure that it is the one meant. */
-  #checkAddress({ address, caller }: InstanceRequest): void {
-    // Who was woken by its id alone knows no name: the identity has it, or the door that starts it.
-    this.#name ??= objectName(this.#store.exists() ? this.#store.identity() : address);
-    const isMine = this.#name === objectName(address) && caller.tenant === address.tenant;
-    if (!isMine) throw notFound(address.workflow, address.id);
-  }
-
-  #toProblem(error: unknown): Problem {
-    if (error instanceof ProblemError) return error.problem;
-    if (error instanceof Unsupported) return problem("unsupported", error.message);
-    if (error instanceof StepFailed) return problem("step-failed", error.message);
-    if (error instanceof Quarantined) return problem("quarantined", error.message);
-    this.#report(error);
-    return problem("internal", "Something went wrong inside. Try again; the log has the details.");
   }
 }

@@ -70,27 +70,27 @@ export function instanceClass(
     }
 
     history(request: HistoryRequest): HistoryReply | Promise<HistoryReply> {
-      return this.#engine.history(request);
+      return this.#engine.past.history(request);
     }
 
     moment(request: MomentRequest): MomentReply | Promise<MomentReply> {
-      return this.#engine.moment(request);
+      return this.#engine.past.moment(request);
     }
 
     simulate(request: SimulationRequest): SimulationReply | Promise<SimulationReply> {
-      return this.#engine.simulate(request);
+      return this.#engine.past.simulate(request);
     }
 
     operate(request: OperationRequest): OperationReply {
-      return this.#engine.operate(request);
+      return this.#engine.control.operate(request);
     }
 
     archive(request: ArchiveRequest): Promise<OperationReply> {
-      return this.#engine.archive(request);
+      return this.#engine.control.archive(request);
     }
 
     erase(request: EraseRequest): Promise<EraseReply> {
-      return this.#engine.erase(request);
+      return this.#engine.control.erase(request);
     }
 
     /** For who knows this object by its id alone: goes on with what waits, and tells the list anew. */

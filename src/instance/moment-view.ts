@@ -16,7 +16,7 @@ import { countTimers } from "./timer-book.ts";
  * @param moment becomes part of it
  * @throws Quarantined where it doesn't fit the workflow's machine
  */
-export function liveAt(
+function liveAt(
   identity: Identity,
   workflow: RegisteredWorkflow,
   { machine, actors, timers }: Moment,

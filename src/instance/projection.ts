@@ -4,7 +4,7 @@ import { joinContext } from "../kernel/changes.ts";
 import type { Quarantined } from "../kernel/errors.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import { nextDue, type Live } from "./live.ts";
-import { scheduledIncidents } from "./partial-views.ts";
+import { quarantineIncident, scheduledIncidents } from "./partial-views.ts";
 import type { Scheduled } from "./schedule.ts";
 import type { Identity, Store } from "./store.ts";
 import type { Tombstone } from "./tombstone.ts";
@@ -73,7 +73,6 @@ export function projectionOfQuarantined(
   const identity = store.identity();
   const { seq, updatedAt, body } = store.state();
   const { machine } = JSON.parse(body) as { machine: { value: StateValue; context: unknown } };
-  const what = `${identity.workflow} version ${identity.version}`;
   return {
     ...common(object, identity, seq, updatedAt),
     status: "quarantined",
@@ -84,7 +83,7 @@ export function projectionOfQuarantined(
       () => machine.context,
       report,
     ),
-    incidents: [clipped({ kind: "quarantined", what, error: error.message })],
+    incidents: [clipped(quarantineIncident(identity, error))],
     due: null,
   };
 }
@@ -131,8 +130,8 @@ function statePaths(value: StateValue, above = ""): string[] {
   ]);
 }
 
-function clipped({ kind, what, error }: ListedIncident): ListedIncident {
-  return { kind, what: what.slice(0, MAX_ERROR), error: error.slice(0, MAX_ERROR) };
+function clipped({ kind, what, error, mend }: ListedIncident): ListedIncident {
+  return { kind, what: what.slice(0, MAX_ERROR), error: error.slice(0, MAX_ERROR), mend };
 }
 
 function attributesOf(

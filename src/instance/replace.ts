@@ -83,7 +83,7 @@ export function replaceState(
 }
 
 /** Those in the state's row and those with rows of their own. */
-export function allTimers(store: Store, { timers }: Live): Timer[] {
+function allTimers(store: Store, { timers }: Live): Timer[] {
   const inRows = countTimers(timers) === timers.inline.length ? [] : store.timers.all();
   return [...timers.inline, ...inRows];
 }

@@ -177,12 +177,12 @@ class InNode implements NodeInstance {
 
   async history(): Promise<JournalEntry[]> {
     const request = { address: this.#address, caller: this.#caller, after: 0, limit: 100_000 };
-    return parsed(await this.#call((engine) => engine.history(request)));
+    return parsed(await this.#call((engine) => engine.past.history(request)));
   }
 
   async operate(operation: Operation): Promise<OperationAnswer> {
     const request = { address: this.#address, caller: this.#caller, operation };
-    const reply = await this.#call((engine) => engine.operate(request));
+    const reply = await this.#call((engine) => engine.control.operate(request));
     return reply.ok ? { ok: true, view: JSON.parse(reply.json) as OperationView } : reply;
   }
 
@@ -192,18 +192,18 @@ class InNode implements NodeInstance {
 
   async erase({ force = false }: { force?: boolean } = {}): Promise<EraseReply> {
     const request = { address: this.#address, caller: this.#caller, force };
-    return await this.#call((engine) => engine.erase(request));
+    return await this.#call((engine) => engine.control.erase(request));
   }
 
   async moment(seq: number): Promise<MomentView> {
     const request = { address: this.#address, caller: this.#caller, seq };
-    return parsed(await this.#call((engine) => engine.moment(request)));
+    return parsed(await this.#call((engine) => engine.past.moment(request)));
   }
 
   async simulate(suppose: readonly Supposition[], from?: number): Promise<Simulation> {
     const request = { address: this.#address, caller: this.#caller, suppose };
     const whole = from === undefined ? request : { ...request, from };
-    return parsed(await this.#call((engine) => engine.simulate(whole)));
+    return parsed(await this.#call((engine) => engine.past.simulate(whole)));
   }
 
   async deploy(

@@ -4,7 +4,7 @@ import { machineHash } from "./fingerprint.ts";
 /** `machines/versions.lock.json`: every version that was ever released, workflow by workflow. */
 export type VersionsLock = Record<string, Record<string, LockedVersion>>;
 
-export interface LockedVersion {
+interface LockedVersion {
   hash: string;
   /** No instance has it any more, and the bundle need not carry it. */
   retired?: true;

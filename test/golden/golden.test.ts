@@ -33,7 +33,10 @@ describe("every released version", () => {
     const found = all.filter(
       ({ recording }) => recording.workflow === key && recording.version === version,
     );
-    expect(found.length, "node test/golden/record.ts").toBeGreaterThan(2);
+    expect(
+      found.length,
+      "add stories to test/golden/stories.ts, and npm run golden",
+    ).toBeGreaterThan(2);
   });
 });
 

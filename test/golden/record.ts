@@ -8,7 +8,7 @@ import { workflows } from "../../machines/index.ts";
 
 /** `node test/golden/record.ts`: records the stories of the newest versions, as far as they are not yet. */
 for (const [key, { version }] of registerWorkflows(workflows)) {
-  for (const [name, story] of Object.entries(stories[key as keyof typeof stories])) {
+  for (const [name, story] of Object.entries(stories[key as keyof typeof stories] ?? {})) {
     const path = join(recordings, `${key} ${version} ${name}.json.gz`);
     if (existsSync(path)) continue;
     const { order } = run(workflowOf(key), story.answers);

@@ -30,10 +30,10 @@ const start: Move = {
 const say = (type: string, data: object = {}): Move => ({ send: { type, data }, key: type });
 
 /**
- * Lives that every released version of a workflow is recorded with, by `node test/golden/record.ts`.
+ * Lives that every released version of a workflow is recorded with, by `npm run golden`.
  * What was recorded stays as it is; a new version gets recordings of its own.
  */
-export const stories: Record<keyof typeof workflows, Record<string, Story>> = {
+export const stories: Partial<Record<keyof typeof workflows, Record<string, Story>>> = {
   orders: {
     delivered: {
       answers: {},

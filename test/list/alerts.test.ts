@@ -47,8 +47,18 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-const blocked: ListedIncident = { kind: "blocked", what: "timer t", error: "boom" };
-const exhausted: ListedIncident = { kind: "exhausted", what: "emit world", error: "down" };
+const blocked: ListedIncident = {
+  kind: "blocked",
+  what: "timer t",
+  error: "boom",
+  mend: "POST /x",
+};
+const exhausted: ListedIncident = {
+  kind: "exhausted",
+  what: "emit world",
+  error: "down",
+  mend: "POST /x",
+};
 
 describe("an alert", () => {
   it("is sent, signed, for each kind of incident that appears, once", async () => {

@@ -13,7 +13,7 @@ describe("the list's consumer", () => {
       state: { bakePizza: "pizzaInOven" },
       states: ["bakePizza", "bakePizza.pizzaInOven"],
       attributes: { customer: "anna", vip: true, items: 3 },
-      incidents: [{ kind: "blocked", what: "timer t", error: "boom" }],
+      incidents: [{ kind: "blocked", what: "timer t", error: "boom", mend: "POST /x" }],
     });
     expect(await consume([told])).toMatchObject({ acks: 1, letters: [], retries: 0 });
     const labels = (await rowsOf("labels")).filter(({ object }) => object === told.object);
@@ -153,7 +153,7 @@ describe("the list's consumer", () => {
   it("keeps of an erased instance only that it is erased", async () => {
     const told = projection({
       attributes: { customer: "anna" },
-      incidents: [{ kind: "blocked", what: "anna's timer", error: "anna" }],
+      incidents: [{ kind: "blocked", what: "anna's timer", error: "anna", mend: "POST /x" }],
     });
     await consume([told]);
     await consume([{ ...told, epoch: 2, seq: 0, status: "erased" }]);
@@ -187,7 +187,12 @@ describe("the list's consumer", () => {
           ...{ revision: Math.floor(random() * 1_000), version: pick(["1", "2"]) },
           status: pick(["active", "active", "active", "done", "error"]),
           attributes: pick([{}, { customer: "anna" }, { customer: "bob", vip: true }]),
-          incidents: kinds.map((kind) => ({ kind: kind as "blocked", what: "w", error: "e" })),
+          incidents: kinds.map((kind) => ({
+            kind: kind as "blocked",
+            what: "w",
+            error: "e",
+            mend: "POST /x",
+          })),
           due: pick([null, 5, 6]),
         };
         if (random() < 0.9) known[index] = next;

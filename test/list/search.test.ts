@@ -61,7 +61,7 @@ describe("GET /{workflow}", () => {
       ...{ tenant: "searched", id: `o-${index}`, states, version: pick(["1", "2"]) },
       status: states[0] === "delivered" ? "done" : "active",
       attributes: { customer: pick(["anna", "bob", "per cent%&=+ö"]), vip: pick([true, false]) },
-      incidents: kinds.map((kind) => ({ kind, what: "w", error: "e" })),
+      incidents: kinds.map((kind) => ({ kind, what: "w", error: "e", mend: "m" })),
       // Some at the same time.
       createdAt: began + Math.floor(index / 3) * 1_000,
     });
@@ -156,7 +156,7 @@ describe("GET /{workflow}", () => {
         seen.push(...body.instances.map(({ id }) => id));
         path = nextOf(headers);
         const states = ["bakePizza"];
-        const incidents = [{ kind: "blocked" as const, what: "w", error: "e" }];
+        const incidents = [{ kind: "blocked" as const, what: "w", error: "e", mend: "m" }];
         const fresh = projection({ tenant: "searched", workflow: "orders", states, incidents });
         await consume([{ ...fresh, id: `new-${page}`, createdAt: began + 1_000_000 + page }]);
         // And others change.

@@ -2,7 +2,7 @@ import type { NodeInstance, NodeOptions } from "../../src/testing/index.ts";
 
 const minute = 60_000;
 
-export const addPizza = (id: string) => ({
+const addPizza = (id: string) => ({
   type: "ADD_PIZZA",
   data: { id, pizza: "mango-tango" },
 });

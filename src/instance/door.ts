@@ -1,0 +1,78 @@
+import { objectName } from "../contract/address.ts";
+import type { Caller } from "../contract/caller.ts";
+import { problem, ProblemError, type Problem } from "../contract/problem.ts";
+import type { InstanceRequest } from "../contract/requests.ts";
+import { Quarantined, StepFailed, Unsupported } from "../kernel/errors.ts";
+import type { Edges } from "./edges.ts";
+import { notFound } from "./processor.ts";
+import type { Identity, Store } from "./store.ts";
+
+export interface DoorOptions {
+  /** The object's own; unknown where it was found by its id alone. */
+  name: string | undefined;
+  store: Store;
+  edges: Edges;
+  report: (...what: unknown[]) => void;
+}
+
+type Refused = { ok: false; problem: Problem };
+
+/** What every call to an instance passes: it is meant for this one, and what it throws becomes data. */
+export class Door {
+  #name: string | undefined;
+  readonly #options: DoorOptions;
+
+  constructor(options: DoorOptions) {
+    this.#name = options.name;
+    this.#options = options;
+  }
+
+  get name(): string | undefined {
+    return this.#name;
+  }
+
+  answer<Answer>(request: InstanceRequest, act: (caller: Caller) => Answer): Answer | Refused {
+    try {
+      this.checkAddress(request);
+      this.#options.edges.checkNotErased(request.address);
+      return act(request.caller);
+    } catch (error) {
+      return { ok: false, problem: this.toProblem(error) };
+    }
+  }
+
+  /** As `answer`, for what takes its time. */
+  async later<Answer>(act: () => Promise<Answer>): Promise<Answer | Refused> {
+    try {
+      return await act();
+    } catch (error) {
+      return { ok: false, problem: this.toProblem(error) };
+    }
+  }
+
+  /** The Worker found this object by its name; the object makes sure that it is the one meant. */
+  checkAddress({ address, caller }: InstanceRequest): void {
+    const { store } = this.#options;
+    // Who was woken by its id alone knows no name: the identity has it, or the door that starts it.
+    this.#name ??= objectName(store.exists() ? store.identity() : address);
+    const isMine = this.#name === objectName(address) && caller.tenant === address.tenant;
+    if (!isMine) throw notFound(address.workflow, address.id);
+  }
+
+  /** Who this is. @throws ProblemError not-begun, not-found */
+  identity({ address }: Pick<InstanceRequest, "address">): Identity {
+    const { store, edges } = this.#options;
+    edges.checkBegun(address);
+    if (!store.exists()) throw notFound(address.workflow, address.id);
+    return store.identity();
+  }
+
+  toProblem(error: unknown): Problem {
+    if (error instanceof ProblemError) return error.problem;
+    if (error instanceof Unsupported) return problem("unsupported", error.message);
+    if (error instanceof StepFailed) return problem("step-failed", error.message);
+    if (error instanceof Quarantined) return problem("quarantined", error.message);
+    this.#options.report(error);
+    return problem("internal", "Something went wrong inside. Try again; the log has the details.");
+  }
+}
