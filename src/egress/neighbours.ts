@@ -35,8 +35,9 @@ export async function sendLetter(env: unknown, letter: Letter): Promise<void> {
   throw isFinal ? new TerminalError(message) : new Error(message);
 }
 
-/** Whoever was erased waits for no outcome, and an actor that was erased needs no telling to stop. */
+/** What an actor and the instance that it is have to say to each other, once one of them was erased. */
 function isPointless(letter: Letter, { type }: Problem): boolean {
-  const isAboutAnActor = letter.kind === "outcome" || (letter.kind === "send" && !!letter.of);
-  return isAboutAnActor && type.endsWith(":erased");
+  const isBetweenThem =
+    letter.kind === "outcome" || (letter.kind === "send" && letter.of !== undefined);
+  return isBetweenThem && type.endsWith(":erased");
 }

@@ -99,6 +99,6 @@ export function momentIn(text: string, seq: number): MomentThen | null {
 
 /** The version that an entry led away from. */
 function versionLeft({ type, data }: JournalRow): string | null {
-  if (data === null || !/^durachart\.(migrated|rewound)$/.test(type)) return null;
+  if (data === null || !/^durachart\.(migrated|rewound|retried)$/.test(type)) return null;
   return (JSON.parse(data) as { from?: string }).from ?? null;
 }

@@ -71,7 +71,7 @@ export class Archiver {
   async #archive(keep: number): Promise<Archived> {
     const identity = this.#store.identity();
     const bucket = bucketOf(this.#env, "ARCHIVE", identity.jurisdiction);
-    const until = this.#store.state().seq - keep;
+    const until = Math.min(this.#store.state().seq - keep, this.#beforeFailure());
     let entries = 0;
     while (this.#isStill(identity)) {
       const found = this.#nextPart(until);
@@ -124,6 +124,13 @@ export class Archiver {
     }
     const part = this.#store.archived.holding(seq);
     return momentIn(await this.#partText(this.#store.identity(), part), seq);
+  }
+
+  /** What has ended in an error is retried from the entry before it, which stays. */
+  #beforeFailure(): number {
+    const hasFailed = this.#transactions.current()?.machine.snapshot.status === "error";
+    const failed = hasFailed ? this.#store.search.lastFailure() : null;
+    return failed === null ? Infinity : failed - 2;
   }
 
   /** Notes the next part, so that a repeat finds it; null where there is nothing more to archive. */

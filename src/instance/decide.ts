@@ -40,13 +40,13 @@ export function decide(
   const next = step(machine, data === undefined ? { type } : { type, data });
   const happening = { type, data, by: caller.subject, hops };
   if (next.taken) return { happening: { ...happening, outcome: "applied" }, next };
-  const { otherwise = brokered ? "defer" : "reject", deferFor = DEFER_FOR } =
-    workflow.events?.[type] ?? {};
+  const { otherwise = brokered ? "defer" : "reject" } = workflow.events?.[type] ?? {};
   if (otherwise === "ignore")
     return { happening: { ...happening, outcome: "ignored" }, next: null };
   // What has come to its end will never have a use for it.
   if (otherwise === "defer" && machine.snapshot.status === "active") {
-    return { happening: { ...happening, outcome: "deferred" }, next: null, deferFor };
+    const kept = { ...happening, outcome: "deferred" as const };
+    return { happening: kept, next: null, deferFor: deferFor(workflow, type) };
   }
   const allowed = allowedFor(live, caller);
   const guards = guardsOf(machine.snapshot._nodes, type);
@@ -62,16 +62,21 @@ export function decide(
   );
 }
 
+/** How long an event is kept where it is deferred, in milliseconds. */
+export function deferFor(workflow: RegisteredWorkflow, type: string): number {
+  return workflow.events?.[type]?.deferFor ?? DEFER_FOR;
+}
+
 /** Writes what was decided. Must run inside a transaction. */
 export function recordDecision(
   store: Store,
   live: Live,
-  { happening, next, deferFor }: Decision,
+  { happening, next, deferFor: keepFor }: Decision,
   now: number,
   key: string | null,
 ): Recorded {
-  if (deferFor === undefined) return record(store, live, happening, next, now, { key });
-  const row = deferredEvent(live, happening, now + deferFor);
+  if (keepFor === undefined) return record(store, live, happening, next, now, { key });
+  const row = deferredEvent(live, happening, now + keepFor);
   store.deferred.insert(row);
   return record(store, live, happening, null, now, { key, deferred: [...live.deferred, row] });
 }

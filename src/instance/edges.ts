@@ -4,7 +4,6 @@ import type { EraseRequest, StartRequest } from "../contract/requests.ts";
 import { Quarantined } from "../kernel/errors.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import { begin, halt, type Step } from "../kernel/step.ts";
-import type { AlarmClock } from "./alarm-clock.ts";
 import { blank, expiry, isRunning } from "./live.ts";
 import type { Processor } from "./processor.ts";
 import { record, type Happening } from "./recorder.ts";
@@ -18,7 +17,6 @@ const WITHOUT_WORKFLOW = 600_000;
 export interface EdgesOptions {
   storage: Pick<DurableObjectStorage, "transactionSync" | "deleteAll">;
   store: Store;
-  alarm: AlarmClock;
   processor: Processor;
   /** Deletes what the instance kept outside of its object; harmless when repeated. */
   deleteLeftovers: () => Promise<void>;
@@ -194,9 +192,11 @@ export class Edges {
     // No await between: what is written next is committed together with it.
     const deleted = this.#storage.deleteAll();
     this.#store.forget();
-    this.#storage.transactionSync(() => this.#store.tombstones.write(tombstone));
-    // The alarm was deleted with all else; by it the list learns of this.
-    this.#options.alarm.set(tombstone.erasedAt);
+    this.#storage.transactionSync(() => {
+      this.#store.tombstones.write(tombstone);
+      // The alarm went with all else, and there is something left to do.
+      transactions.ringAt(tombstone.erasedAt);
+    });
     this.#options.buried();
     await deleted;
   }

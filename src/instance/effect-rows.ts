@@ -118,10 +118,14 @@ export function runAgain(
   key: { before: number; now: number },
 ): unknown {
   const { instance } = payload as Partial<InstancePayload>;
-  const made = (one: number): string => childId(identity.id, `${identity.epoch}-${one}`);
-  return instance === made(key.before)
-    ? { ...(payload as InstancePayload), instance: made(key.now) }
-    : payload;
+  if (instance === undefined) return payload;
+  const made = (epoch: number, one: number): string => childId(identity.id, `${epoch}-${one}`);
+  // It may run since an earlier epoch.
+  for (let { epoch } = identity; epoch > 0; epoch--) {
+    if (instance !== made(epoch, key.before)) continue;
+    return { ...(payload as InstancePayload), instance: made(identity.epoch, key.now) };
+  }
+  return payload;
 }
 
 function startActor(

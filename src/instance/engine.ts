@@ -119,7 +119,6 @@ export class Engine {
     this.#edges = new Edges({
       storage: context.storage,
       store: this.#store,
-      alarm: this.#alarm,
       processor: this.#processor,
       deleteLeftovers: async () => {
         await erasePayloads(env, objectId);

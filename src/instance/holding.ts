@@ -9,6 +9,9 @@ import { record, type Recorded } from "./recorder.ts";
 import type { Store } from "./store.ts";
 import type { Transactions } from "./transactions.ts";
 
+/** Milliseconds until it is looked whether the instance can be run again. */
+const UNTIL_LOOKED_AT = 600_000;
+
 /**
  * Keeps an event as it came. Must run inside a transaction.
  *
@@ -60,6 +63,8 @@ export function holdUnseen(
     const what = { type, data: text, outcome: "deferred" as const, by: caller.subject };
     const state = JSON.stringify(machine.value);
     store.record({ seq, at: now, ...what, state, changes: "{}" }, null, dedupe, identity.epoch);
+    // The deployment that can run it will not come by to say so.
+    transactions.wakeAt(now + UNTIL_LOOKED_AT);
   });
   return { outcome: "deferred" };
 }

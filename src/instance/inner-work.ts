@@ -1,10 +1,11 @@
 import { ProblemError } from "../contract/problem.ts";
+import type { IncomingEvent } from "../contract/requests.ts";
 import { backoff } from "../egress/timing.ts";
 import { reviveEvent } from "../kernel/restoring.ts";
 import { settle, step, type Settlement, type Step } from "../kernel/step.ts";
 import { TimerRowChanges } from "../kernel/timer-changes.ts";
 import type { Timer } from "../kernel/timers.ts";
-import { decide, recordDecision } from "./decide.ts";
+import { decide, deferFor, recordDecision } from "./decide.ts";
 import { fileLate, takeDeferred } from "./deferral.ts";
 import type { EffectChanges } from "./effect-book.ts";
 import type { HeldRow } from "./held.ts";
@@ -92,8 +93,9 @@ export class InnerWork {
     const { type, caller, hops } = row;
     const data: unknown = row.data === null ? undefined : JSON.parse(row.data);
     const held = live.held.filter(({ seq }) => seq !== row.seq);
+    let event: IncomingEvent = data === undefined ? { type } : { type, data };
     try {
-      const event = validateEvent(live.workflow, type, data);
+      event = validateEvent(live.workflow, type, data);
       const decision = decide(live, event, { caller, hops, brokered: true });
       this.#transactions.commit(() => {
         store.held.remove(row.seq);
@@ -102,9 +104,19 @@ export class InnerWork {
     } catch (error) {
       // Its sender was told that it is kept; all that is left is to say in the journal what became of it.
       this.#transactions.forget();
-      const afresh = this.#transactions.current()!;
-      const isLate =
-        error instanceof ProblemError && error.problem.type.endsWith(":event-not-allowed");
+      const afresh = { ...this.#transactions.current()!, held };
+      if (!(error instanceof ProblemError)) {
+        // The chart threw: as with one that was deferred, another state may take it, or a person mend it.
+        const by = caller.subject;
+        const happening: Happening = { ...event, outcome: "deferred", by, hops };
+        this.#transactions.commit(() => {
+          store.held.remove(row.seq);
+          const kept = { happening, next: null, deferFor: deferFor(live.workflow, type) };
+          return [recordDecision(store, afresh, kept, now, null)];
+        });
+        return;
+      }
+      const isLate = error.problem.type.endsWith(":event-not-allowed");
       const happening: Happening = {
         ...{ type, data },
         outcome: isLate ? "late" : "refused",
@@ -114,7 +126,7 @@ export class InnerWork {
       };
       this.#transactions.commit(() => {
         store.held.remove(row.seq);
-        return [record(store, { ...afresh, held }, happening, null, now)];
+        return [record(store, afresh, happening, null, now)];
       });
     }
   }

@@ -98,7 +98,8 @@ export class JournalSearch {
         .toArray();
       for (const found of page) {
         for (const effect of effectsIn(found)) {
-          if (keys.has(effect[0])) runs.set(effect[0], effect);
+          // The last word counts: a migration may have given it another name.
+          if (keys.has(effect[0]) && !runs.has(effect[0])) runs.set(effect[0], effect);
         }
       }
       if (page.length < PAGE) break;

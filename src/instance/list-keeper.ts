@@ -70,10 +70,10 @@ export class ListKeeper {
     return this.#listing.due({ epoch: identity.epoch, seq }, updatedAt, incidents);
   }
 
-  /** As `due`, of what is no instance yet, or no more. */
+  /** As `due`, of what is no instance yet, or no more: then the handler may end without telling the list. */
   dueAtEdge(): number {
     const edge = this.#edge();
-    if (this.#isRinging || edge === null) return Infinity;
+    if (edge === null) return Infinity;
     return this.#listing.due(edge.mark, edge.changedAt, () => edge.mark.incidents);
   }
 

@@ -51,8 +51,7 @@ export class Moments {
 
   #write(seq: number, body: string): void {
     this.#tables.ensure("moments", SCHEMA);
-    for (let part = 0; part * PART < body.length; part++) {
-      const text = body.slice(part * PART, (part + 1) * PART);
+    for (const [part, text] of inParts(body).entries()) {
       this.#tables.sql.exec("INSERT INTO moments VALUES (?, ?, ?)", seq, part, text);
     }
   }
@@ -111,4 +110,16 @@ export class Moments {
   #nextAfter(seq: number, size: number): number {
     return seq + Math.max(this.#interval, Math.ceil(size / BYTES_AN_ENTRY));
   }
+}
+
+/** Never between the halves of a character: half a one is no text, and would be stored as another. */
+function inParts(body: string): string[] {
+  const parts: string[] = [];
+  for (let from = 0; from < body.length;) {
+    const end = from + PART;
+    const isCut = end < body.length && (body.charCodeAt(end - 1) & 0xfc00) === 0xd800;
+    parts.push(body.slice(from, isCut ? end - 1 : end));
+    from = isCut ? end - 1 : end;
+  }
+  return parts;
 }

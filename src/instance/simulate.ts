@@ -29,6 +29,12 @@ import { actorsOf } from "./view.ts";
 const MAX_STEPS = 1_000;
 
 /**
+ * Characters that one simulation may handle: at each step the whole state, and five times what the step
+ * tells. What somebody asks for must neither fill the memory nor keep the instance from its work.
+ */
+const MAX_CHARACTERS = 50_000_000;
+
+/**
  * What would come of it: the same steps as if it happened, with nothing written and nothing sent. What
  * the chart's functions throw is a rejected step.
  *
@@ -51,6 +57,7 @@ class Imagining {
   readonly #begun: number;
   #now: number;
   #live: Live;
+  #characters = 0;
 
   constructor(live: Live, caller: Caller, now: number) {
     this.#caller = caller;
@@ -201,6 +208,7 @@ class Imagining {
     }
     const base = { event, by, after: this.#now - this.#begun };
     const before = momentOf(this.#live.machine, []);
+    this.#handle(JSON.stringify(before).length);
     try {
       const { outcome, next } = act();
       this.steps.push({ ...base, outcome, ...this.#take(next) });
@@ -211,6 +219,13 @@ class Imagining {
       const machine = restore(this.#live.workflow.machine, before.machine, before.actors);
       this.#live = { ...this.#live, machine };
     }
+    this.#handle(5 * JSON.stringify(this.steps.at(-1)).length);
+  }
+
+  #handle(characters: number): void {
+    this.#characters += characters;
+    if (this.#characters <= MAX_CHARACTERS) return;
+    throw refusal("unsupported", "The simulation handles more than it may. Suppose less.");
   }
 
   #unchanged(): Pick<SimulatedStep, "status" | "state" | "changes" | "effects" | "stopped"> {

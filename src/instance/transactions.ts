@@ -4,7 +4,7 @@ import type { AlarmClock } from "./alarm-clock.ts";
 import { beginAgain } from "./begin-again.ts";
 import { effectsDue } from "./effect-book.ts";
 import { JournalLimits } from "./journal-limits.ts";
-import { load, nextDue, type Live } from "./live.ts";
+import { expiry, load, nextDue, type Live } from "./live.ts";
 import { LoopGuard } from "./loop-guard.ts";
 import type { Recorded } from "./recorder.ts";
 import type { EffectRow } from "./effect-table.ts";
@@ -75,7 +75,7 @@ export class Transactions {
     const also = this.#alsoDue(live);
     // With a full journal all that would write to it waits; what was asked for before goes on.
     if (this.journal.isFull(live)) {
-      return Math.min(effectsDue(live.workflow, live.effects, true), also);
+      return Math.min(effectsDue(live.workflow, live.effects, true), expiry(live), also);
     }
     return Math.min(Math.max(nextDue(live), this.loops.until(this.#clock())), also);
   }
@@ -115,6 +115,11 @@ export class Transactions {
       this.forget();
       throw error;
     }
+  }
+
+  /** Sets the alarm, whatever it was: the platform may have taken it away. */
+  ringAt(due: number): void {
+    this.#alarm.set(due);
   }
 
   /** Makes sure, within a transaction, that the alarm rings in time. */

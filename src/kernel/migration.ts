@@ -18,6 +18,9 @@ export interface Migrated {
   effects: Effect[];
 }
 
+/** What XState calls an actor that a state invokes without an id: its place among them, and the state. */
+const INVOKED_WITHOUT_ID = /^(\d+)\.(.+)$/;
+
 /** The migrations that lead from one version to another, fewest first; null where none do. */
 export function pathBetween(
   migrations: readonly Migration[],
@@ -134,9 +137,12 @@ function applied(
   return { value, context, children: going };
 }
 
-/** Timers of states that are called otherwise now, and what history remembers of them. */
+/**
+ * Timers of states that are called otherwise now, what they invoke without an id of its own, and what
+ * history remembers of them.
+ */
 function rename(
-  { machine, timers }: Moment,
+  { machine, actors, timers }: Moment,
   renames: Readonly<Record<string, string>>,
   machineId: string,
 ): void {
@@ -155,6 +161,14 @@ function rename(
     timer.id = `xstate.after.${found[1]}.${newId(found[2]!)}`;
     timer.event = { ...timer.event, type: timer.id };
   }
+  const newInvokeId = (id: string): string => {
+    const found = INVOKED_WITHOUT_ID.exec(id);
+    return found === null ? id : `${found[1]}.${newId(found[2]!)}`;
+  };
+  machine.children = Object.fromEntries(
+    Object.entries(machine.children).map(([id, child]) => [newInvokeId(id), child]),
+  );
+  for (const actor of actors) if (actor.parent === ROOT) actor.id = newInvokeId(actor.id);
   if (machine.historyValue === undefined) return;
   machine.historyValue = Object.fromEntries(
     Object.entries(machine.historyValue).map(([id, nodes]) => [
@@ -191,8 +205,7 @@ function fit(
     const invoked = new Set([...invokeIds(logic), ...(old === undefined ? [] : invokeIds(old))]);
     const children = Object.entries(stored.children).filter(([id, child]) => {
       const src = child.src ?? rows.get(child.key)?.src;
-      if (invoked.has(id) || id.startsWith("xstate.invoke."))
-        return needs.actors.get(id)?.src === src;
+      if (invoked.has(id) || INVOKED_WITHOUT_ID.test(id)) return needs.actors.get(id)?.src === src;
       return true;
     });
     const own = moment.timers.filter(

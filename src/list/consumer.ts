@@ -5,8 +5,6 @@ import { databaseOf } from "./databases.ts";
 import { write } from "./write.ts";
 
 const text = (most: number) => v.pipe(v.string(), v.minLength(1), v.maxLength(most));
-/** Empty where the instance is erased. */
-const blankable = v.pipe(v.string(), v.maxLength(1_000));
 const whole = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const attribute = v.union([v.pipe(v.string(), v.maxLength(1_000)), v.number(), v.boolean()]);
 
@@ -15,12 +13,13 @@ const projection = v.object({
   object: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)),
   tenant: text(1_000),
   workflow: text(100),
-  id: blankable,
+  // Of an erased instance the list is not even told these.
+  id: v.pipe(v.string(), v.maxLength(1_000)),
   jurisdiction: v.nullable(text(100)),
   epoch: whole,
   seq: whole,
   revision: whole,
-  version: blankable,
+  version: v.pipe(v.string(), v.maxLength(1_000)),
   status: text(100),
   state: v.pipe(
     v.unknown(),

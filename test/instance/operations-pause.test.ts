@@ -125,12 +125,12 @@ describe("a paused instance", () => {
       "NOTE late kitchen",
       "OPEN applied kitchen",
       "LETTER applied kitchen",
-      "SPOIL refused kitchen",
+      // The chart throws on it: it is kept for another state, or for a person.
+      "SPOIL deferred kitchen",
       "BREAK applied kitchen",
+      "SPOIL late kitchen",
       "LETTER late kitchen",
     ]);
-    const refused = (await history("mailboxes", id)).find(({ outcome }) => outcome === "refused");
-    expect(refused!.changes.why).toMatch(/Date/);
     expect(await view("mailboxes", id)).toMatchObject({
       ...{ status: "done", held: [], deferred: [], context: { got: [1] } },
     });

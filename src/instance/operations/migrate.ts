@@ -2,7 +2,7 @@ import { refusal } from "../../contract/problem.ts";
 import { contextTexts } from "../../kernel/changes.ts";
 import { migrate as migrateState, pathBetween, type Migrated } from "../../kernel/migration.ts";
 import type { RegisteredWorkflow } from "../../kernel/registration.ts";
-import type { MachineState } from "../../kernel/step.ts";
+import { ROOT, type MachineState } from "../../kernel/step.ts";
 import { restText } from "../../kernel/storing.ts";
 import { changeTimers, isTimerEffect, type Timer } from "../../kernel/timers.ts";
 import { effectChanges, newEffect, stopLetter } from "../effect-rows.ts";
@@ -55,14 +55,17 @@ export function migrate(around: OperatingOnStored, to: string | undefined): Done
     0,
     now,
   );
-  const stopped = unwanted(live, state, now);
+  // It was started by the version that it had, which says how it is told to stop.
+  const was = { ...live, workflow: newest.versions.get(identity.version) ?? workflow };
+  const stopped = unwanted(was, state, now);
+  const renamed = renamedRuns(live, state);
   processor.transactions.commit(() => {
     const details = { from: identity.version, to: workflow.version };
     const replacement = {
       ...{ workflow, machine: stopped.state, timers: timersAfter(migrated, now) },
       effects: {
-        add: [...(changes.add ?? []), ...stopped.add],
-        remove: [...(changes.remove ?? []), ...stopped.remove],
+        add: [...(changes.add ?? []), ...stopped.add, ...renamed],
+        remove: [...(changes.remove ?? []), ...stopped.remove, ...renamed.map(({ key }) => key)],
       },
     };
     return [replaceState(store, live, operated(around, "migrated", details), replacement, now)];
@@ -110,6 +113,24 @@ function unwanted(live: Live, machine: MachineState, now: number) {
     add.push(newEffect(live, now, { ...what, payload: letter.payload }));
   }
   return { add, remove, state: nextKey === machine.nextKey ? machine : { ...machine, nextKey } };
+}
+
+/** The runs that go on, as the new version calls them: it knows no other names. */
+function renamedRuns(live: Live, { actors }: MachineState): EffectRow[] {
+  const pathOf = (key: number | null): string[] => {
+    const actor = key === null || key === ROOT ? undefined : actors.get(key);
+    return actor === undefined ? [] : [...pathOf(actor.parent), actor.src];
+  };
+  return [...live.effects.values()].flatMap((row) => {
+    const isRun = row.kind === "actor" || row.kind === "instance";
+    const actor = isRun ? actors.get(row.key) : undefined;
+    if (actor === undefined) return [];
+    const before = JSON.parse(row.payload) as { path?: string[] };
+    const path = before.path === undefined ? {} : { path: pathOf(actor.parent) };
+    const payload = JSON.stringify({ ...before, id: actor.id, ...path });
+    if (row.name === actor.src && payload === row.payload) return [];
+    return { ...row, name: actor.src, payload };
+  });
 }
 
 function timersAfter({ machine, timers, effects }: Migrated, now: number): readonly Timer[] {

@@ -76,10 +76,10 @@ function versionAt(around: Operating, to: number): RegisteredWorkflow {
   throw notPossible(around, `was of version ${version} at seq ${to}, which is not deployed.`);
 }
 
-/** Asked for after that moment, and not yet delivered. */
+/** Asked for after that moment, and not yet delivered. That another instance is to stop stays so. */
 function isWithdrawn({ key, kind }: EffectRow, { machine }: Moment): boolean {
   const isRun = kind === "actor" || kind === "instance";
-  return !isRun && key >= machine.nextKey;
+  return !isRun && kind !== "send" && key >= machine.nextKey;
 }
 
 /** What has left since, which no going back takes back. */
