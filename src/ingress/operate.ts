@@ -16,7 +16,8 @@ const reason = v.optional(v.pipe(v.string(), v.maxLength(500)));
 const bodies = {
   pause: v.strictObject({ reason }),
   resume: v.strictObject({ reason }),
-  cancel: v.strictObject({ reason, data: v.optional(v.unknown()) }),
+  // Its reason is the event's own matter: it goes into the data.
+  cancel: v.strictObject({ data: v.optional(v.unknown()) }),
   terminate: v.strictObject({ reason }),
   retry: v.strictObject({ reason, incident: v.optional(v.string()) }),
   rewind: v.strictObject({ reason, to: seq, shiftTimers: v.optional(v.boolean()) }),
@@ -33,11 +34,8 @@ export function operation(name: Operation["name"]) {
     const { request, caller, workflow, id, instances } = visit;
     const address = addressOf(caller, workflow.key, id);
     const expand = expansion(visit);
-    const { reason: why, ...rest } = validate(
-      bodies[name],
-      (await readOptionalJson(request)) ?? {},
-      "",
-    );
+    const schema: v.GenericSchema<unknown, { reason?: string | undefined }> = bodies[name] as never;
+    const { reason: why, ...rest } = await readBody(request, schema);
     const wanted = {
       ...{ address, caller, operation: { name, ...rest } as Operation },
       ...(why === undefined ? {} : { reason: why }),
@@ -55,7 +53,7 @@ export async function erase({
   instances,
 }: Visit): Promise<Response> {
   const address = addressOf(caller, workflow.key, id);
-  const { force = false } = validate(eraseBody, (await readOptionalJson(request)) ?? {}, "");
+  const { force = false } = await readBody(request, eraseBody);
   return jsonResponse(granted(await instances.erase({ address, caller, force })).json);
 }
 
@@ -82,7 +80,7 @@ const simulateBody = v.strictObject({
 export async function simulation(visit: Visit): Promise<Response> {
   const { request, caller, workflow, id, instances } = visit;
   const address = addressOf(caller, workflow.key, id);
-  const { suppose, from } = validate(simulateBody, (await readOptionalJson(request)) ?? {}, "");
+  const { suppose, from } = await readBody(request, simulateBody);
   const wanted = {
     ...{ address, caller, suppose: suppose as Supposition[] },
     ...(from === undefined ? {} : { from }),
@@ -99,4 +97,14 @@ export async function moment(visit: Visit): Promise<Response> {
     throw refusal("bad-parameter", "seq must be a whole number of at least 1.", { field: "seq" });
   }
   return jsonResponse(granted(await instances.moment({ address, caller, seq: wanted })).json);
+}
+
+/** Nothing is as good as an empty object; a list is none. */
+async function readBody<Body>(
+  request: Request,
+  schema: v.GenericSchema<unknown, Body>,
+): Promise<Body> {
+  const body = (await readOptionalJson(request)) ?? {};
+  if (Array.isArray(body)) throw refusal("invalid-body", "The body must be a JSON object.");
+  return validate(schema, body, "");
 }

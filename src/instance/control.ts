@@ -99,7 +99,6 @@ export class Control {
       this.#door.checkAddress(request);
       if (!this.#store.isUsed()) throw notFound(request.address.workflow, request.address.id);
       const changed = await this.#edges.erase(request, this.#clock());
-      this.#alarm.set(this.#clock());
       const { workflow, id } = request.address;
       const erasedAt = iso(this.#edges.tombstone!.erasedAt);
       const operation = { name: "erase", changed, erasedAt };

@@ -67,6 +67,6 @@ function takeOut(
   return record(store, live, happening, next, now, { deferred });
 }
 
-function eventOf({ type, data }: DeferredRow): { type: string; data?: unknown } {
+export function eventOf({ type, data }: DeferredRow): { type: string; data?: unknown } {
   return data === null ? { type } : { type, data: JSON.parse(data) as unknown };
 }

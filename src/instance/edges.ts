@@ -2,7 +2,8 @@ import { isOperator } from "../contract/caller.ts";
 import { refusal } from "../contract/problem.ts";
 import type { EraseRequest, StartRequest } from "../contract/requests.ts";
 import { Quarantined } from "../kernel/errors.ts";
-import { begin, halt } from "../kernel/step.ts";
+import type { RegisteredWorkflow } from "../kernel/registration.ts";
+import { begin, halt, type Step } from "../kernel/step.ts";
 import { blank, expiry, isRunning } from "./live.ts";
 import type { Processor } from "./processor.ts";
 import { record, type Happening } from "./recorder.ts";
@@ -136,7 +137,7 @@ export class Edges {
         parent: parent === undefined ? null : JSON.stringify(parent),
       };
       this.#store.create(identity);
-      const first = begin(workflow.machine, input);
+      const first = this.#firstState(workflow, address, input);
       const what = { outcome: "applied" as const, hops: 0 };
       const started: Happening = {
         ...what,
@@ -242,6 +243,18 @@ export class Edges {
       "operation-not-possible",
       `${workflow}/${id} still has ${waiting} to deliver. Wait, retry them, or erase it with {"force": true}.`,
     );
+  }
+
+  #firstState(workflow: RegisteredWorkflow, { id }: { id: string }, input: unknown): Step {
+    try {
+      return begin(workflow.machine, input);
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      throw refusal(
+        "operation-not-possible",
+        `${workflow.key}/${id} has no first state to be ended in: its chart throws (${why}). Erase it instead.`,
+      );
+    }
   }
 
   #keep(scheduled: Scheduled): void {

@@ -290,11 +290,7 @@ export class Engine {
       }
       const clearing = this.#edges.clearDue(now);
       if (clearing !== null) return this.#clear(clearing);
-      const isTelling = this.#list?.ring() ?? false;
-      const due = this.#due();
-      // Once the list was told, the alarm is set again: until then what was set above will do.
-      if (isTelling) this.#alarm.noLaterThan(due);
-      else this.#alarm.set(due);
+      this.#rung();
     } catch (error) {
       // The platform drops an alarm whose handler has thrown seven times: keep it, further apart.
       this.#report(`The alarm of ${this.#door.name} failed`, error);
@@ -303,12 +299,22 @@ export class Engine {
     }
   }
 
+  /** What was due is done: the list is told, and the alarm set to what is due next. */
+  #rung(): void {
+    const isTelling = this.#list?.ring() ?? false;
+    const due = this.#due();
+    // Once the list was told, the alarm is set again: until then what was set before will do.
+    if (isTelling) this.#alarm.noLaterThan(due);
+    else this.#alarm.set(due);
+  }
+
   /** Should it fail or be killed, the alarm that is set already rings again. */
   #clear(clearing: Promise<void>): void {
-    const cleared = clearing
-      .then(() => this.#alarm.set(this.#due()))
-      .catch((error: unknown) => this.#report("What was erased could not be cleared away", error));
-    this.#context.waitUntil(cleared);
+    const failed = (error: unknown): void => {
+      this.#report("What was erased could not be cleared away", error);
+      this.#list?.ring();
+    };
+    this.#context.waitUntil(clearing.then(() => this.#rung(), failed));
   }
 
   /** When there is next something to do; Infinity for never. @throws Quarantined */

@@ -33,8 +33,8 @@ export class InnerWork {
   }
 
   /**
-   * Does what is due, oldest first, each in a transaction of its own: held events whose time has come,
-   * timers, deferred events whose time is up. A timer that the chart throws on is put off and, after
+   * Does what is due, oldest first, each in a transaction of its own: timers, held events and results
+   * that waited, deferred events whose time is up. A timer that the chart throws on is put off and, after
    * five tries, left blocked; the others go on.
    */
   fireTimers(now: number): void {
@@ -49,6 +49,15 @@ export class InnerWork {
         continue;
       }
       const [held] = live.held;
+      const result = firstResult(live, now);
+      if (
+        result !== undefined &&
+        !(due && due.at <= result.due) &&
+        !(held && held.at <= result.due)
+      ) {
+        this.settle(result, JSON.parse(result.result!) as Settlement, now);
+        continue;
+      }
       if (held !== undefined && !(due && due.at <= held.at)) {
         this.#takeHeld(live, held, now);
         this.takeDeferred(now);
@@ -243,6 +252,16 @@ export class InnerWork {
       return [{ live: kept, entry: null, started: [] }];
     });
   }
+}
+
+/** The result that has waited longest to be brought to the chart. */
+function firstResult({ effects }: Live, now: number): EffectRow | undefined {
+  let found: EffectRow | undefined;
+  for (const row of effects.values()) {
+    if (row.status !== "settling" || row.due > now) continue;
+    if (found === undefined || row.due < found.due) found = row;
+  }
+  return found;
 }
 
 function messageOf(error: unknown): string {

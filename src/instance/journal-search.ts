@@ -10,6 +10,12 @@ interface Found {
   changes: string;
 }
 
+/** Keys of messages that going back has taken away: never tried, or perhaps delivered all the same. */
+export interface TakenBack {
+  withdrawn: number[];
+  maybeLeft: number[];
+}
+
 /** Looks for something in the history: for operations, which are rare, not for events. */
 export class JournalSearch {
   readonly #tables: Tables;
@@ -41,6 +47,22 @@ export class JournalSearch {
       )
       .toArray();
     return found === undefined ? null : (JSON.parse(found.data) as { from: string }).from;
+  }
+
+  /** What was taken away after an entry. */
+  takenBack(seq: number): TakenBack {
+    const found = this.#tables.sql
+      .exec<{ data: string }>(
+        `SELECT data FROM journal WHERE seq > ? AND type IN ('durachart.rewound', 'durachart.retried')
+           AND data ->> '$.to' IS NOT NULL`,
+        seq,
+      )
+      .toArray()
+      .map(({ data }) => JSON.parse(data) as Partial<TakenBack>);
+    return {
+      withdrawn: found.flatMap(({ withdrawn = [] }) => withdrawn),
+      maybeLeft: found.flatMap(({ maybeLeft = [] }) => maybeLeft),
+    };
   }
 
   /** What was asked for after an entry, oldest first. */

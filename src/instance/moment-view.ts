@@ -80,7 +80,7 @@ export function imagined(store: Store, workflows: ReadonlyMap<string, Registered
   const workflow = versionOf(workflows, identity.workflow, identity.version);
   const { seq, updatedAt } = stored;
   const live = liveAt(identity, workflow, { ...stored, timers }, { seq, at: updatedAt });
-  return { ...live, deferred: store.deferred.all() };
+  return { ...live, deferred: store.deferred.all(), held: store.held.all() };
 }
 
 /** What a moment was, as JSON: what the view of it said then, but for what could have happened next. */

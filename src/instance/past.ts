@@ -62,7 +62,9 @@ export class Past {
   /** What would happen; nothing is written, nothing leaves. */
   simulate(request: SimulationRequest): SimulationReply | Promise<SimulationReply> {
     return this.#asOf<SimulationReply>(request, request.from, (live) => {
-      return { ok: true, json: JSON.stringify(simulate(live, request, this.#options.clock())) };
+      // Of the past, it begins then: no deadline has passed that had not.
+      const now = request.from === undefined ? this.#options.clock() : live.updatedAt;
+      return { ok: true, json: JSON.stringify(simulate(live, request, now)) };
     });
   }
 

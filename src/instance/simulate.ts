@@ -6,6 +6,7 @@ import type {
   SimulationRequest,
   Supposition,
 } from "../contract/simulation.ts";
+import type { SendRequest } from "../contract/requests.ts";
 import type { Changes } from "../contract/view.ts";
 import { changesText } from "../kernel/changes.ts";
 import { momentOf } from "../kernel/moment.ts";
@@ -14,7 +15,7 @@ import { settle, step, type Settlement, type Step } from "../kernel/step.ts";
 import { store as storedForm } from "../kernel/storing.ts";
 import { changeTimers, detach, firstDue, isTimerEffect, type Timer } from "../kernel/timers.ts";
 import { decide } from "./decide.ts";
-import { takeDeferred } from "./deferral.ts";
+import { eventOf, takeDeferred } from "./deferral.ts";
 import { effectChanges } from "./effect-rows.ts";
 import { isRunning, type Live } from "./live.ts";
 import { comparable } from "./recorder.ts";
@@ -85,11 +86,15 @@ class Imagining {
     };
   }
 
-  #send({ type, data }: { type: string; data?: unknown }): void {
+  #send(
+    { type, data }: { type: string; data?: unknown },
+    by: "caller" | "deferred" = "caller",
+    how: Pick<SendRequest, "caller" | "brokered"> = { caller: this.#caller },
+  ): void {
     const event = data === undefined ? { type } : { type, data };
-    this.#attempt(event, "caller", () => {
+    this.#attempt(event, by, () => {
       const valid = validateEvent(this.#live.workflow, type, data);
-      const { happening, next, deferFor } = decide(this.#live, valid, { caller: this.#caller });
+      const { happening, next, deferFor } = decide(this.#live, valid, how);
       if (next === null && happening.outcome === "deferred") this.#defer(valid, deferFor!);
       return { outcome: happening.outcome, next };
     });
@@ -129,26 +134,44 @@ class Imagining {
   }
 
   #fireUntil(until: number): void {
-    for (;;) {
-      if (!isRunning(this.#live)) break;
-      const due = firstDue(this.#live.timers.inline, until);
-      if (due === undefined) break;
-      this.#now = Math.max(this.#now, due.at);
-      const { inline } = this.#live.timers;
-      this.#setTimers(
-        detach(
-          inline.filter((timer) => timer !== due),
-          due,
-        ),
-      );
-      this.#attempt(shownEvent(due), "timer", () => {
-        const event = reviveEvent(this.#live.machine, due.event);
-        const next = step(this.#live.machine, event, due.target);
-        return { outcome: next.taken ? "applied" : "ignored", next };
-      });
-      this.#takeDeferred();
-    }
+    while (isRunning(this.#live) && this.#happenNext(until));
     this.#now = until;
+  }
+
+  /** In the order in which it does happen. @returns whether there was something */
+  #happenNext(until: number): boolean {
+    const { timers, deferred, held } = this.#live;
+    const due = firstDue(timers.inline, until);
+    const isFirst = (time: number): boolean => time <= until && !(due && due.at <= time);
+    const late = deferred.find((row) => isFirst(row.until));
+    const [kept] = held;
+    if (late !== undefined) this.#fileLate(late);
+    else if (kept !== undefined && isFirst(kept.at)) {
+      this.#live = { ...this.#live, held: held.slice(1) };
+      const data: unknown = kept.data === null ? undefined : JSON.parse(kept.data);
+      this.#send({ type: kept.type, data }, "deferred", { caller: kept.caller, brokered: true });
+    } else if (due !== undefined) this.#fire(due);
+    else return false;
+    return true;
+  }
+
+  #fileLate(row: DeferredRow): void {
+    this.#now = Math.max(this.#now, row.until);
+    const deferred = this.#live.deferred.filter((other) => other !== row);
+    this.#live = { ...this.#live, deferred };
+    this.#attempt(eventOf(row), "deferred", () => ({ outcome: "late", next: null }));
+  }
+
+  #fire(due: Timer): void {
+    this.#now = Math.max(this.#now, due.at);
+    const others = this.#live.timers.inline.filter((timer) => timer !== due);
+    this.#setTimers(detach(others, due));
+    this.#attempt(shownEvent(due), "timer", () => {
+      const event = reviveEvent(this.#live.machine, due.event);
+      const next = step(this.#live.machine, event, due.target);
+      return { outcome: next.taken ? "applied" : "ignored", next };
+    });
+    this.#takeDeferred();
   }
 
   #takeDeferred(): void {
@@ -164,11 +187,10 @@ class Imagining {
         failed.add((error as { seq: number }).seq);
         continue;
       }
-      const { type, data, seq } = row;
+      const { seq } = row;
       const deferred = this.#live.deferred.filter((other) => other.seq !== seq);
       this.#live = { ...this.#live, deferred };
-      const event = data === null ? { type } : { type, data: JSON.parse(data) as unknown };
-      this.#attempt(event, "deferred", () => ({ outcome: "applied", next }));
+      this.#attempt(eventOf(row), "deferred", () => ({ outcome: "applied", next }));
     }
   }
 

@@ -3,6 +3,7 @@ import { env, exports } from "cloudflare:workers";
 import { vi } from "vitest";
 import type { Caller } from "../../src/contract/caller.ts";
 import { objectName } from "../../src/contract/address.ts";
+import type { OperationView } from "../../src/contract/operations.ts";
 import type { EventReply, JournalEntry, View } from "../../src/index.ts";
 
 const operator: Caller = { tenant: "tropical", subject: "olga", roles: ["operator"] };
@@ -120,4 +121,15 @@ export async function history(workflow: string, id: string): Promise<JournalEntr
 export function setTime(milliseconds: number): void {
   vi.useFakeTimers({ toFake: ["Date"] });
   vi.setSystemTime(milliseconds);
+}
+
+/** What an operator does to an instance. */
+export function operate(
+  workflow: string,
+  id: string,
+  name: string,
+  body?: object,
+  as: Caller = operator,
+): Promise<Answer<OperationView & { type: string; detail: string }>> {
+  return call("POST", `/${workflow}/${id}/${name}`, { body, as });
 }

@@ -139,3 +139,26 @@ export const turnstile: WorkflowDefinition = {
     PUSH: { schema: v.any(), from: ["service"], otherwise: "reject" },
   },
 };
+
+/** Is erased an hour after its end, by itself. */
+export const fleeting: WorkflowDefinition = {
+  machine: createMachine({
+    id: "fleeting",
+    initial: "there",
+    states: { there: { on: { END: "gone" } }, gone: { type: "final" } },
+  }),
+  retention: 60 * 60_000,
+};
+
+/** Can't begin while the world's guard throws. */
+export const latecomer: WorkflowDefinition = {
+  machine: setup({
+    types: {} as { context: { begun: boolean } },
+    guards: { askTheWorld: () => world.guard() },
+  }).createMachine({
+    id: "latecomer",
+    context: { begun: true },
+    initial: "arriving",
+    states: { arriving: { always: { guard: "askTheWorld", target: "there" } }, there: {} },
+  }),
+};

@@ -1,6 +1,7 @@
 import { workflows } from "../../machines/index.ts";
 import type { Projection } from "../../src/contract/projection.ts";
 import { durachart } from "../../src/index.ts";
+import { canary } from "./canary.ts";
 import { cancellable } from "./cancellable.ts";
 import { crowd } from "./crowd.ts";
 import { endless } from "./endless.ts";
@@ -10,7 +11,7 @@ import { limits } from "./limits.ts";
 import { lanes } from "./lanes.ts";
 import { lister } from "./lister.ts";
 import { mailbox } from "./mailbox.ts";
-import { probe, turnstile } from "./probe.ts";
+import { fleeting, latecomer, probe, turnstile } from "./probe.ts";
 
 /** The Worker under test in workerd: the shop's order, and a chart with one of everything. */
 const app = durachart({
@@ -18,6 +19,9 @@ const app = durachart({
     ...workflows,
     probes: probe,
     turnstiles: turnstile,
+    fleeting,
+    latecomers: latecomer,
+    canaries: canary,
     mailboxes: mailbox,
     lanes,
     endless,

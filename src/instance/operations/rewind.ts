@@ -6,6 +6,7 @@ import type { RegisteredWorkflow } from "../../kernel/registration.ts";
 import type { EffectChanges } from "../effect-book.ts";
 import { newEffect, runAgain, stopLetter, type InstancePayload } from "../effect-rows.ts";
 import type { Live } from "../live.ts";
+import type { TakenBack } from "../journal-search.ts";
 import { replaceState } from "../replace.ts";
 import type { EffectRow } from "../effect-table.ts";
 import type { Store } from "../store.ts";
@@ -52,6 +53,8 @@ export function goBack(around: Operating, { to, shiftTimers = false }: Target, t
     const isOtherVersion = workflow.version !== live.identity.version;
     const happening = operated(around, type, {
       to,
+      ...(since.keys.withdrawn.length > 0 ? { withdrawn: since.keys.withdrawn } : {}),
+      ...(since.keys.maybeLeft.length > 0 ? { maybeLeft: since.keys.maybeLeft } : {}),
       ...(shiftTimers ? { shiftTimers } : {}),
       ...(isOtherVersion ? { from: live.identity.version, version: workflow.version } : {}),
     });
@@ -60,7 +63,7 @@ export function goBack(around: Operating, { to, shiftTimers = false }: Target, t
   });
   processor.fireTimers(now);
   processor.inner.takeDeferred(now);
-  return { changed: true, to, ...since, restarted };
+  return { changed: true, to, ...since.told, restarted };
 }
 
 /** The version that the instance had then. */
@@ -85,18 +88,28 @@ function gone(store: Store, live: Live, to: number, moment: Moment) {
   const maybeLeft: object[] = [];
   const withdrawn: object[] = [];
   const started: object[] = [];
+  // What an earlier going back took away is no longer there to tell.
+  const before = store.search.takenBack(to);
+  const keys: TakenBack = { withdrawn: [], maybeLeft: [] };
   for (const { seq, effect } of store.search.effectsAfter(to)) {
     const [key, kind, name, payload] = effect;
+    if (before.withdrawn.includes(key)) continue;
     const what = { seq, what: `${kind} ${name}` };
     const row = live.effects.get(key);
     if (kind === "instance") {
       const { workflow, instance } = payload as InstancePayload;
       if (row?.attempt !== 0) started.push({ seq, workflow, id: instance });
-    } else if (row === undefined) left.push(what);
-    else if (row.attempt > 0) maybeLeft.push(what);
-    else if (isWithdrawn(row, moment)) withdrawn.push(what);
+    } else if (row === undefined) {
+      (before.maybeLeft.includes(key) ? maybeLeft : left).push(what);
+    } else if (row.attempt > 0) {
+      maybeLeft.push(what);
+      if (isWithdrawn(row, moment)) keys.maybeLeft.push(key);
+    } else if (isWithdrawn(row, moment)) {
+      withdrawn.push(what);
+      keys.withdrawn.push(key);
+    }
   }
-  return { left, maybeLeft, withdrawn, started };
+  return { told: { left, maybeLeft, withdrawn, started }, keys };
 }
 
 /** The machine of that moment, its runs begun anew: no result of an earlier run fits them. */
