@@ -146,8 +146,10 @@ function rename(
   renames: Readonly<Record<string, string>>,
   machineId: string,
 ): void {
+  // The longest that fits, whatever the order they are named in.
+  const longestFirst = Object.entries(renames).toSorted(([a], [b]) => b.length - a.length);
   const newId = (id: string): string => {
-    for (const [from, to] of Object.entries(renames)) {
+    for (const [from, to] of longestFirst) {
       const path = `${machineId}.${from}`;
       if (id === path || id.startsWith(`${path}.`)) {
         return `${machineId}.${to}${id.slice(path.length)}`;

@@ -138,9 +138,9 @@ export const toTwo: Migration = {
   from: "1",
   to: "2",
   renames: {
-    "bakePizza.errorInKitchen": "shop.bakePizza.kitchenTrouble",
     orderPizza: "shop.orderPizza",
     bakePizza: "shop.bakePizza",
+    "bakePizza.errorInKitchen": "shop.bakePizza.kitchenTrouble",
     deliverPizza: "shop.deliverPizza",
   },
   migrate: ({ value, context, children }) => ({
