@@ -218,6 +218,32 @@ describe("what an actor and the instance that it is say to each other", () => {
   });
 });
 
+describe("a rewind to where an actor runs that runs still", () => {
+  it.each([
+    ["under way", false],
+    ["done, its result waiting", true],
+  ])("doesn't run it twice: %s", async (_, isDone) => {
+    let runs = 0;
+    const charged = Promise.withResolvers<string>();
+    const actors = { charge: () => ((runs += 1), charged.promise) };
+    const instance = runInNode(worker(), { actors });
+    await instance.start();
+    await instance.send("CHARGE");
+    await instance.send("NOTE");
+    await instance.operate({ name: "pause" });
+    if (isDone) charged.resolve("paid");
+    await instance.settle();
+    expect(await instance.operate({ name: "rewind", to: 2 })).toMatchObject({
+      view: { context: { notes: 0 }, operation: { changed: true, restarted: [] } },
+    });
+    await instance.operate({ name: "resume" });
+    charged.resolve("paid");
+    await instance.settle();
+    expect(runs).toBe(1);
+    expect(await instance.view()).toMatchObject({ state: "idle", pending: 0 });
+  });
+});
+
 describe("a retention", () => {
   it.each([-1, NaN, 0.5, Number.MAX_SAFE_INTEGER])("of %s is refused", (retention) => {
     expect(() => registerWorkflows({ tests: { machine: worker(), retention } })).toThrow(
