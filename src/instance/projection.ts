@@ -54,7 +54,7 @@ export function projectionOf(
   const due = nextDue(live);
   return {
     ...common(object, identity, seq, updatedAt),
-    status,
+    status: live.paused === null ? status : "paused",
     ...listedState(value as StateValue),
     attributes: attributesOf(workflow, identity, context, report),
     incidents: incidentsOf(live, troubles).slice(0, MAX_INCIDENTS).map(clipped),

@@ -66,6 +66,20 @@ describe("the list is told that an instance was erased", () => {
   });
 });
 
+describe("the list is told that an instance is held", () => {
+  it("and that it goes on", async () => {
+    const { told, env } = listed();
+    const instance = runInNode(worker(), { env });
+    await instance.start();
+    for (const [name, status] of [["pause", "paused"] as const, ["resume", "active"] as const]) {
+      await instance.operate({ name });
+      await instance.advance(5_000);
+      expect(told.at(-1)).toMatchObject({ status });
+      expect(await instance.view()).toMatchObject({ status });
+    }
+  });
+});
+
 describe("what an instance was", () => {
   it("is told right where a large state is kept in parts that would cut a character in two", async () => {
     for (const offset of ["", "x"]) {
