@@ -76,9 +76,13 @@ export class Instances {
     return this.#call(request, true, (stub) => stub.simulate(request) as Promise<SimulationReply>);
   }
 
-  /** Once more does no harm, but for a cancelling event, which the state might take twice. */
+  /**
+   * Once more does no harm, but for a cancelling event, which the state might take twice, and for going
+   * back, which would undo what has happened since the first time.
+   */
   operate(request: OperationRequest): Promise<OperationReply> {
-    const isRepeatable = request.operation.name !== "cancel";
+    const { name } = request.operation;
+    const isRepeatable = name !== "cancel" && name !== "rewind";
     return this.#call(
       request,
       isRepeatable,
@@ -118,7 +122,7 @@ export class Instances {
         const { workflow, id } = request.address;
         const hint = isRepeatable
           ? "Try again."
-          : "The event may have been applied: look before you send it again, or use an Idempotency-Key.";
+          : "It may have been applied: look before you send it again, or use an Idempotency-Key.";
         const detail = `${workflow}/${id} could not be reached just now. ${hint}`;
         return { ok: false, problem: problem("overloaded", detail) };
       }

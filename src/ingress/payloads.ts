@@ -46,6 +46,8 @@ export async function downloadPayload(visit: Visit): Promise<Response> {
   const address = addressOf(caller, workflow.key, id);
   const sha256 = (request as Request & { params: { sha256: string } }).params.sha256;
   const bucket = bucketOf(env, "PAYLOADS", caller.jurisdiction);
+  // What was erased is not to be read, though the bucket may still have it.
+  granted(await instances.history({ address, caller, after: Number.MAX_SAFE_INTEGER, limit: 1 }));
   // The object's id comes from the caller's tenant: another's payload is not even looked for.
   const objectId = instances.objectId({ address, caller });
   const found = isSha256(sha256) ? await bucket.get(payloadKey(objectId, sha256)) : null;

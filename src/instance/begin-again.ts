@@ -2,7 +2,7 @@ import { changesText } from "../kernel/changes.ts";
 import { store as storedForm } from "../kernel/storing.ts";
 import { timerChangesText } from "../kernel/timer-changes.ts";
 import type { Live } from "./live.ts";
-import { comparable, effectsText, type Recorded } from "./recorder.ts";
+import { comparable, journalled, type Recorded } from "./recorder.ts";
 import type { JournalRow, Store } from "./store.ts";
 
 /** Milliseconds for which senders repeat what wasn't answered, and an hour more. */
@@ -22,11 +22,12 @@ export function isToBeginAgain({ workflow, machine, seq, deferred, held }: Live)
 export function beginAgain(store: Store, live: Live, now: number): Recorded | null {
   if (!isToBeginAgain(live)) return null;
   const { identity, machine, timers, effects } = live;
-  // Who goes back, or retries what has failed, may have to run them once more.
-  const runs = [...effects.values()].filter(({ kind }) => kind === "actor" || kind === "instance");
   const { value } = machine.snapshot;
   const epoch = identity.epoch + 1;
   store.beginAgain(epoch, now - REPEATED_FOR);
+  // Who goes back, or retries what has failed, may have to run them once more.
+  const runs = journalled([...effects.values()]).filter(([, , , payload]) => payload !== undefined);
+  store.archived.keepRuns(new Map(runs.map((run) => [run[0], run])));
   const entry: JournalRow = {
     seq: 1,
     at: now,
@@ -38,7 +39,7 @@ export function beginAgain(store: Store, live: Live, now: number): Recorded | nu
     changes: changesText(undefined, comparable(live), {
       actors: storedForm(machine).actors,
       timers: timerChangesText([], [...timers.inline, ...store.timers.all()]),
-      effects: effectsText(runs),
+      effects: "",
     }),
   };
   store.record(entry, null, null, epoch);

@@ -64,7 +64,7 @@ export function decide(
 
 /** How long an event is kept where it is deferred, in milliseconds. */
 export function deferFor(workflow: RegisteredWorkflow, type: string): number {
-  return workflow.events?.[type]?.deferFor ?? DEFER_FOR;
+  return Math.ceil(workflow.events?.[type]?.deferFor ?? DEFER_FOR);
 }
 
 /** Writes what was decided. Must run inside a transaction. */

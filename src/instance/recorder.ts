@@ -135,13 +135,15 @@ export function comparable({ machine, texts, rest }: Live) {
 
 /** JSON of what was asked for; empty for nothing. */
 export function effectsText(added: readonly EffectRow[] = []): string {
-  if (added.length === 0) return "";
-  const effects = added.map(({ key, kind, name, payload }): JournalledEffect => {
-    // What may have to be run once more, if somebody goes back to here.
+  return added.length === 0 ? "" : JSON.stringify(journalled(added));
+}
+
+/** Work as it is remembered: with its payload where it may have to be run once more, if somebody goes back. */
+export function journalled(rows: readonly EffectRow[]): JournalledEffect[] {
+  return rows.map(({ key, kind, name, payload }) => {
     const isRun = kind === "actor" || kind === "instance";
     return isRun ? [key, kind, name, JSON.parse(payload)] : [key, kind, name];
   });
-  return JSON.stringify(effects);
 }
 
 /** Writes the state row as it is, without anything having happened to the machine. */

@@ -186,11 +186,12 @@ function registerWorkflow(
       `Let a history have at least ${LEAST_CONTINUE_AFTER} entries.`,
     );
   }
-  if (!(retention >= 0)) {
+  const isTime = Number.isInteger(retention) && retention >= 0 && retention <= MAX_DELAY;
+  if (!isTime && retention !== Infinity) {
     throw new Unsupported(
       place,
       `its retention is ${retention}`,
-      "Give a number of milliseconds, or leave it out to keep instances for ever.",
+      "Give a whole number of milliseconds, at most a hundred years, or leave it out to keep instances for ever.",
     );
   }
   const machine = withEffects(definition.machine, effects);

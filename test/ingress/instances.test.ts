@@ -17,6 +17,10 @@ function failing(errors: (object | null)[]) {
             ? Promise.resolve('{"outcome":"applied"}')
             : Promise.reject(Object.assign(new Error("from the platform"), error));
         },
+        operate: () => {
+          calls.push(stub);
+          return Promise.reject(Object.assign(new Error("from the platform"), errors[0]));
+        },
       };
     },
   };
@@ -55,6 +59,15 @@ describe("a call to an object", () => {
   it("without a key is not repeated: it may have been applied", async () => {
     const { instances, calls } = failing([reset]);
     const reply = await instances.send(request);
+    expect(reply).toMatchObject({ ok: false, problem: { detail: /may have been applied/ } });
+    expect(calls).toHaveLength(1);
+  });
+
+  it("that goes back is not repeated: what has happened since would be undone", async () => {
+    const { instances, calls } = failing([reset]);
+    const { address, caller } = request;
+    const operation = { name: "rewind" as const, to: 3 };
+    const reply = await instances.operate({ address, caller, operation });
     expect(reply).toMatchObject({ ok: false, problem: { detail: /may have been applied/ } });
     expect(calls).toHaveLength(1);
   });

@@ -189,6 +189,20 @@ describe("a payload", () => {
     expect((await stored()).some((key) => key.includes(objectId(id, "polar")))).toBe(false);
   });
 
+  it("can't be read once its instance is erased, though the bucket has it still", async () => {
+    const id = await start("probes");
+    const { $payload } = await (await upload(id, "secret")).json<{ $payload: string }>();
+    const path = `/probes/${id}/payloads/${$payload.replace("sha256-", "")}`;
+    expect((await request("GET", path)).status).toBe(200);
+    const address = { tenant: "tropical", workflow: "probes", id };
+    const caller = { tenant: "tropical", subject: "otto", roles: ["operator"] };
+    const operation = { name: "terminate" as const };
+    await stubOf("probes", id).operate({ address, caller, operation });
+    await stubOf("probes", id).erase({ address, caller });
+    await env.PAYLOADS.put(`payload/${objectId(id)}/${$payload.replace("sha256-", "")}`, "secret");
+    expect((await request("GET", path)).status).toBe(410);
+  });
+
   it("is erased with its instance, page by page", async () => {
     const [id, other] = [await start("probes"), await start("probes")];
     await upload(other, "stays");

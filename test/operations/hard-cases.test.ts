@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { assign, fromPromise, setup } from "xstate";
+import { assign, setup } from "xstate";
 import type { Projection } from "../../src/contract/projection.ts";
-import type { VersionedState, WorkflowDefinition } from "../../src/kernel/workflow.ts";
+import type { WorkflowDefinition } from "../../src/kernel/workflow.ts";
 import { defaultLimits, type Limits } from "../../src/contract/limits.ts";
 import { problem } from "../../src/contract/problem.ts";
 import { sendLetter } from "../../src/egress/neighbours.ts";
@@ -16,6 +16,7 @@ import { takeProjections } from "../../src/list/consumer.ts";
 import { ProcessDied, runInNode, type NodeInstance } from "../../src/testing/index.ts";
 import { MemoryStorage } from "../../src/testing/memory-storage.ts";
 import { MemoryBucket } from "../support/memory-bucket.ts";
+import { shipments, worker } from "../support/worker-chart.ts";
 
 beforeEach(() => {
   vi.spyOn(console, "warn").mockReturnValue();
@@ -25,37 +26,6 @@ beforeEach(() => {
 afterEach(() => {
   vi.restoreAllMocks();
 });
-
-const never = (): Promise<never> => new Promise(() => {});
-
-/** Works on request, and can be asked anything at any time. */
-function worker(version = "1") {
-  return setup({
-    types: {} as { context: { text: string; notes: number } },
-    actors: { charge: fromPromise<unknown>(never), ship: fromPromise<unknown>(never) },
-  }).createMachine({
-    id: "worker",
-    version,
-    context: { text: "", notes: 0 },
-    initial: "idle",
-    on: {
-      NOTE: { actions: assign({ notes: ({ context }) => context.notes + 1 }) },
-      SAY: { actions: assign({ text: ({ event }) => (event as { data?: string }).data ?? "" }) },
-      END: ".ended",
-    },
-    states: {
-      idle: { on: { CHARGE: "charging", SHIP: "shipping" } },
-      charging: { invoke: { id: "charge", src: "charge", onDone: "idle" }, on: { LEAVE: "idle" } },
-      shipping: { invoke: { id: "ship", src: "ship", onDone: "idle" }, on: { LEAVE: "idle" } },
-      ended: { type: "final" },
-    },
-  });
-}
-
-const shipments: WorkflowDefinition = {
-  machine: worker(),
-  effects: { actors: { ship: { workflow: "tests", onStop: { type: "LEAVE" } } } },
-};
 
 function listed() {
   const told: Projection[] = [];
@@ -93,6 +63,20 @@ describe("the list is told that an instance was erased", () => {
     });
     expect(buried).toEqual([]);
     expect(written).toMatchObject([{ status: "erased", epoch: 2 }]);
+  });
+});
+
+describe("the list is told that an instance is held", () => {
+  it("and that it goes on", async () => {
+    const { told, env } = listed();
+    const instance = runInNode(worker(), { env });
+    await instance.start();
+    for (const [name, status] of [["pause", "paused"] as const, ["resume", "active"] as const]) {
+      await instance.operate({ name });
+      await instance.advance(5_000);
+      expect(told.at(-1)).toMatchObject({ status });
+      expect(await instance.view()).toMatchObject({ status });
+    }
   });
 });
 
@@ -147,123 +131,6 @@ describe("a rewind", () => {
     expect(before).toHaveLength(1);
     expect(await instance.operate({ name: "rewind", to: 2 })).toMatchObject({ ok: true });
     expect(stops()).toEqual(before);
-  });
-});
-
-describe("a migration", () => {
-  it("tells an instance to stop that the new version has no actor for", async () => {
-    const instance = runInNode(shipments);
-    await instance.start();
-    await instance.send("SHIP");
-    const machine = setup({}).createMachine({
-      id: "worker",
-      version: "2",
-      initial: "idle",
-      states: { idle: {} },
-      on: { LEAVE: {} },
-    });
-    await instance.deploy({
-      machine,
-      versions: [shipments],
-      migrations: [{ from: "1", to: "2", migrate: (s) => ({ ...s, value: "idle", children: {} }) }],
-    });
-    expect(await instance.operate({ name: "migrate" })).toMatchObject({ ok: true });
-    const sends = instance.dump().rows["effects"]!.filter(({ kind }) => kind === "send");
-    expect(sends).toHaveLength(1);
-  });
-
-  it("has an actor go on that is called otherwise now", async () => {
-    const instance = runInNode({ machine: worker() }, { actors: { charge: never } });
-    await instance.start();
-    await instance.send("CHARGE");
-    const machine = setup({ actors: { pay: fromPromise<unknown>(never) } }).createMachine({
-      id: "worker",
-      version: "2",
-      initial: "idle",
-      states: { idle: {}, charging: { invoke: { id: "charge", src: "pay", onDone: "idle" } } },
-    });
-    let runs = 0;
-    await instance.deploy(
-      {
-        machine,
-        versions: [{ machine: worker() }],
-        migrations: [
-          { from: "1", to: "2", migrate: (s) => ({ ...s, children: { charge: { src: "pay" } } }) },
-        ],
-      },
-      {
-        actors: {
-          pay: () => {
-            runs += 1;
-            return runs > 1 ? "paid" : Promise.reject(new TerminalError("declined"));
-          },
-        },
-      },
-    );
-    expect(await instance.operate({ name: "migrate" })).toMatchObject({ ok: true });
-    await instance.advance(120_000);
-    expect(runs).toBe(1);
-    expect(await instance.view()).toMatchObject({ status: "error" });
-    expect(await instance.operate({ name: "retry" })).toMatchObject({ ok: true });
-    await instance.settle();
-    expect(runs).toBe(2);
-    expect(await instance.view()).toMatchObject({ status: "active", state: "idle", pending: 0 });
-  });
-});
-
-describe("a migration of an invoke without an id", () => {
-  const invoking = (version: string, state: string) =>
-    setup({ actors: { charge: fromPromise<unknown>(never) } }).createMachine({
-      id: "worker",
-      version,
-      initial: state,
-      states: { [state]: { invoke: { src: "charge", onDone: "paid" } }, paid: {} },
-    });
-
-  it.each([
-    ["still deployed", [{ machine: invoking("1", "charging") }]],
-    ["not deployed any more", []],
-  ])(
-    "lets it go on in a state that is called otherwise now, its version %s",
-    async (_, versions) => {
-      const ids: string[] = [];
-      const paid = Promise.withResolvers<string>();
-      const actors = {
-        charge: ({ id }: { id: string }) => {
-          ids.push(id);
-          return ids.length === 1 ? never() : paid.promise;
-        },
-      };
-      const instance = runInNode(invoking("1", "charging"), { actors });
-      await instance.start();
-      const renames = { charging: "billing" };
-      const migrate = (s: VersionedState) => ({ ...s, value: "billing" });
-      const machine = invoking("2", "billing");
-      await instance.deploy({
-        ...{ machine, versions },
-        migrations: [{ from: "1", to: "2", renames, migrate }],
-      });
-      expect(await instance.operate({ name: "migrate" })).toMatchObject({
-        view: { operation: { started: [], stopped: [] }, actors: [{ id: "0.worker.billing" }] },
-      });
-      await instance.advance(60_000);
-      paid.resolve("paid");
-      await instance.settle();
-      // Taken over after its process was lost, under the id that it had.
-      expect(new Set(ids).size).toBe(1);
-      expect(await instance.view()).toMatchObject({ state: "paid", pending: 0 });
-    },
-  );
-
-  it("stops it where its state is gone, though nobody knows the version any more", async () => {
-    const instance = runInNode(invoking("1", "charging"), { actors: { charge: never } });
-    await instance.start();
-    const migrate = (s: VersionedState) => ({ ...s, value: "paid" });
-    const machine = invoking("2", "billing");
-    await instance.deploy({ machine, migrations: [{ from: "1", to: "2", migrate }] });
-    expect(await instance.operate({ name: "migrate" })).toMatchObject({
-      view: { state: "paid", actors: [], pending: 0 },
-    });
   });
 });
 
@@ -362,6 +229,40 @@ describe("what an actor and the instance that it is say to each other", () => {
     await expect(sendLetter(env, letter as never)).resolves.toBeUndefined();
     const said = { ...letter, kind: "send", of: undefined };
     await expect(sendLetter(env, said as never)).rejects.toThrow("gone");
+  });
+});
+
+describe("a rewind to where an actor runs that runs still", () => {
+  it.each([
+    ["under way", false],
+    ["done, its result waiting", true],
+  ])("doesn't run it twice: %s", async (_, isDone) => {
+    let runs = 0;
+    const charged = Promise.withResolvers<string>();
+    const actors = { charge: () => ((runs += 1), charged.promise) };
+    const instance = runInNode(worker(), { actors });
+    await instance.start();
+    await instance.send("CHARGE");
+    await instance.send("NOTE");
+    await instance.operate({ name: "pause" });
+    if (isDone) charged.resolve("paid");
+    await instance.settle();
+    expect(await instance.operate({ name: "rewind", to: 2 })).toMatchObject({
+      view: { context: { notes: 0 }, operation: { changed: true, restarted: [] } },
+    });
+    await instance.operate({ name: "resume" });
+    charged.resolve("paid");
+    await instance.settle();
+    expect(runs).toBe(1);
+    expect(await instance.view()).toMatchObject({ state: "idle", pending: 0 });
+  });
+});
+
+describe("a retention", () => {
+  it.each([-1, NaN, 0.5, Number.MAX_SAFE_INTEGER])("of %s is refused", (retention) => {
+    expect(() => registerWorkflows({ tests: { machine: worker(), retention } })).toThrow(
+      "retention",
+    );
   });
 });
 

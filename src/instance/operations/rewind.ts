@@ -112,12 +112,18 @@ function gone(store: Store, live: Live, to: number, moment: Moment) {
   return { told: { left, maybeLeft, withdrawn, started }, keys };
 }
 
-/** The machine of that moment, its runs begun anew: no result of an earlier run fits them. */
+/** The machine of that moment. Runs that have ended since begin anew: no result of an earlier one fits them. */
 function revive(around: Operating, workflow: RegisteredWorkflow, moment: Moment, to: number) {
   const { live, processor, now } = around;
   const wanted = promisesIn(moment);
-  // Another instance that still works for this one goes on doing so.
-  const stays = new Set(wanted.filter((key) => live.effects.get(key)?.kind === "instance"));
+  // What still works for this one goes on doing so: it was asked for before that moment.
+  const isSameVersion = workflow.version === live.identity.version;
+  const stays = new Set(
+    wanted.filter((key) => {
+      const row = live.effects.get(key);
+      return row !== undefined && (isSameVersion || row.kind === "instance");
+    }),
+  );
   const next = { key: live.machine.nextKey };
   const renamed = wanted.filter((key) => !stays.has(key));
   const keys = new Map(renamed.map((key) => [key, next.key++] as const));
