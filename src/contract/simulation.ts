@@ -30,8 +30,8 @@ export interface SimulatedStep {
   status: MachineStatus;
   state: StateValue;
   changes: Changes;
-  /** What would be asked for. */
-  effects: { kind: string; name: string; payload: unknown }[];
+  /** What would be asked for; with what, only operators see. */
+  effects: { kind: string; name: string; payload?: unknown }[];
   /** Actors that would be stopped. */
   stopped: string[];
 }

@@ -4,7 +4,7 @@ import type { EraseRequest, StartRequest } from "../contract/requests.ts";
 import { Quarantined } from "../kernel/errors.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import { begin, halt, type Step } from "../kernel/step.ts";
-import { blank, expiry, isRunning } from "./live.ts";
+import { blank, expiry, isRunning, readStored } from "./live.ts";
 import type { Processor } from "./processor.ts";
 import { record, type Happening } from "./recorder.ts";
 import { postponed, type Scheduled } from "./schedule.ts";
@@ -221,14 +221,27 @@ export class Edges {
     );
   }
 
+  /** @throws ProblemError where the instance that waits for this one's outcome would wait for ever */
+  #checkTold({ workflow, id }: { workflow: string; id: string }): void {
+    const isUntold = this.#store.effects.all().some(({ kind }) => kind === "outcome");
+    const isAwaited =
+      this.#store.identity().parent !== null && readStored(this.#store).machine.status === "active";
+    if (!isUntold && !isAwaited) return;
+    throw refusal(
+      "operation-not-possible",
+      `${workflow}/${id} has yet to tell the instance that started it how it ended, and that one waits. Wait for it, or terminate that one first.`,
+    );
+  }
+
   #checkErasable({ workflow, id }: { workflow: string; id: string }, force: boolean): void {
     let live;
     try {
       live = this.#processor.current();
     } catch (error) {
       // What can't be read can be erased, if somebody insists: perhaps only a deployment is missing.
-      if (force) return;
-      throw error;
+      if (!force) throw error;
+      this.#checkTold({ workflow, id });
+      return;
     }
     if (live === undefined) throw refusal("not-found", `There is no ${workflow}/${id}.`);
     if (isRunning(live)) {
@@ -238,7 +251,11 @@ export class Edges {
       );
     }
     const waiting = live.effects.size;
-    if (waiting === 0 || force) return;
+    if (waiting === 0) return;
+    if (force) {
+      this.#checkTold({ workflow, id });
+      return;
+    }
     throw refusal(
       "operation-not-possible",
       `${workflow}/${id} still has ${waiting} to deliver. Wait, retry them, or erase it with {"force": true}.`,

@@ -1,3 +1,4 @@
+import { isOperator, type Caller } from "../contract/caller.ts";
 import { refusal } from "../contract/problem.ts";
 import type { SendRequest } from "../contract/requests.ts";
 import type { FirstAnswer, Outcome } from "../contract/view.ts";
@@ -7,6 +8,7 @@ import type { HeldRow } from "./held.ts";
 import type { Live } from "./live.ts";
 import { record, type Recorded } from "./recorder.ts";
 import type { Store } from "./store.ts";
+import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import type { Transactions } from "./transactions.ts";
 
 /** Milliseconds until it is looked whether the instance can be run again. */
@@ -53,6 +55,7 @@ export function holdUnseen(
   const known = dedupe === null ? undefined : firstAnswer(store, dedupe, [event]);
   if (known !== undefined) return { outcome: "duplicate", first: known };
   const identity = store.identity();
+  checkMayBeSent(transactions.workflows.get(identity.workflow), type, caller);
   if (store.held.all().length >= MAX_DEFERRED) throw tooManyKept(identity, type);
   const { seq: last, body } = store.state();
   const { machine } = JSON.parse(body) as { machine: { value: unknown } };
@@ -67,4 +70,18 @@ export function holdUnseen(
     transactions.wakeAt(now + UNTIL_LOOKED_AT);
   });
   return { outcome: "deferred" };
+}
+
+/** Nobody fills an instance's places with what no version of its workflow takes from them. */
+function checkMayBeSent(
+  workflow: RegisteredWorkflow | undefined,
+  type: string,
+  caller: Caller,
+): void {
+  if (isOperator(caller) || workflow === undefined) return;
+  const versions = [...workflow.versions.values()];
+  const isTaken = versions.some(({ events }) =>
+    events?.[type]?.from?.some((role) => caller.roles.includes(role)),
+  );
+  if (!isTaken) throw refusal("forbidden", `"${type}" is not for ${caller.roles.join(", ")}.`);
 }

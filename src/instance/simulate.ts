@@ -1,4 +1,4 @@
-import type { Caller } from "../contract/caller.ts";
+import { isOperator, type Caller } from "../contract/caller.ts";
 import { problem, ProblemError, refusal, type Problem } from "../contract/problem.ts";
 import type {
   SimulatedStep,
@@ -256,12 +256,17 @@ class Imagining {
       effect.type === "actor.stop" ? [this.#live.machine.actors.get(effect.key)?.id ?? ""] : [],
     );
     this.#live = after;
-    const effects = (changes.add ?? []).map(shownEffect);
+    const effects = (changes.add ?? []).map((row) => shownEffect(row, this.#caller));
     return { status, state: value as SimulatedStep["state"], changes: shown, effects, stopped };
   }
 }
 
-function shownEffect({ kind, name, payload }: EffectRow): SimulatedStep["effects"][number] {
+/** What goes out is for operators to see: a view shows no one what an actor is given. */
+function shownEffect(
+  { kind, name, payload }: EffectRow,
+  caller: Caller,
+): SimulatedStep["effects"][number] {
+  if (!isOperator(caller)) return { kind, name };
   return { kind, name, payload: JSON.parse(payload) as unknown };
 }
 

@@ -1,20 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { assign, setup } from "xstate";
 import type { Projection } from "../../src/contract/projection.ts";
-import type { WorkflowDefinition } from "../../src/kernel/workflow.ts";
-import { defaultLimits, type Limits } from "../../src/contract/limits.ts";
-import { problem } from "../../src/contract/problem.ts";
-import { sendLetter } from "../../src/egress/neighbours.ts";
 import { TerminalError } from "../../src/egress/terminal-error.ts";
-import { AlarmClock } from "../../src/instance/alarm-clock.ts";
-import { momentIn, partText } from "../../src/instance/archive-format.ts";
 import { Archiver } from "../../src/instance/archiver.ts";
-import { Store } from "../../src/instance/store.ts";
-import { Transactions } from "../../src/instance/transactions.ts";
-import { registerWorkflows } from "../../src/kernel/registration.ts";
 import { takeProjections } from "../../src/list/consumer.ts";
-import { ProcessDied, runInNode, type NodeInstance } from "../../src/testing/index.ts";
-import { MemoryStorage } from "../../src/testing/memory-storage.ts";
+import { runInNode } from "../../src/testing/index.ts";
+import { opened } from "../support/opened.ts";
 import { MemoryBucket } from "../support/memory-bucket.ts";
 import { shipments, worker } from "../support/worker-chart.ts";
 
@@ -147,25 +137,6 @@ describe("an event for an instance that the deployment can't run", () => {
   });
 });
 
-/** An instance's storage, in the hands of the test. */
-function opened(
-  instance: NodeInstance,
-  workflow: WorkflowDefinition,
-  limits: Partial<Limits> = {},
-) {
-  const storage = new MemoryStorage();
-  storage.load(instance.dump());
-  const transactions = new Transactions({
-    ...{ storage, store: new Store(storage.sql as never) },
-    alarm: new AlarmClock({ storage, waitUntil: () => {} } as never),
-    workflows: registerWorkflows({ tests: workflow }),
-    clock: () => instance.now,
-    afterCommit: () => {},
-    limits: { ...defaultLimits, ...limits },
-  } as never);
-  return { storage, transactions };
-}
-
 describe("an instance that failed and was archived", () => {
   it("can be retried", async () => {
     let fails = true;
@@ -185,146 +156,5 @@ describe("an instance that failed and was archived", () => {
     expect(await again.operate({ name: "retry" })).toMatchObject({ ok: true });
     await again.settle();
     expect(await again.view()).toMatchObject({ status: "active", state: "idle" });
-  });
-});
-
-describe("an archived part", () => {
-  it("tells the version right where a retry has gone back to an earlier one", () => {
-    const entry = (seq: number, type: string, data: object | null) => ({
-      ...{ seq, at: seq, type, outcome: "applied" as const, by: "tester", state: '"idle"' },
-      data: data === null ? null : JSON.stringify(data),
-      changes: '{"status":"active","inner":{"nextKey":1,"rest":{"children":{}}}}',
-    });
-    const rows = [
-      entry(1, "durachart.started", null),
-      entry(2, "durachart.migrated", { from: "1", to: "2" }),
-      entry(3, "durachart.retried", { to: 1, from: "2", version: "1" }),
-    ];
-    const text = partText({ version: "1" } as never, rows, null);
-    const versions = [1, 2, 3].map((seq) => momentIn(text, seq)!.version);
-    expect(versions).toEqual(["1", "2", "1"]);
-  });
-});
-
-describe("an instance that has come to its end with a full journal", () => {
-  it("is erased when its time is over", async () => {
-    const workflow = { machine: worker(), retention: 10_000 };
-    const instance = runInNode(workflow);
-    await instance.start();
-    await instance.send("END");
-    const { transactions } = opened(instance, workflow, { fullJournal: 2 });
-    expect(transactions.due(transactions.current()!)).toBe(instance.now + 10_000);
-  });
-});
-
-describe("what an actor and the instance that it is say to each other", () => {
-  it.each([
-    ["outcome", { of: {}, ending: { output: 1 } }],
-    ["send", { of: {}, event: { type: "LEAVE" } }],
-  ])("%s: is done with where the other was erased", async (kind, more) => {
-    const erased = problem("erased", "gone");
-    const stub = { receive: () => Promise.resolve(erased) };
-    const env = { INSTANCES: { getByName: () => stub } };
-    const letter = { kind, address: { tenant: "t", workflow: "w", id: "i" }, caller: {}, ...more };
-    await expect(sendLetter(env, letter as never)).resolves.toBeUndefined();
-    const said = { ...letter, kind: "send", of: undefined };
-    await expect(sendLetter(env, said as never)).rejects.toThrow("gone");
-  });
-});
-
-describe("a rewind to where an actor runs that runs still", () => {
-  it.each([
-    ["under way", false],
-    ["done, its result waiting", true],
-  ])("doesn't run it twice: %s", async (_, isDone) => {
-    let runs = 0;
-    const charged = Promise.withResolvers<string>();
-    const actors = { charge: () => ((runs += 1), charged.promise) };
-    const instance = runInNode(worker(), { actors });
-    await instance.start();
-    await instance.send("CHARGE");
-    await instance.send("NOTE");
-    await instance.operate({ name: "pause" });
-    if (isDone) charged.resolve("paid");
-    await instance.settle();
-    expect(await instance.operate({ name: "rewind", to: 2 })).toMatchObject({
-      view: { context: { notes: 0 }, operation: { changed: true, restarted: [] } },
-    });
-    await instance.operate({ name: "resume" });
-    charged.resolve("paid");
-    await instance.settle();
-    expect(runs).toBe(1);
-    expect(await instance.view()).toMatchObject({ state: "idle", pending: 0 });
-  });
-});
-
-describe("a retention", () => {
-  it.each([-1, NaN, 0.5, Number.MAX_SAFE_INTEGER])("of %s is refused", (retention) => {
-    expect(() => registerWorkflows({ tests: { machine: worker(), retention } })).toThrow(
-      "retention",
-    );
-  });
-});
-
-describe("erasing", () => {
-  it("is gone on with by itself, whenever the process dies", async () => {
-    for (const commit of [1, 2]) {
-      const instance = runInNode(worker());
-      await instance.start();
-      await instance.send("END");
-      instance.crash("after", commit);
-      await expect(instance.erase()).rejects.toThrow(ProcessDied);
-      const { rows, alarm } = instance.dump();
-      expect(rows["tombstone"]).toMatchObject([{ leftovers: 1 }]);
-      expect(alarm, `after commit ${commit}`).not.toBeNull();
-    }
-  });
-});
-
-describe("a held event", () => {
-  it("on which the chart throws is kept, and taken once the chart is mended", async () => {
-    const paying = (isMended: boolean) =>
-      setup({}).createMachine({
-        id: "paying",
-        initial: "open",
-        states: {
-          open: {
-            on: {
-              PAID: {
-                target: "paid",
-                actions: assign(() => {
-                  if (!isMended) throw new Error("forgot about cents");
-                  return {};
-                }),
-              },
-            },
-          },
-          paid: {},
-        },
-      });
-    const instance = runInNode(paying(false));
-    await instance.start();
-    await instance.operate({ name: "pause" });
-    expect(await instance.send("PAID", "key")).toMatchObject({ reply: { outcome: "deferred" } });
-    await instance.operate({ name: "resume" });
-    expect(await instance.view()).toMatchObject({
-      ...{ held: [], deferred: [{ type: "PAID" }] },
-      incidents: [{ kind: "blocked", what: "event PAID" }],
-    });
-    await instance.deploy(paying(true));
-    expect(await instance.view()).toMatchObject({ state: "paid", deferred: [], incidents: [] });
-  });
-});
-
-describe("a simulation", () => {
-  it("ends before it has handled too much", async () => {
-    const instance = runInNode(worker());
-    await instance.start();
-    const suppose = Array.from({ length: 100 }, (_, index) => ({
-      ...{ type: "SAY", data: `${index}${"x".repeat(600_000)}` },
-    }));
-    await expect(instance.simulate(suppose)).rejects.toThrow("Suppose less");
-    const { steps } = await instance.simulate(suppose.slice(0, 5));
-    expect(steps).toHaveLength(5);
   });
 });

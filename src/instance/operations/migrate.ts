@@ -37,6 +37,10 @@ export function migrate(around: OperatingOnStored, to: string | undefined): Done
     );
   }
   const stored = readStored(store);
+  if (stored.machine.status === "error") {
+    // Where it would be retried from is of the version that it leaves.
+    throw impossible(identity, "has ended in an error. Retry it first, then migrate it.");
+  }
   const moment = { ...stored, timers: [...stored.timers, ...store.timers.all()] };
   const oldMachine = newest.versions.get(identity.version)?.machine;
   let migrated: Migrated;

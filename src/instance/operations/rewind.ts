@@ -63,7 +63,7 @@ export function goBack(around: Operating, { to, shiftTimers = false }: Target, t
   });
   processor.fireTimers(now);
   processor.inner.takeDeferred(now);
-  return { changed: true, to, ...since.told, restarted };
+  return { changed: true, to, ...since.told, stopped: revived.stopped, restarted };
 }
 
 /** The version that the instance had then. */
@@ -112,16 +112,21 @@ function gone(store: Store, live: Live, to: number, moment: Moment) {
   return { told: { left, maybeLeft, withdrawn, started }, keys };
 }
 
-/** The machine of that moment. Runs that have ended since begin anew: no result of an earlier one fits them. */
+/**
+ * The machine of that moment. What runs is stopped, and what ran then runs anew, under a key that no
+ * earlier result fits. Two kinds of runs stay instead: instances, which have a life of their own, and
+ * those whose result is here already and only waits to be taken.
+ */
 function revive(around: Operating, workflow: RegisteredWorkflow, moment: Moment, to: number) {
   const { live, processor, now } = around;
   const wanted = promisesIn(moment);
-  // What still works for this one goes on doing so: it was asked for before that moment.
   const isSameVersion = workflow.version === live.identity.version;
   const stays = new Set(
     wanted.filter((key) => {
       const row = live.effects.get(key);
-      return row !== undefined && (isSameVersion || row.kind === "instance");
+      return (
+        row?.kind === "instance" || (isSameVersion && row !== undefined && row.result !== null)
+      );
     }),
   );
   const next = { key: live.machine.nextKey };
@@ -129,10 +134,12 @@ function revive(around: Operating, workflow: RegisteredWorkflow, moment: Moment,
   const keys = new Map(renamed.map((key) => [key, next.key++] as const));
   const add: EffectRow[] = [];
   const remove: number[] = [];
+  const stopped: string[] = [];
   for (const row of live.effects.values()) {
     const isRun = row.kind === "actor" || row.kind === "instance";
     if (!isRun || stays.has(row.key)) continue;
     remove.push(row.key);
+    if (row.attempt > 0) stopped.push(`${row.kind} ${row.name}`);
     const letter = stopLetter(live, row);
     if (letter === null) continue;
     const { workflow: name, payload } = letter;
@@ -155,7 +162,7 @@ function revive(around: Operating, workflow: RegisteredWorkflow, moment: Moment,
   const { machine, actors, timers } = withNewKeys(moment, keys);
   const restored = restore(workflow.machine, { ...machine, nextKey: next.key }, actors);
   const effects: EffectChanges = { add, remove };
-  return { machine: restored, timers, restarted, effects };
+  return { machine: restored, timers, stopped, restarted, effects };
 }
 
 function notKept({ identity }: Live, seq: number): ProblemError {
