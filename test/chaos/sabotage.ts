@@ -4,24 +4,24 @@
  */
 export const sabotages = {
   "outbox after the commit": {
-    find: /for \(const key of added\) (\w+)\.insertEffect\(effects\.get\(key\)\);/g,
-    put: "for (const key of added) setTimeout(() => $1.insertEffect(effects.get(key)), 40);",
+    find: /for \(const key of added\) (\w+)\.effects\.insert\(effects\.get\(key\)\);/g,
+    put: "for (const key of added) setTimeout(() => $1.effects.insert(effects.get(key)), 40);",
   },
   "dedupe off": {
-    find: /(\w+)\.record\(entry, body, key, live\.identity\.epoch\);/g,
-    put: "$1.record(entry, body, null, 1);",
+    find: /(\w+)\.record\(entry, (\w+), key, live\.identity\.epoch\);/g,
+    put: "$1.record(entry, $2, null, 1);",
   },
   "timers in memory": {
-    find: /"timers":\$\{JSON\.stringify\(timers\)\}\}/g,
-    put: '"timers":[]}',
+    find: /"timers":\$\{JSON\.stringify\(timers\)\}\$\{(\w+)\}\}/g,
+    put: '"timers":[]${$1}}',
   },
   "leases ignored": {
     find: /this\.#ledger\.update\(\{ \.\.\.row, status: "waiting", due: now \}\);/g,
     put: "this.#ledger.update({ ...row, due: now + 3e4 });",
   },
   "the list's alarm": {
-    find: /return Math\.min\(due, this\.#alsoDue\(live\)\);/g,
-    put: "return due;",
+    find: /const also = this\.#alsoDue\(live\);/g,
+    put: "const also = Infinity;",
   },
   "the list noted before it is told": {
     find: /await queue\.send\(\{ \.\.\.project\(\), revision \}, \{ contentType: "json" \}\);/g,
