@@ -1,4 +1,4 @@
-import type { Workflows } from "../src/kernel/workflow.ts";
+import type { Workflows } from "durachart/workflow";
 import { orderAttributes } from "./order/attributes.ts";
 import { orderEffects } from "./order/effects.ts";
 import { orderEvents, orderInput } from "./order/events.ts";

@@ -14,7 +14,7 @@ import { isForTheList, takeProjections } from "./list/consumer.ts";
 import { databasesOf } from "./list/databases.ts";
 import { sweep, type Wake } from "./list/sweep.ts";
 
-export { TerminalError } from "./egress/terminal-error.ts";
+export { TerminalError } from "./kernel/terminal-error.ts";
 export { defaultLimits };
 export { Unsupported } from "./kernel/errors.ts";
 export { signedContent } from "./ingress/signed-content.ts";

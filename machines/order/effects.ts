@@ -1,4 +1,4 @@
-import type { EffectsOf } from "../../src/kernel/workflow.ts";
+import type { EffectsOf } from "durachart/workflow";
 import type { orderMachine } from "./machine.ts";
 
 /** The queues the order speaks to; the bindings stand in `wrangler.toml`. */

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import type { EventDefinitions, EventsOf } from "../../src/kernel/workflow.ts";
+import type { EventDefinitions, EventsOf } from "durachart/workflow";
 import { pizzaNames } from "./menu.ts";
 
 /** An item's id is chosen by the customer's client, so that a repeated request adds nothing. */

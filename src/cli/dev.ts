@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import colors from "picocolors";
 import { configPaths, databases, quietly, root } from "./fleet.ts";
@@ -8,10 +9,13 @@ import { localSecrets, mintToken, writeDevVars } from "./secrets.ts";
 
 const port = process.env["PORT"] ?? "8787";
 const state = join(root, ".wrangler", "state");
+/** Names the process that has the data. */
+const owner = join(root, ".wrangler", "dev.pid");
 const wrangler = join(root, "node_modules", "wrangler", "wrangler-dist", "cli.js");
 
 /** `npm run dev`: the whole shop on this machine, its data kept in `.wrangler/state`. */
 async function main(): Promise<void> {
+  checkAlone();
   const secrets = localSecrets(root);
   writeDevVars(root, configPaths, secrets);
   for (const { database, configPath } of databases) {
@@ -26,6 +30,7 @@ async function main(): Promise<void> {
     ...["--local", "--port", port, "--inspector-port", "0", "--persist-to", state],
     ...["--show-interactive-dev-session=false", "--log-level", "warn"],
   ]);
+  writeFileSync(owner, String(server.pid));
   server.on("message", (message) => {
     if (!JSON.stringify(message).includes("DEV_SERVER_READY")) return;
     void greet(secrets).catch(fail);
@@ -34,7 +39,29 @@ async function main(): Promise<void> {
     process.on(signal, () => stop(server.pid));
   }
   const [code] = (await once(server, "exit")) as [number | null];
+  rmSync(owner, { force: true });
   process.exitCode = code ?? 0;
+}
+
+/** Two runtimes on one folder would write over each other. A runtime outlives an npm that was killed. */
+function checkAlone(): void {
+  const pid = existsSync(owner) ? Number(readFileSync(owner, "utf8")) : 0;
+  if (pid === 0 || !isRunning(pid)) return;
+  console.error(
+    colors.red(
+      `The shop's data in ${state} is in use by a runtime that is running already (process ${pid}). Use that one, or stop it: kill -- -${pid}`,
+    ),
+  );
+  process.exit(1);
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 async function greet(secrets: ReturnType<typeof localSecrets>): Promise<void> {

@@ -6,7 +6,7 @@ import {
   type Payload,
   type PayloadReference,
 } from "../contract/payload.ts";
-import { TerminalError } from "./terminal-error.ts";
+import { TerminalError } from "../kernel/terminal-error.ts";
 
 /** Whose payloads are claimed. */
 export interface Claimant {

@@ -1,7 +1,7 @@
 import { objectName } from "../contract/address.ts";
 import type { Problem } from "../contract/problem.ts";
 import type { Letter } from "../contract/requests.ts";
-import { TerminalError } from "./terminal-error.ts";
+import { TerminalError } from "../kernel/terminal-error.ts";
 
 interface Neighbour {
   /** @returns a problem, or null when it is safe there */

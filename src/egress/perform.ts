@@ -10,7 +10,7 @@ import { findUnserialisable } from "../kernel/json.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import type { Action, ActorDefinition, EffectContext, Route } from "../kernel/workflow.ts";
 import { findActorLogic, promiseCreator } from "../kernel/xstate.ts";
-import { TerminalError } from "./terminal-error.ts";
+import { TerminalError } from "../kernel/terminal-error.ts";
 
 /** Characters of JSON that an actor may answer: it goes into the journal, whose rows have a limit of 2 MB. */
 const MAX_OUTPUT = 500_000;

@@ -9,7 +9,7 @@ import { askLeave, type Destinations } from "./leave.ts";
 import { sendLetter } from "./neighbours.ts";
 import { letterOf, perform, policyOf } from "./perform.ts";
 import { publish } from "./publish.ts";
-import { isTerminal } from "./terminal-error.ts";
+import { isTerminal } from "../kernel/terminal-error.ts";
 import { backoff, LEASE } from "./timing.ts";
 
 const DEFAULT_ATTEMPTS = 5;

@@ -76,6 +76,7 @@ export class Control {
   archive(request: ArchiveRequest): Promise<OperationReply> {
     return this.#door.later(async () => {
       this.#door.checkAddress(request);
+      this.#edges.checkNotErased(request.address);
       const { caller, keep } = request;
       if (!isOperator(caller)) throw refusal("forbidden", '"archive" is for operators.');
       this.#door.identity(request);

@@ -55,11 +55,17 @@ export function decide(
       ? `does not take "${type}"`
       : `takes "${type}" only if ${guards.join(" or ")}, and it is not so`;
   const names = allowed.filter(({ guard }) => guard !== "fails").map((event) => event.type);
-  throw refusal(
-    "event-not-allowed",
-    `${identity.workflow}/${identity.id} is in ${describe(machine.snapshot)}, which ${why}. Allowed now: ${names.join(", ") || "none"}.`,
-    { allowed, timers: deadlines(live), state: machine.snapshot.value },
-  );
+  const about = `${identity.workflow}/${identity.id}`;
+  const { status } = machine.snapshot;
+  const said =
+    status === "active"
+      ? `${about} is in ${describe(machine.snapshot)}, which ${why}.`
+      : `${about} has come to its end (${status}) and takes no events.`;
+  throw refusal("event-not-allowed", `${said} Allowed now: ${names.join(", ") || "none"}.`, {
+    allowed,
+    timers: deadlines(live),
+    state: machine.snapshot.value,
+  });
 }
 
 /** How long an event is kept where it is deferred, in milliseconds. */

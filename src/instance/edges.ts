@@ -138,20 +138,13 @@ export class Edges {
       };
       this.#store.create(identity);
       const first = this.#firstState(workflow, address, input);
-      const what = { outcome: "applied" as const, hops: 0 };
-      const started: Happening = {
-        ...what,
-        ...{ type: "durachart.started", data: input, by: caller.subject },
-      };
-      const none = { ...first, effects: [] };
-      const begun = record(this.#store, blank(identity, workflow, first.state), started, none, now);
       const ended: Happening = {
-        ...what,
-        ...{ type: "durachart.terminated", by },
+        ...{ type: "durachart.terminated", outcome: "applied", by, hops: 0 },
         ...(reason === undefined ? {} : { data: { reason } }),
       };
-      const halted = record(this.#store, begun.live, ended, halt(begun.live.machine), now);
-      return [begun, halted];
+      // One entry: there is no moment in which it ran, and to which it could be put back.
+      const halted = { ...halt(first.state), effects: [] };
+      return [record(this.#store, blank(identity, workflow, first.state), ended, halted, now)];
     });
   }
 

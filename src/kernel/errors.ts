@@ -34,11 +34,14 @@ export class StepFailed extends Error {
 /** A stored state doesn't fit the machine of this deployment; it is left untouched. */
 export class Quarantined extends Error {
   override name = "Quarantined";
+  /** What doesn't fit, without what to do about it. */
+  readonly why: string;
 
   constructor(machine: string, why: string) {
     super(
       `The stored state doesn't fit machine "${machine}": ${why}. It is left untouched; deploy the version it was made with, or migrate it.`,
     );
+    this.why = why;
   }
 }
 

@@ -133,7 +133,7 @@ function withChildren(machine: AnyStateMachine): Set<AnyStateMachine> {
 function registerVersions(key: string, definition: WorkflowDefinition): RegisteredWorkflow {
   const { versions: released = [], migrations = [], ...newest } = definition;
   const versions = new Map<string, RegisteredWorkflow>();
-  for (const one of [newest, ...released]) {
+  for (const one of [newest, ...released.map((version) => inheriting(newest, version))]) {
     const registered = registerWorkflow(key, one, versions, migrations);
     const { version, machine } = registered;
     if (versions.has(version)) {
@@ -155,6 +155,24 @@ function registerVersions(key: string, definition: WorkflowDefinition): Register
     );
   }
   return workflow;
+}
+
+/**
+ * An earlier version with what is said of the workflow as a whole, where it doesn't say otherwise: how
+ * it is cancelled, found, kept. Its chart, events and effects are its own.
+ */
+function inheriting(newest: ReleasedVersion, version: ReleasedVersion): ReleasedVersion {
+  const { cancel, attributes, retention, continueAfter, transitionsPerMinute } = newest;
+  const takes = eventDescriptors(version.machine.root);
+  const isTaken = cancel !== undefined && takes.some((known) => descriptorCovers(known, cancel));
+  return {
+    ...(isTaken ? { cancel } : {}),
+    ...(attributes === undefined ? {} : { attributes }),
+    ...(retention === undefined ? {} : { retention }),
+    ...(continueAfter === undefined ? {} : { continueAfter }),
+    ...(transitionsPerMinute === undefined ? {} : { transitionsPerMinute }),
+    ...version,
+  };
 }
 
 function registerWorkflow(

@@ -3,9 +3,11 @@ import type { Payload, PayloadReference } from "../contract/payload.ts";
 import type { AnyStateMachine, InputFrom, StateMachine, StateValue } from "xstate";
 
 /**
- * What an author declares about a workflow. This file holds types only: `machines/` may import
- * nothing else of ours.
+ * What an author declares about a workflow, and all that `machines/` may import of ours
+ * (`durachart/workflow`): types, and the error that ends an actor's tries.
  */
+export { TerminalError } from "./terminal-error.ts";
+
 export interface WorkflowDefinition {
   machine: AnyStateMachine;
   /** One entry an event type. Without it every type the chart names is taken, from operators only. */

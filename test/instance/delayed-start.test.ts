@@ -151,8 +151,11 @@ describe("an instance that is to begin later", () => {
     await ring("probes", id);
     expect(await view("probes", id)).toMatchObject({ status: "stopped", pending: 0 });
     expect((await history("probes", id)).map(({ event }) => event.type)).toEqual([
-      ...["durachart.started", "durachart.terminated"],
+      "durachart.terminated",
     ]);
+    // There is no moment in which it ran, to be put back to.
+    const { body: again } = await operate("probes", id, "rewind", { to: 1 });
+    expect(again).toMatchObject({ status: "stopped", operation: { changed: false } });
     expect(runs).toEqual([]);
   });
 

@@ -98,3 +98,15 @@ describe("the lock of released versions", () => {
     expect(complaints(registerWorkflows({ lamps: lamp("2") }), lock)).toEqual([]);
   });
 });
+
+describe("an earlier version", () => {
+  it("is cancelled, found and kept as its workflow says, unless it says otherwise", () => {
+    const attributes = () => ({ kind: "lamp" });
+    const whole = { cancel: "PRESS", attributes, retention: 1_000 };
+    const workflows = registerWorkflows({
+      lamps: { machine: lamp("2"), ...whole, versions: [{ machine: lamp("1"), retention: 5_000 }] },
+    });
+    const first = workflows.get("lamps")!.versions.get("1");
+    expect(first).toMatchObject({ version: "1", cancel: "PRESS", attributes, retention: 5_000 });
+  });
+});

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Projection } from "../../src/contract/projection.ts";
-import { TerminalError } from "../../src/egress/terminal-error.ts";
+import { TerminalError } from "../../src/kernel/terminal-error.ts";
 import { Archiver } from "../../src/instance/archiver.ts";
 import { takeProjections } from "../../src/list/consumer.ts";
 import { runInNode } from "../../src/testing/index.ts";

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { fromPromise, setup } from "xstate";
-import { TerminalError } from "../../src/egress/terminal-error.ts";
+import { TerminalError } from "../../src/kernel/terminal-error.ts";
 import type { VersionedState } from "../../src/kernel/workflow.ts";
 import { runInNode } from "../../src/testing/index.ts";
 import { never, shipments, worker } from "../support/worker-chart.ts";

@@ -1,6 +1,6 @@
 import * as v from "valibot";
 import { assign, emit, enqueueActions, fromPromise, setup } from "xstate";
-import { TerminalError } from "../../src/egress/terminal-error.ts";
+import { TerminalError } from "../../src/kernel/terminal-error.ts";
 import type { WorkflowDefinition } from "../../src/kernel/workflow.ts";
 
 interface Said {

@@ -1,5 +1,6 @@
 import { refusal } from "../../contract/problem.ts";
 import { contextTexts } from "../../kernel/changes.ts";
+import { Quarantined } from "../../kernel/errors.ts";
 import { migrate as migrateState, pathBetween, type Migrated } from "../../kernel/migration.ts";
 import type { RegisteredWorkflow } from "../../kernel/registration.ts";
 import { ROOT, type MachineState } from "../../kernel/step.ts";
@@ -47,9 +48,11 @@ export function migrate(around: OperatingOnStored, to: string | undefined): Done
   try {
     migrated = migrateState(workflow.machine, moment, path, oldMachine);
   } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    const why = error instanceof Quarantined ? error.why : message;
     throw refusal(
       "migration-failed",
-      `${identity.workflow}/${identity.id} stays in version ${identity.version}, untouched: ${error instanceof Error ? error.message : String(error)}. Mend the migration, deploy it and migrate again.`,
+      `${identity.workflow}/${identity.id} stays in version ${identity.version}, untouched: ${why}. Mend the migration, deploy it and migrate again.`,
     );
   }
   const live = before(store, identity, workflow, stored, migrated.machine);
