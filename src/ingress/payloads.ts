@@ -44,7 +44,9 @@ export async function uploadPayload(visit: Visit, limits: Limits): Promise<Respo
 export async function downloadPayload(visit: Visit): Promise<Response> {
   const { request, caller, workflow, id, instances, env } = visit;
   const address = addressOf(caller, workflow.key, id);
-  const sha256 = (request as Request & { params: { sha256: string } }).params.sha256;
+  const { params } = request as Request & { params: { sha256: string } };
+  // As its reference names it, too.
+  const sha256 = params.sha256.replace(/^sha256-/, "");
   const bucket = bucketOf(env, "PAYLOADS", caller.jurisdiction);
   // What was erased is not to be read, though the bucket may still have it.
   granted(await instances.history({ address, caller, after: Number.MAX_SAFE_INTEGER, limit: 1 }));
