@@ -111,6 +111,32 @@ export function newEffect(
   };
 }
 
+/** Whether it is an actor's run, here or as another instance. */
+export function isRun({ kind }: Pick<EffectRow, "kind">): boolean {
+  return kind === "actor" || kind === "instance";
+}
+
+/**
+ * Calls runs off; those that are instances are told.
+ *
+ * @param keys hands out those of the letters
+ */
+export function callOff(
+  live: Live,
+  runs: readonly EffectRow[],
+  keys: { next: number },
+  now: number,
+): { add: EffectRow[]; remove: number[] } {
+  const add = runs.flatMap((row) => {
+    const letter = stopLetter(live, row);
+    if (letter === null) return [];
+    const { workflow: name, payload } = letter;
+    const what = { kind: "send" as const, key: keys.next++, name, payload, hops: row.hops };
+    return newEffect(live, now, what);
+  });
+  return { add, remove: runs.map(({ key }) => key) };
+}
+
 /** An actor's run once more, under another key: an instance whose id was made gets another. */
 export function runAgain(
   { identity }: Live,
@@ -163,7 +189,7 @@ function childId(parent: string, actor: string): string {
 }
 
 /** What the instance that is no longer wanted is told. */
-export function stopLetter({ identity, workflow }: Live, row: EffectRow) {
+function stopLetter({ identity, workflow }: Live, row: EffectRow) {
   // What was never asked for isn't there.
   if (row.kind !== "instance" || row.attempt === 0) return null;
   const definition = workflow.effects.actors?.[row.name] as Partial<InstanceActor> | undefined;

@@ -8,7 +8,7 @@ import { machineText, store as storedForm } from "../kernel/storing.ts";
 import { timerChangesText, TimerRowChanges } from "../kernel/timer-changes.ts";
 import { isTimerEffect } from "../kernel/timers.ts";
 import { book, type Booked, type EffectChanges } from "./effect-book.ts";
-import { effectChanges } from "./effect-rows.ts";
+import { effectChanges, isRun } from "./effect-rows.ts";
 import { bodyText, byteLength, type Live } from "./live.ts";
 import type { DeferredRow } from "./deferred-table.ts";
 import type { EffectRow } from "./effect-table.ts";
@@ -140,9 +140,9 @@ export function effectsText(added: readonly EffectRow[] = []): string {
 
 /** Work as it is remembered: with its payload where it may have to be run once more, if somebody goes back. */
 export function journalled(rows: readonly EffectRow[]): JournalledEffect[] {
-  return rows.map(({ key, kind, name, payload }) => {
-    const isRun = kind === "actor" || kind === "instance";
-    return isRun ? [key, kind, name, JSON.parse(payload)] : [key, kind, name];
+  return rows.map((row) => {
+    const { key, kind, name, payload } = row;
+    return isRun(row) ? [key, kind, name, JSON.parse(payload)] : [key, kind, name];
   });
 }
 

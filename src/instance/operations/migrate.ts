@@ -6,7 +6,7 @@ import type { RegisteredWorkflow } from "../../kernel/registration.ts";
 import { ROOT, type MachineState } from "../../kernel/step.ts";
 import { restText } from "../../kernel/storing.ts";
 import { changeTimers, isTimerEffect, type Timer } from "../../kernel/timers.ts";
-import { effectChanges, newEffect, stopLetter } from "../effect-rows.ts";
+import { callOff, effectChanges, isRun } from "../effect-rows.ts";
 import { assemble, readStored, type Live, type StoredInstance } from "../live.ts";
 import { replaceState } from "../replace.ts";
 import type { EffectRow } from "../effect-table.ts";
@@ -64,7 +64,7 @@ export function migrate(around: OperatingOnStored, to: string | undefined): Done
   );
   // It was started by the version that it had, which says how it is told to stop.
   const was = { ...live, workflow: newest.versions.get(identity.version) ?? workflow };
-  const stopped = unwanted(was, state, now);
+  const stopped = withoutUnwanted(was, state, now);
   const renamed = renamedRuns(live, state);
   processor.transactions.commit(() => {
     const details = { from: identity.version, to: workflow.version };
@@ -105,21 +105,14 @@ function before(
   };
 }
 
-/** The runs whose actor is not there any more. */
-function unwanted(live: Live, machine: MachineState, now: number) {
-  const add: EffectRow[] = [];
-  const remove: number[] = [];
-  let { nextKey } = machine;
-  for (const row of live.effects.values()) {
-    const isRun = row.kind === "actor" || row.kind === "instance";
-    if (!isRun || machine.actors.has(row.key)) continue;
-    remove.push(row.key);
-    const letter = stopLetter(live, row);
-    if (letter === null) continue;
-    const what = { kind: "send" as const, key: nextKey++, name: letter.workflow, hops: row.hops };
-    add.push(newEffect(live, now, { ...what, payload: letter.payload }));
-  }
-  return { add, remove, state: nextKey === machine.nextKey ? machine : { ...machine, nextKey } };
+/** Without the runs whose actor is not there any more. */
+function withoutUnwanted(live: Live, machine: MachineState, now: number) {
+  const runs = [...live.effects.values()].filter(
+    (row) => isRun(row) && !machine.actors.has(row.key),
+  );
+  const keys = { next: machine.nextKey };
+  const called = callOff(live, runs, keys, now);
+  return { ...called, state: { ...machine, nextKey: keys.next } };
 }
 
 /** The runs that go on, as the new version calls them: it knows no other names. */
@@ -129,8 +122,7 @@ function renamedRuns(live: Live, { actors }: MachineState): EffectRow[] {
     return actor === undefined ? [] : [...pathOf(actor.parent), actor.src];
   };
   return [...live.effects.values()].flatMap((row) => {
-    const isRun = row.kind === "actor" || row.kind === "instance";
-    const actor = isRun ? actors.get(row.key) : undefined;
+    const actor = isRun(row) ? actors.get(row.key) : undefined;
     if (actor === undefined) return [];
     const before = JSON.parse(row.payload) as { path?: string[] };
     const path = before.path === undefined ? {} : { path: pathOf(actor.parent) };

@@ -4,7 +4,7 @@ import type { Moment } from "../../kernel/moment.ts";
 import { promisesIn, withNewKeys } from "../../kernel/generations.ts";
 import type { RegisteredWorkflow } from "../../kernel/registration.ts";
 import type { EffectChanges } from "../effect-book.ts";
-import { newEffect, runAgain, stopLetter, type InstancePayload } from "../effect-rows.ts";
+import { callOff, isRun, newEffect, runAgain, type InstancePayload } from "../effect-rows.ts";
 import type { Live } from "../live.ts";
 import type { TakenBack } from "../journal-search.ts";
 import { replaceState } from "../replace.ts";
@@ -78,8 +78,7 @@ function versionAt(around: Operating, to: number): RegisteredWorkflow {
 
 /** Asked for after that moment, and not yet delivered. That another instance is to stop stays so. */
 function isWithdrawn({ key, kind }: EffectRow, { machine }: Moment): boolean {
-  const isRun = kind === "actor" || kind === "instance";
-  return !isRun && kind !== "send" && key >= machine.nextKey;
+  return !isRun({ kind }) && kind !== "send" && key >= machine.nextKey;
 }
 
 /** What has left since, which no going back takes back. */
@@ -129,24 +128,14 @@ function revive(around: Operating, workflow: RegisteredWorkflow, moment: Moment,
       );
     }),
   );
-  const next = { key: live.machine.nextKey };
+  const next = { next: live.machine.nextKey };
   const renamed = wanted.filter((key) => !stays.has(key));
-  const keys = new Map(renamed.map((key) => [key, next.key++] as const));
-  const add: EffectRow[] = [];
-  const remove: number[] = [];
-  const stopped: string[] = [];
-  for (const row of live.effects.values()) {
-    const isRun = row.kind === "actor" || row.kind === "instance";
-    if (!isRun || stays.has(row.key)) continue;
-    remove.push(row.key);
-    if (row.attempt > 0) stopped.push(`${row.kind} ${row.name}`);
-    const letter = stopLetter(live, row);
-    if (letter === null) continue;
-    const { workflow: name, payload } = letter;
-    add.push(
-      newEffect(live, now, { kind: "send", key: next.key++, name, payload, hops: row.hops }),
-    );
-  }
+  const keys = new Map(renamed.map((key) => [key, next.next++] as const));
+  const running = [...live.effects.values()].filter((row) => isRun(row) && !stays.has(row.key));
+  const stopped = running.flatMap(({ attempt, kind, name }) =>
+    attempt > 0 ? [`${kind} ${name}`] : [],
+  );
+  const { add, remove } = callOff(live, running, next, now);
   const runs = processor.transactions.store.search.runs(new Set(keys.keys()), to);
   const restarted: string[] = [];
   for (const [before, key] of keys) {
@@ -160,7 +149,7 @@ function revive(around: Operating, workflow: RegisteredWorkflow, moment: Moment,
     restarted.push(`${kind} ${name}`);
   }
   const { machine, actors, timers } = withNewKeys(moment, keys);
-  const restored = restore(workflow.machine, { ...machine, nextKey: next.key }, actors);
+  const restored = restore(workflow.machine, { ...machine, nextKey: next.next }, actors);
   const effects: EffectChanges = { add, remove };
   return { machine: restored, timers, stopped, restarted, effects };
 }
