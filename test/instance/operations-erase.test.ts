@@ -1,4 +1,4 @@
-import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import {
   call,
@@ -13,6 +13,7 @@ import {
   view,
 } from "../support/client.ts";
 import { sing } from "../support/canary.ts";
+import { alarmOf, contentOf, ring, tablesOf } from "../support/object.ts";
 import { resetWorld, world } from "../support/probe.ts";
 import { TestSocket } from "../support/socket.ts";
 
@@ -27,40 +28,6 @@ afterEach(() => {
 });
 
 const settle = () => new Promise((resolve) => setTimeout(resolve, 20));
-
-const alarmOf = (workflow: string, id: string) =>
-  runInDurableObject(stubOf(workflow, id), (_instance, { storage }) => storage.getAlarm());
-
-const tablesOf = (workflow: string, id: string) =>
-  runInDurableObject(stubOf(workflow, id), (_instance, { storage }) => {
-    const names = storage.sql
-      .exec<{ name: string }>(
-        "SELECT name FROM sqlite_master WHERE name NOT LIKE '\\_%' ESCAPE '\\' AND name NOT LIKE 'sqlite%'",
-      )
-      .toArray();
-    return names.map(({ name }) => name).toSorted();
-  });
-
-/** Every row of every table of the object, as text. */
-const contentOf = (workflow: string, id: string) =>
-  runInDurableObject(stubOf(workflow, id), (_instance, { storage }) => {
-    const tables = storage.sql
-      .exec<{ name: string }>(
-        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE '\\_cf%' ESCAPE '\\'",
-      )
-      .toArray();
-    const rows = tables.map(({ name }) => [
-      name,
-      storage.sql.exec(`SELECT * FROM ${name}`).toArray(),
-    ]);
-    return JSON.stringify(rows);
-  });
-
-const ring = async (workflow: string, id: string) => {
-  const rang = await runDurableObjectAlarm(stubOf(workflow, id));
-  await settle();
-  return rang;
-};
 
 describe("erasing", () => {
   const routes = (id: string): [string, string, unknown?][] => [
