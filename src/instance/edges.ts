@@ -8,7 +8,7 @@ import { blank, expiry, isRunning, readStored } from "./live.ts";
 import type { Processor } from "./processor.ts";
 import { record, type Happening } from "./recorder.ts";
 import { postponed, type Scheduled } from "./schedule.ts";
-import type { Identity, Store } from "./store.ts";
+import { identityOf, type Identity, type Store } from "./store.ts";
 import { tombstoneOf, type Tombstone } from "./tombstone.ts";
 
 /** Milliseconds until it is looked again whether the deployment has the workflow. */
@@ -124,18 +124,12 @@ export class Edges {
   /** Ends what has not begun: it enters its first state and leaves it, and nothing of that goes out. */
   terminateScheduled(by: string, reason: string | undefined, now: number): void {
     const { request, createdAt } = this.scheduled!;
-    const { address, caller, input, fingerprint, parent } = request;
+    const { address, input } = request;
     const { transactions } = this.#processor;
     const workflow = transactions.workflows.get(address.workflow)!;
     transactions.commit(() => {
       this.#store.schedule.remove();
-      const identity: Identity = {
-        ...address,
-        version: workflow.version,
-        ...{ epoch: 1, createdAt, startFingerprint: fingerprint },
-        jurisdiction: caller.jurisdiction ?? null,
-        parent: parent === undefined ? null : JSON.stringify(parent),
-      };
+      const identity = identityOf(request, workflow.version, createdAt);
       this.#store.create(identity);
       const first = this.#firstState(workflow, address, input);
       const ended: Happening = {

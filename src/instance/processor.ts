@@ -12,7 +12,7 @@ import { InnerWork } from "./inner-work.ts";
 import { blank, type Live } from "./live.ts";
 import { record, type Happening } from "./recorder.ts";
 import type { EffectRow } from "./effect-table.ts";
-import type { Identity } from "./store.ts";
+import { identityOf } from "./store.ts";
 import { Transactions, type TransactionsOptions } from "./transactions.ts";
 import { validateEvent } from "./validate.ts";
 import type { Troubles } from "./incidents.ts";
@@ -66,7 +66,7 @@ export class Processor {
     also: () => void = () => {},
   ): { created: boolean; live: Live } {
     const { store } = this.transactions;
-    const { address, caller, parent, hops = 0 } = request;
+    const { address, caller, hops = 0 } = request;
     checkHops(hops);
     if (store.exists()) {
       if (store.identity().startFingerprint === request.fingerprint) {
@@ -79,15 +79,7 @@ export class Processor {
     }
     const workflow = this.#workflow(address.workflow);
     const live = this.transactions.commit(() => {
-      const identity: Identity = {
-        ...address,
-        version: workflow.version,
-        epoch: 1,
-        createdAt: now,
-        startFingerprint: request.fingerprint,
-        jurisdiction: caller.jurisdiction ?? null,
-        parent: parent === undefined ? null : JSON.stringify(parent),
-      };
+      const identity = identityOf(request, workflow.version, now);
       also();
       store.create(identity);
       const first = begin(workflow.machine, request.input);

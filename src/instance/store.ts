@@ -1,4 +1,4 @@
-import type { ParentLink } from "../contract/requests.ts";
+import type { ParentLink, StartRequest } from "../contract/requests.ts";
 import type { Outcome } from "../contract/view.ts";
 import { ActorTable } from "./actor-table.ts";
 import { ArchivedParts } from "./archived-parts.ts";
@@ -274,6 +274,20 @@ export class Store {
     const entry = this.journal(row.seq - 1, 1)[0]!;
     return { ...row, entry, outcome: entry.outcome };
   }
+}
+
+/** Who an instance is that such a request begins. */
+export function identityOf(
+  { address, caller, fingerprint, parent }: StartRequest,
+  version: string,
+  createdAt: number,
+): Identity {
+  return {
+    ...address,
+    ...{ version, epoch: 1, createdAt, startFingerprint: fingerprint },
+    jurisdiction: caller.jurisdiction ?? null,
+    parent: parent === undefined ? null : JSON.stringify(parent),
+  };
 }
 
 export function parentLink({ parent }: Identity): ParentLink | null {
