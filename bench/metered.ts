@@ -1,8 +1,9 @@
 import { workflows } from "../machines/index.ts";
 import { durachart, type DurachartEnv } from "../src/index.ts";
+import { transports } from "../src/transports.ts";
 import { attachMeter, type Meter } from "./meter.ts";
 
-const app = durachart({ workflows });
+const app = durachart({ workflows, transports });
 
 /** The runtime alone has no queues, and they are no part of the count: these take what they are given. */
 const queue = { send: () => Promise.resolve() };

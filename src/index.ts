@@ -1,6 +1,7 @@
 import { defaultLimits, type Limits } from "./contract/limits.ts";
 import { Destination } from "./egress/destination.ts";
 import type { Destinations } from "./egress/leave.ts";
+import type { Transports } from "./egress/transport.ts";
 import { deliverCloudEvent } from "./ingress/deliver.ts";
 import { entrypointClass } from "./ingress/entrypoint.ts";
 import { Instances } from "./ingress/instances.ts";
@@ -18,6 +19,8 @@ export { TerminalError } from "./kernel/terminal-error.ts";
 export { defaultLimits };
 export { Unsupported } from "./kernel/errors.ts";
 export { signedContent } from "./ingress/signed-content.ts";
+export { toQueue, type Transport, type TransportOf, type Transports } from "./egress/transport.ts";
+export type { Message } from "./contract/message.ts";
 export type { DestinationLimit, Destinations } from "./egress/leave.ts";
 export type { Caller } from "./contract/caller.ts";
 export type { Limits };
@@ -61,6 +64,8 @@ export function durachart<const Definitions extends Workflows>(options: {
   workflows: Definitions;
   /** Limits, across all instances, of what the workflows' effects name as their `destination`. */
   destinations?: Destinations;
+  /** How what the workflows publish leaves, by the names that their effects call it. */
+  transports?: Transports;
   /** What an instance may take up; `{ ...defaultLimits, payloadBytes: 5_000_000 }` alters one. */
   limits?: Limits;
 }) {
@@ -105,7 +110,7 @@ export function durachart<const Definitions extends Workflows>(options: {
       ]);
       for (const result of results) if (result.status === "rejected") console.error(result.reason);
     },
-    Instance: instanceClass(workflows, options.destinations, options.limits),
+    Instance: instanceClass(workflows, options),
     Destination,
     WorkflowsEntrypoint: entrypointClass<Definitions>(workflows),
   };

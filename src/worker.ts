@@ -1,7 +1,8 @@
 import { workflows } from "../machines/index.ts";
 import { durachart } from "./index.ts";
+import { transports } from "./transports.ts";
 
-const app = durachart({ workflows });
+const app = durachart({ workflows, transports });
 
 export default app;
 export const { Instance, Destination, WorkflowsEntrypoint } = app;

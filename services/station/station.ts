@@ -1,6 +1,6 @@
 import { DurableObject } from "cloudflare:workers";
 import { backoff } from "../../src/egress/timing.ts";
-import { publish } from "../../src/egress/publish.ts";
+import { queueTransport } from "../../src/egress/transport.ts";
 
 /** What a station is told and what it reports, as CloudEvent types. */
 export interface StationVocabulary {
@@ -224,7 +224,7 @@ export function stationClass(vocabulary: StationVocabulary) {
       const [tenant = "", jurisdiction] = (this.ctx.id.name ?? "").split("/");
       const [workflow = "", instance = ""] = order.split("/");
       try {
-        await publish(this.env.EVENTS_QUEUE, {
+        await queueTransport(this.env.EVENTS_QUEUE).send({
           source: `/${vocabulary.name}`,
           id: `${tenant}-${id}`,
           type,

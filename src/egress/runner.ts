@@ -1,4 +1,5 @@
 import { objectName, subjectOf, type Address } from "../contract/address.ts";
+import type { Message } from "../contract/message.ts";
 import type { Live } from "../instance/live.ts";
 import type { EffectRow } from "../instance/effect-table.ts";
 import { toErrorData, Unsupported } from "../kernel/errors.ts";
@@ -8,7 +9,7 @@ import { claimPayload, webSha256, type Sha256 } from "./claim.ts";
 import { askLeave, type Destinations } from "./leave.ts";
 import { sendLetter } from "./neighbours.ts";
 import { letterOf, perform, policyOf } from "./perform.ts";
-import { publish } from "./publish.ts";
+import { queueTransport, transportNamed, type Transports } from "./transport.ts";
 import { isTerminal } from "../kernel/terminal-error.ts";
 import { backoff, LEASE } from "./timing.ts";
 
@@ -33,6 +34,7 @@ export interface RunnerOptions {
   env: unknown;
   ledger: Ledger;
   destinations: Destinations;
+  transports: Transports;
   /** Milliseconds since the epoch. */
   clock: () => number;
   /** The platform's own by default. */
@@ -49,6 +51,7 @@ export class Runner {
   readonly #env: unknown;
   readonly #ledger: Ledger;
   readonly #destinations: Destinations;
+  readonly #transports: Transports;
   readonly #sha256: Sha256;
   readonly #running = new Map<number, AbortController>();
 
@@ -57,6 +60,7 @@ export class Runner {
     this.#env = options.env;
     this.#ledger = options.ledger;
     this.#destinations = options.destinations;
+    this.#transports = options.transports;
     this.#clock = options.clock;
     this.#sha256 = options.sha256 ?? webSha256;
   }
@@ -219,16 +223,18 @@ export class Runner {
       env: this.#env,
       attempt: row.attempt,
       signal,
-      publish: (queue, message) =>
-        publish(queue, {
-          source: `/${subjectOf(address)}`,
-          id: nextMessage(),
-          type: message.type,
-          data: message.data ?? null,
-          time: row.createdAt,
-          about: address,
+      publish: async (to, { type, data }) => {
+        const message: Message = {
+          ...{ source: `/${subjectOf(address)}`, id: nextMessage(), type, data },
+          ...{ time: row.createdAt, about: address },
           jurisdiction: (jurisdiction ?? undefined) as DurableObjectJurisdiction | undefined,
-        }),
+        };
+        const transport =
+          typeof to === "string"
+            ? transportNamed(this.#transports, to, this.#env)
+            : queueTransport(to);
+        await transport.send(message, signal);
+      },
       start: (to, { id: other, input, event }) =>
         toInstance({ workflow: to, id: other }, { kind: "start", input, event }),
       send: (to, other, event) => toInstance({ workflow: to, id: other }, { kind: "send", event }),

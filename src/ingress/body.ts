@@ -1,5 +1,5 @@
 import { refusal } from "../contract/problem.ts";
-import { checkShape, MAX_EVENT_BYTES, tooLarge } from "../instance/shape.ts";
+import { checkShape, MAX_EVENT_BYTES, tooLarge } from "../contract/shape.ts";
 
 /** @throws ProblemError body-too-large, unsupported-media-type */
 export async function readText(request: Request): Promise<string> {

@@ -5,7 +5,7 @@ import type { Reply } from "../contract/requests.ts";
 import type { EventReply, View } from "../contract/view.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import type { EventDefinitions, EventsOf, Workflows } from "../kernel/workflow.ts";
-import { checkMessage } from "../instance/shape.ts";
+import { checkMessage } from "../contract/shape.ts";
 import { dedupeByKey } from "./idempotency.ts";
 import { addressOf, Instances } from "./instances.ts";
 import type { IngressEnv } from "./router.ts";

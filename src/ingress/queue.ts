@@ -1,7 +1,7 @@
 import * as v from "valibot";
 import type { Caller } from "../contract/caller.ts";
 import { problem, ProblemError, type Problem } from "../contract/problem.ts";
-import { checkMessage } from "../instance/shape.ts";
+import { checkMessage } from "../contract/shape.ts";
 import { checkCloudEvent, type ReceivedEvent } from "./cloudevent.ts";
 import { validate } from "../instance/validate.ts";
 import { jurisdiction } from "./jurisdiction.ts";

@@ -17,6 +17,7 @@ import type { Destinations } from "../egress/leave.ts";
 import type { Sha256 } from "../egress/claim.ts";
 import { eraseArchive, erasePayloads } from "../egress/erase.ts";
 import { Runner } from "../egress/runner.ts";
+import type { Transports } from "../egress/transport.ts";
 import { Quarantined } from "../kernel/errors.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import { AlarmClock } from "./alarm-clock.ts";
@@ -46,6 +47,7 @@ export interface EngineOptions {
   env: unknown;
   workflows: ReadonlyMap<string, RegisteredWorkflow>;
   destinations: Destinations;
+  transports: Transports;
   limits?: Limits;
   /** Milliseconds since the epoch. */
   clock: () => number;
@@ -79,7 +81,8 @@ export class Engine {
   readonly control: Control;
 
   constructor(options: EngineOptions) {
-    const { context, env, workflows, destinations, clock, show, report = console.error } = options;
+    const { context, env, workflows, clock, show, report = console.error } = options;
+    const { destinations, transports } = options;
     const objectId = context.id.toString();
     const limited = options.limits === undefined ? {} : { limits: options.limits };
     const { erased = () => {} } = options;
@@ -113,7 +116,7 @@ export class Engine {
     const archiver = new Archiver({ transactions, env, objectId, clock, ...limited });
     const { sha256 } = options;
     this.#runner = new Runner({
-      ...{ context, env, ledger: this.#processor, destinations, clock },
+      ...{ context, env, ledger: this.#processor, destinations, transports, clock },
       ...(sha256 === undefined ? {} : { sha256 }),
     });
     this.#edges = new Edges({

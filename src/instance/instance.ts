@@ -19,6 +19,7 @@ import type {
 } from "../contract/requests.ts";
 import type { SimulationReply, SimulationRequest } from "../contract/simulation.ts";
 import type { Destinations } from "../egress/leave.ts";
+import type { Transports } from "../egress/transport.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import { Engine } from "./engine.ts";
 
@@ -27,11 +28,17 @@ export const STREAM_PATH = "/stream";
 
 export type InstanceClass = ReturnType<typeof instanceClass>;
 
+/** What a deployment says of all its instances. */
+export interface InstanceSettings {
+  destinations?: Destinations | undefined;
+  transports?: Transports | undefined;
+  limits?: Limits | undefined;
+}
+
 /** One instance: one SQLite Durable Object. Its public methods are all that can be called. */
 export function instanceClass(
   workflows: ReadonlyMap<string, RegisteredWorkflow>,
-  destinations: Destinations = {},
-  limits?: Limits,
+  { destinations = {}, transports = {}, limits }: InstanceSettings = {},
 ) {
   return class Instance extends DurableObject {
     readonly #engine: Engine;
@@ -45,6 +52,7 @@ export function instanceClass(
         env,
         workflows,
         destinations,
+        transports,
         ...(limits === undefined ? {} : { limits }),
         clock: () => Date.now(),
         show: (source) => this.#watchers.broadcast(source),

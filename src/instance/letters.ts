@@ -4,7 +4,7 @@ import { ProblemError, refusal, type ProblemName } from "../contract/problem.ts"
 import type { Letter } from "../contract/requests.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import type { Processor } from "./processor.ts";
-import { checkMessage } from "./shape.ts";
+import { checkMessage } from "../contract/shape.ts";
 import { parentLink } from "./store.ts";
 import { asJson, incoming, validate, validateEvent } from "./validate.ts";
 

@@ -111,8 +111,14 @@ export type EventsOf<Definitions extends EventDefinitions> = {
   };
 }[keyof Definitions & string];
 
-/** Sends `{ type, data }` to a queue as a CloudEvent about this instance, with an id that repeats are known by. */
-export type Publish = (queue: Queue, message: { type: string; data?: unknown }) => Promise<void>;
+/**
+ * Sends `{ type, data }` as a CloudEvent about this instance, with an id that repeats are known by: to a
+ * queue, or to what the deployment's `transports` call by that name.
+ */
+export type Publish = (
+  to: string | Queue,
+  message: { type: string; data?: unknown },
+) => Promise<void>;
 
 /**
  * What code that runs after the commit is given. It runs at least once: `id` is the same on every

@@ -283,6 +283,7 @@ class InNode implements NodeInstance {
       env: this.#env,
       workflows: this.#workflows,
       destinations: {},
+      transports: {},
       sha256: sha256Now,
       clock: () => this.now,
       show: () => {},

@@ -52,7 +52,7 @@ it("What a schema makes of a letter's data crosses as JSON, as it does over HTTP
   ];
   const context = await runInDurableObject(stubOf("helpers", id), (_instance, state) => {
     const engine = new Engine({
-      ...{ context: state, env: {}, workflows: diaries, destinations: {} },
+      ...{ context: state, env: {}, workflows: diaries, destinations: {}, transports: {} },
       clock: () => 1_800_000_000_000,
       show: () => {},
     });

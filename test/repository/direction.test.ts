@@ -12,10 +12,11 @@ const mayImport: Record<string, string[]> = {
   "src/charts": ["src/kernel"],
   "src/versions": ["src/kernel"],
   "src/broadcast": ["src/contract"],
-  "src/egress": ["src/contract", "src/kernel"],
+  "src/cloudevents": ["src/contract"],
+  "src/egress": ["src/cloudevents", "src/contract", "src/kernel"],
   "src/instance": ["src/contract", "src/kernel", "src/egress", "src/broadcast"],
   "src/list": ["src/contract"],
-  "src/ingress": ["src/contract", "src/kernel", "src/instance", "src/list"],
+  "src/ingress": ["src/cloudevents", "src/contract", "src/kernel", "src/instance", "src/list"],
   "src/testing": ["src/contract", "src/kernel", "src/instance"],
 };
 

@@ -1,6 +1,7 @@
 import { workflows } from "../../machines/index.ts";
 import type { Projection } from "../../src/contract/projection.ts";
 import { durachart } from "../../src/index.ts";
+import { transports } from "../../src/transports.ts";
 import { canary } from "./canary.ts";
 import { cancellable } from "./cancellable.ts";
 import { crowd } from "./crowd.ts";
@@ -34,6 +35,7 @@ const app = durachart({
     cancellables: cancellable,
   },
   limits,
+  transports,
   destinations: {
     press: { atOnce: 2 },
     gate: { atOnce: 1 },

@@ -1,4 +1,4 @@
-import { refusal, type ProblemError } from "../contract/problem.ts";
+import { refusal, type ProblemError } from "./problem.ts";
 
 /** An event is at most so large everywhere: queues take 128 KB a message. */
 export const MAX_EVENT_BYTES = 64 * 1024;

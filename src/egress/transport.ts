@@ -1,0 +1,45 @@
+import { envelopeOf } from "../cloudevents/outgoing.ts";
+import type { Message } from "../contract/message.ts";
+import { TerminalError } from "../kernel/terminal-error.ts";
+
+/** How messages leave: a queue, an exchange, a webhook, a service binding. */
+export interface Transport {
+  /**
+   * Resolves when the other side has the message for sure; it may then have it more than once.
+   *
+   * @throws TerminalError where trying again can't help; anything else is tried again
+   */
+  send(message: Message, signal?: AbortSignal): Promise<void>;
+}
+
+/** Made of the Worker's bindings, at each use. */
+export type TransportOf<Env> = (env: Env) => Transport;
+
+/** What the deployment's workflows name when they publish → how it gets there. */
+export type Transports<Env = never> = Readonly<Record<string, TransportOf<Env>>>;
+
+/** A Cloudflare queue, by its binding. It has taken a message when it says so. */
+export function toQueue(binding: string): TransportOf<unknown> {
+  return (env) => {
+    const queue = (env as Record<string, Queue | undefined>)[binding];
+    if (queue === undefined) throw new Error(`The queue ${binding} is not bound.`);
+    return queueTransport(queue);
+  };
+}
+
+export function queueTransport(queue: Queue): Transport {
+  return {
+    send: async (message) => {
+      await queue.send(envelopeOf(message), { contentType: "json" });
+    },
+  };
+}
+
+/** @throws TerminalError where there is none of this name */
+export function transportNamed(transports: Transports, name: string, env: unknown): Transport {
+  if (Object.hasOwn(transports, name)) return transports[name]!(env as never);
+  const known = Object.keys(transports).join(", ") || "none";
+  throw new TerminalError(
+    `There is no transport "${name}": durachart({ transports }) has ${known}`,
+  );
+}
