@@ -27,7 +27,7 @@ export default defineConfig({
         test: {
           name: "node",
           setupFiles: ["test/support/seed.ts"],
-          include: ["test/{golden,kernel,machines,operations,repository,testing}/**/*.test.ts"],
+          include: ["test/{cloudevents,golden,kernel,machines,operations,repository,testing}/**/*.test.ts"],
         },
       },
       {

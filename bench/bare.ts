@@ -31,7 +31,7 @@ export class BareObject extends DurableObject<Env> {
  * The door is ours: the same router, authentication and JSON body with its limits. What differs is
  * the object behind it.
  */
-const router = Router<IRequest, [Env]>({ catch: errorResponse })
+const router = Router<IRequest, [Env]>({ catch: (error) => errorResponse(error) })
   .get("/healthz", () => Response.json({ status: "ok" }))
   .post("/:workflow/:id/events", async (incoming: IRequest, env: Env) => {
     const request = incoming as unknown as Request;

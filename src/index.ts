@@ -1,11 +1,11 @@
 import { defaultLimits, type Limits } from "./contract/limits.ts";
+import { log } from "./contract/log.ts";
 import { Destination } from "./egress/destination.ts";
 import type { Destinations } from "./egress/leave.ts";
 import type { Transports } from "./egress/transport.ts";
-import { deliverCloudEvent } from "./ingress/deliver.ts";
 import { entrypointClass } from "./ingress/entrypoint.ts";
 import { Instances } from "./ingress/instances.ts";
-import { bury, consume, retryDelay } from "./ingress/queue.ts";
+import { bury, consume, retryDelay, toInstances } from "./ingress/queue.ts";
 import { createRouter, type IngressEnv } from "./ingress/router.ts";
 import { instanceClass } from "./instance/instance.ts";
 import { registerWorkflows } from "./kernel/registration.ts";
@@ -70,7 +70,7 @@ export function durachart<const Definitions extends Workflows>(options: {
   limits?: Limits;
 }) {
   const workflows = registerWorkflows(options.workflows);
-  for (const { warnings } of workflows.values()) for (const one of warnings) console.warn(one);
+  for (const { warnings } of workflows.values()) for (const one of warnings) log.warn(one);
   const router = createRouter(workflows, options.limits);
   return {
     fetch: (request: Request, env: DurachartEnv): Promise<Response> => router.fetch(request, env),
@@ -88,15 +88,11 @@ export function durachart<const Definitions extends Workflows>(options: {
       });
       // The list waits for nobody; what fails here the cron does.
       if (hasIncidents) {
-        context?.waitUntil(sendAlerts(databases, env, Date.now()).catch(console.error));
+        context?.waitUntil(sendAlerts(databases, env, Date.now()).catch(failed));
       }
       const events = { queue, messages: messages.filter(({ body }) => !isForTheList(body)) };
-      await consume(events, env.DEAD_LETTERS, async (caller, event) => {
-        const instances = new Instances(env.INSTANCES);
-        const brokered = { brokered: true };
-        const reply = await deliverCloudEvent(workflows, instances, caller, event, brokered);
-        return reply.ok ? null : reply.problem;
-      });
+      const instances = new Instances(env.INSTANCES);
+      await consume(events, env.DEAD_LETTERS, toInstances(workflows, instances));
     },
     /** By cron: wakes instances whose due time passed, and sends the alerts that were not sent. */
     scheduled: async (_: ScheduledController, env: DurachartEnv): Promise<void> => {
@@ -108,10 +104,14 @@ export function durachart<const Definitions extends Workflows>(options: {
         sweep(databases, wake, now),
         sendAlerts(databases, env, now).then(() => clearAlerts(databases, now)),
       ]);
-      for (const result of results) if (result.status === "rejected") console.error(result.reason);
+      for (const result of results) if (result.status === "rejected") failed(result.reason);
     },
     Instance: instanceClass(workflows, options),
     Destination,
     WorkflowsEntrypoint: entrypointClass<Definitions>(workflows),
   };
+}
+
+function failed(error: unknown): void {
+  log.error("What the Worker does beside failed", { error });
 }

@@ -1,4 +1,4 @@
-import type { ReceivedEvent } from "../../src/ingress/cloudevent.ts";
+import type { ReceivedEvent } from "../../src/cloudevents/received.ts";
 
 export interface LogEntry extends ReceivedEvent {
   tenant: string;

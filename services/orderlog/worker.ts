@@ -32,7 +32,7 @@ const query = v.strictObject({
   limit: whole(1, 1_000, "100"),
 });
 
-const router = Router<IRequest, [Env]>({ catch: errorResponse });
+const router = Router<IRequest, [Env]>({ catch: (error) => errorResponse(error) });
 
 const guarded =
   (handle: (request: IRequest, caller: Caller, env: Env) => Promise<Response>) =>

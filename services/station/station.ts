@@ -1,4 +1,5 @@
 import { DurableObject } from "cloudflare:workers";
+import { log } from "../../src/contract/log.ts";
 import { backoff } from "../../src/egress/timing.ts";
 import { queueTransport } from "../../src/egress/transport.ts";
 
@@ -236,7 +237,12 @@ export function stationClass(vocabulary: StationVocabulary) {
         this.#sql.exec("DELETE FROM outbox WHERE id = ?", id);
         return true;
       } catch (error) {
-        console.error(`${vocabulary.name} could not report ${type} of ${order}`, error);
+        log.error(`The ${vocabulary.name} could not report ${type}`, {
+          tenant,
+          workflow,
+          instance,
+          error,
+        });
         this.#sql.exec("UPDATE outbox SET attempts = attempts + 1 WHERE id = ?", id);
         await this.ctx.storage.setAlarm(Date.now() + backoff(attempts + 1));
         return false;

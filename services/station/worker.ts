@@ -4,11 +4,11 @@ import type { Caller } from "../../src/contract/caller.ts";
 import { problem, refusal, type Problem } from "../../src/contract/problem.ts";
 import { readOptionalJson } from "../../src/ingress/body.ts";
 import { idempotencyKey } from "../../src/ingress/idempotency.ts";
-import { consume } from "../../src/ingress/queue.ts";
+import { consume, oneByOne } from "../../src/ingress/queue.ts";
 import { errorResponse, problemResponse } from "../../src/ingress/respond.ts";
 import { authenticate, type TokenSettings } from "../../src/ingress/token.ts";
 import { validate } from "../../src/instance/validate.ts";
-import type { ReceivedEvent } from "../../src/ingress/cloudevent.ts";
+import type { ReceivedEvent } from "../../src/cloudevents/received.ts";
 import { requireStaff } from "../staff.ts";
 import {
   stationClass,
@@ -35,7 +35,7 @@ const nothing = v.optional(v.strictObject({}), {});
  * `POST /begin-next`, `/finish-next` and `/fail-next` move the next one on.
  */
 export function stationWorker(vocabulary: StationVocabulary) {
-  const router = Router<IRequest, [Env]>({ catch: errorResponse });
+  const router = Router<IRequest, [Env]>({ catch: (error) => errorResponse(error) });
 
   const guarded =
     (handle: (request: Request, caller: Caller, env: Env) => Promise<Response>) =>
@@ -88,7 +88,11 @@ export function stationWorker(vocabulary: StationVocabulary) {
   return {
     fetch: (request: Request, env: Env): Promise<Response> => router.fetch(request, env),
     queue: (batch: MessageBatch, env: Env): Promise<void> =>
-      consume(batch, env.DEAD_LETTERS, (caller, event) => receive(vocabulary, env, caller, event)),
+      consume(
+        batch,
+        env.DEAD_LETTERS,
+        oneByOne((caller, event) => receive(vocabulary, env, caller, event)),
+      ),
     Station: stationClass(vocabulary),
   };
 }

@@ -57,6 +57,17 @@ export function problem(
   return { type: `urn:durachart:problem:${name}`, title, status, detail, ...extensions };
 }
 
+/** Statuses that pass by themselves: not started yet, not now, too much at once, broken. */
+const PASSING = new Set([404, 409, 429, 500, 503]);
+
+/** Problems that stay, whatever their status: an id in use stays so, and so does an end. */
+const LASTING = /:(id-in-use|has-ended)$/;
+
+/** Whether what met it is worth another try. */
+export function isPassing({ status, type }: Problem): boolean {
+  return PASSING.has(status) && !LASTING.test(type);
+}
+
 /** Carries a problem up to whoever answers. */
 export class ProblemError extends Error {
   override name = "ProblemError";

@@ -1,7 +1,8 @@
 import type { Address } from "./address.ts";
+import type { Origin } from "./attributes.ts";
 import type { Caller } from "./caller.ts";
 import type { Problem } from "./problem.ts";
-import type { EventReply, JournalEntry, MomentView, View } from "./view.ts";
+import type { EventReply, FirstAnswer, JournalEntry, MomentView, Outcome, View } from "./view.ts";
 
 /** An event from outside. */
 export interface IncomingEvent {
@@ -15,14 +16,13 @@ export interface InstanceRequest {
   caller: Caller;
 }
 
-export interface StartRequest extends InstanceRequest {
+export interface StartRequest extends InstanceRequest, Origin {
   input: unknown;
   event?: IncomingEvent;
   /** Of the body as it was sent: a repeated start must be the same one. */
   fingerprint: string;
   /** The instance that starts this one and waits for its outcome. */
   parent?: ParentLink;
-  hops?: number;
   /** When it is to begin, in milliseconds since the epoch; at once where it is left out. */
   startAt?: number;
 }
@@ -44,21 +44,19 @@ export interface ParentLink {
   epoch: number;
 }
 
-export interface SendRequest extends InstanceRequest {
+export interface SendRequest extends InstanceRequest, Origin {
   event: IncomingEvent;
   /** What a repeat is known by. The same key with another event is refused. */
   dedupe?: string;
   /** It came over a queue: its sender waits for no answer, and can't be told of a bad moment. */
   brokered?: boolean;
-  /** How many instances it has passed through. */
-  hops?: number;
 }
 
 /** How another instance came to its end. */
 export type Ending = { output: unknown } | { error: { name: string; message: string } };
 
 /** What one instance sends another; not yet checked against the workflow's schemas. */
-export type Letter = InstanceRequest & { hops: number } & (
+export type Letter = InstanceRequest & { hops: number; trace?: string } & (
     | {
         kind: "start";
         input: unknown;
@@ -101,6 +99,11 @@ export type Reply<Value, More = object> =
 type Json<Value> = string & { readonly of?: Value };
 
 export type StartReply = Reply<View, { created: boolean }>;
+/** What became of an event of many: no view, which nobody would look at. */
+export type Receipt =
+  | { ok: true; outcome: Outcome; epoch: number; seq: number; first?: FirstAnswer }
+  | { ok: false; problem: Problem };
+
 /** `deferred`: it is kept, not yet applied. */
 export type SendReply = Reply<EventReply, { deferred?: true }>;
 export type GetReply = Reply<View>;

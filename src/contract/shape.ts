@@ -7,8 +7,8 @@ const MAX_DEPTH = 32;
 /** Keys that reach an object's prototype when somebody merges them carelessly. */
 const POISONOUS = new Set(["__proto__", "constructor", "prototype"]);
 
-export function tooLarge(): ProblemError {
-  return refusal("body-too-large", `The body may have at most ${MAX_EVENT_BYTES} bytes.`);
+export function tooLarge(most = MAX_EVENT_BYTES): ProblemError {
+  return refusal("body-too-large", `The body may have at most ${most} bytes.`);
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { StateValue } from "xstate";
+import type { Attributes } from "./attributes.ts";
 
 /**
  * What has become of an event. `late` and `refused` are for events that were kept: the state had no
@@ -130,7 +131,7 @@ export interface JournalEntry {
   epoch: number;
   seq: number;
   at: string;
-  event: { type: string; data?: unknown };
+  event: { type: string; data?: unknown; attributes?: Attributes };
   outcome: Outcome;
   /** The caller's subject, or `timer` or `actor`. */
   by: string;

@@ -1,3 +1,4 @@
+import { log } from "../contract/log.ts";
 /** How much a destination bears, across all instances. */
 export interface DestinationLimit {
   /** Calls under way at once. */
@@ -54,7 +55,7 @@ export async function askLeave(
     refused = await gate.enter({ ...limit, holder, holdFor });
   } catch (error) {
     // That the gate is down is no failure of who is called: it must not cost a try.
-    console.warn(`The gate of ${destination} can't be asked`, error);
+    log.warn("The gate of a destination can't be asked", { destination, error });
     refused = GATE_DOWN;
   }
   if (refused !== null) return { refused };
@@ -64,7 +65,7 @@ export async function askLeave(
         await gate.leave(holder);
       } catch (error) {
         // The place is free again by itself after `holdFor`.
-        console.warn(`The place at ${destination} was not given back`, error);
+        log.warn("A place at a destination was not given back", { destination, error });
       }
     },
   };

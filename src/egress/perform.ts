@@ -68,6 +68,7 @@ export function letterOf(live: Live, row: EffectRow): Letter | null {
       ...(jurisdiction === null ? {} : { jurisdiction: jurisdiction as DurableObjectJurisdiction }),
     },
     hops: row.hops + 1,
+    ...(row.trace === null ? {} : { trace: row.trace }),
   });
   const name = `${workflow}/${id}/${row.epoch}-${row.key}`;
   const payload: unknown = JSON.parse(row.payload);

@@ -1,4 +1,5 @@
 import { objectName, subjectOf, type Address } from "../contract/address.ts";
+import { log } from "../contract/log.ts";
 import type { Message } from "../contract/message.ts";
 import type { Live } from "../instance/live.ts";
 import type { EffectRow } from "../instance/effect-table.ts";
@@ -180,10 +181,10 @@ export class Runner {
 
   #failed(live: Live, row: EffectRow, thrown: unknown, now: number): void {
     const error = toErrorData(thrown);
-    const { workflow, id } = live.identity;
-    console.warn(
-      `${workflow}/${id}: try ${row.attempt} of ${row.kind} ${row.name} failed: ${error.message}`,
-    );
+    const { tenant, workflow, id } = live.identity;
+    const { epoch, trace, attempt } = row;
+    const place = { tenant, workflow, instance: id, epoch, seq: live.seq, trace };
+    log.warn(`${row.kind} ${row.name} failed`, { ...place, attempt, error: thrown });
     const said = `${error.name}: ${error.message}`;
     if (isTerminal(thrown) || thrown instanceof Unsupported || isSpent(live, row, now)) {
       this.#giveUp(row, said, now, error);
@@ -202,6 +203,7 @@ export class Runner {
   #effectContext(live: Live, row: EffectRow, signal: AbortSignal): EffectContext<unknown> {
     const { tenant, workflow, id, jurisdiction } = live.identity;
     const address = { tenant, workflow, id };
+    const trace = row.trace ?? undefined;
     const effect = `${row.epoch}-${row.key}`;
     // A run that says several things numbers them in the order in which it says them.
     const numbered = (): (() => string) => {
@@ -222,11 +224,12 @@ export class Runner {
       instance: address,
       env: this.#env,
       attempt: row.attempt,
+      trace,
       signal,
       publish: async (to, { type, data }) => {
         const message: Message = {
           ...{ source: `/${subjectOf(address)}`, id: nextMessage(), type, data },
-          ...{ time: row.createdAt, about: address },
+          ...{ time: row.createdAt, about: address, trace },
           jurisdiction: (jurisdiction ?? undefined) as DurableObjectJurisdiction | undefined,
         };
         const transport =

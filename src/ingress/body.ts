@@ -1,43 +1,52 @@
+import { isJsonType, mediaType, parseJson } from "../contract/json.ts";
 import { refusal } from "../contract/problem.ts";
-import { checkShape, MAX_EVENT_BYTES, tooLarge } from "../contract/shape.ts";
+import { MAX_EVENT_BYTES, tooLarge } from "../contract/shape.ts";
 
 /** @throws ProblemError body-too-large, unsupported-media-type */
 export async function readText(request: Request): Promise<string> {
-  if (request.headers.has("content-encoding")) {
-    throw refusal("unsupported-media-type", "Send the body without a Content-Encoding.");
+  requireNoEncoding(request.headers);
+  if (!request.headers.has("content-length")) {
+    return new TextDecoder().decode(await readBytes(request));
   }
-  const announced = request.headers.get("content-length");
-  if (announced !== null) {
-    // The HTTP layer holds the body to what was announced.
-    if (Number(announced) > MAX_EVENT_BYTES) throw tooLarge();
-    return request.text();
-  }
-  const decoder = new TextDecoder();
-  let text = "";
-  let bytes = 0;
+  checkAnnounced(request.headers, MAX_EVENT_BYTES);
+  // The HTTP layer holds the body to what was announced.
+  return request.text();
+}
+
+/**
+ * A body as it came, byte by byte.
+ *
+ * @param most bytes
+ * @throws ProblemError body-too-large, unsupported-media-type
+ */
+export async function readBytes(request: Request, most = MAX_EVENT_BYTES): Promise<Uint8Array> {
+  requireNoEncoding(request.headers);
+  checkAnnounced(request.headers, most);
+  const chunks: Uint8Array[] = [];
+  let length = 0;
   for await (const chunk of request.body ?? []) {
-    bytes += chunk.byteLength;
-    if (bytes > MAX_EVENT_BYTES) throw tooLarge();
-    text += decoder.decode(chunk, { stream: true });
+    length += chunk.byteLength;
+    if (length > most) throw tooLarge(most);
+    chunks.push(chunk);
   }
-  return text + decoder.decode();
+  if (chunks.length === 1) return chunks[0]!;
+  const bytes = new Uint8Array(length);
+  let at = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, at);
+    at += chunk.byteLength;
+  }
+  return bytes;
 }
 
-/** @throws ProblemError not-json, invalid-body naming the place */
-export function parseJson(text: string): unknown {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    throw refusal("not-json", `The body is not JSON: ${(error as Error).message}`);
-  }
-  checkShape(value);
-  return value;
+function requireNoEncoding(headers: Headers): void {
+  if (!headers.has("content-encoding")) return;
+  throw refusal("unsupported-media-type", "Send the body without a Content-Encoding.");
 }
 
-/** The media type without parameters, in lower case. */
-export function mediaType(headers: Headers): string {
-  return (headers.get("content-type") ?? "").split(";", 1)[0]!.trim().toLowerCase();
+function checkAnnounced(headers: Headers, most: number): void {
+  const announced = headers.get("content-length");
+  if (announced !== null && Number(announced) > most) throw tooLarge(most);
 }
 
 /** @throws ProblemError unsupported-media-type, body-too-large, not-json, invalid-body */
@@ -57,7 +66,7 @@ export async function readOptionalJson(request: Request): Promise<unknown> {
 }
 
 function requireJson(headers: Headers): void {
-  const type = mediaType(headers);
-  if (type === "application/json" || type.endsWith("+json")) return;
+  const type = mediaType(headers.get("content-type"));
+  if (isJsonType(type)) return;
   throw refusal("unsupported-media-type", `Content-Type is "${type}"; send application/json.`);
 }

@@ -1,24 +1,32 @@
 import type { Caller } from "../contract/caller.ts";
 import { refusal } from "../contract/problem.ts";
-import type { SendReply } from "../contract/requests.ts";
+import type { SendRequest } from "../contract/requests.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
-import type { ReceivedEvent } from "./cloudevent.ts";
+import type { ReceivedEvent } from "../cloudevents/received.ts";
+import { continueTrace } from "../contract/trace.ts";
 import { dedupeByCloudEvent } from "./idempotency.ts";
-import { addressOf, type Instances } from "./instances.ts";
+import { addressOf } from "./instances.ts";
 import { incoming } from "../instance/validate.ts";
 
+/** Where a CloudEvent came in. */
+export interface Arrival {
+  caller: Caller;
+  /** It came over a queue: its sender waits for no answer. */
+  brokered?: boolean;
+  /** `traceparent` of the request that brought it, for an event without one of its own. */
+  trace?: string;
+}
+
 /**
- * Brings a CloudEvent to the instance that its subject names, `{workflow}/{id}`.
+ * What a CloudEvent asks of the instance that its subject names, `{workflow}/{id}`.
  *
  * @throws ProblemError bad-cloudevent, not-found, bad-id, unknown-event, invalid-body
  */
-export function deliverCloudEvent(
+export function requestOf(
   workflows: ReadonlyMap<string, RegisteredWorkflow>,
-  instances: Instances,
-  caller: Caller,
   received: ReceivedEvent,
-  { brokered = false }: { brokered?: boolean } = {},
-): Promise<SendReply> {
+  arrival: Arrival,
+): SendRequest {
   const parts = (received.subject ?? "").split("/");
   const [key, id] = parts;
   if (parts.length !== 2 || !key || !id) {
@@ -26,8 +34,30 @@ export function deliverCloudEvent(
   }
   const workflow = workflows.get(key);
   if (workflow === undefined) throw refusal("not-found", `There is no workflow "${key}".`);
-  const event = incoming(workflow, received.type, received.data);
-  const address = addressOf(caller, key, id);
-  const dedupe = dedupeByCloudEvent(caller, received);
-  return instances.send({ address, caller, event, dedupe, brokered });
+  return requestTo(workflow, id, received, arrival);
+}
+
+/**
+ * As `requestOf`, of an instance that is known already.
+ *
+ * @throws ProblemError bad-id, unknown-event, invalid-body
+ */
+export function requestTo(
+  workflow: RegisteredWorkflow,
+  id: string,
+  received: ReceivedEvent,
+  { caller, brokered = false, trace }: Arrival,
+): SendRequest {
+  const { type, data, source, time, extensions } = received;
+  const { traceparent } = extensions;
+  return {
+    address: addressOf(caller, workflow.key, id),
+    caller,
+    event: incoming(workflow, type, data),
+    dedupe: dedupeByCloudEvent(caller, received),
+    brokered,
+    // The event's own is where it began; the request's may be a broker's.
+    trace: traceparent === undefined ? trace : continueTrace(String(traceparent)),
+    attributes: { source, id: received.id, ...(time === undefined ? {} : { time }), ...extensions },
+  };
 }

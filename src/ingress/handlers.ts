@@ -1,20 +1,14 @@
-import * as v from "valibot";
 import type { Caller } from "../contract/caller.ts";
 import { refusal } from "../contract/problem.ts";
-import type { SendReply, SendRequest } from "../contract/requests.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import { SUBPROTOCOL } from "../instance/instance.ts";
-import { readJson, readOptionalJson, readText } from "./body.ts";
-import { isCloudEvent, readCloudEvent } from "./cloudevent.ts";
-import { deliverCloudEvent } from "./deliver.ts";
-import { dedupeByCloudEvent, dedupeByKey, idempotencyKey } from "./idempotency.ts";
+import { readOptionalJson } from "./body.ts";
+import { idempotencyKey } from "./idempotency.ts";
 import { expansion } from "./expand.ts";
 import { addressOf, type Instances } from "./instances.ts";
 import { granted, jsonResponse } from "./respond.ts";
 import { startRequest } from "./start-body.ts";
 import { schemaOf } from "../instance/json-schema.ts";
-import { incoming, validate } from "../instance/validate.ts";
-import { authenticateWebhook, type WebhookSettings } from "./webhook.ts";
 
 /** A request at the door of a workflow: authenticated, its path taken apart. */
 export interface Visit {
@@ -27,6 +21,8 @@ export interface Visit {
   /** Where the address is a moment of the history, its number as it stands there. */
   seq: string;
   instances: Instances;
+  /** `traceparent` to go on with. */
+  trace: string;
   /** The Worker's bindings. */
   env: unknown;
 }
@@ -36,14 +32,13 @@ const DEFAULT_HISTORY = 100;
 
 const SCHEMA_HEADERS = { "Content-Type": "application/schema+json" };
 
-const eventBody = v.strictObject({ type: v.optional(v.unknown()), data: v.optional(v.unknown()) });
-
 /** `POST /{workflow}` */
 export async function start(visit: Visit): Promise<Response> {
-  const { request, caller, workflow, instances } = visit;
+  const { request, caller, workflow, instances, trace } = visit;
   const expand = expansion(visit);
   const body = await readOptionalJson(request);
-  const wanted = startRequest(workflow, caller, body, idempotencyKey(request.headers));
+  const key = idempotencyKey(request.headers);
+  const wanted = { ...startRequest(workflow, caller, body, key), trace };
   const { created, json } = granted(expand(await instances.start(wanted)));
   const headers = { Location: `/${workflow.key}/${wanted.address.id}` };
   return jsonResponse(json, created ? 201 : 200, headers);
@@ -55,35 +50,6 @@ export async function view(visit: Visit): Promise<Response> {
   const address = addressOf(caller, workflow.key, id);
   const expand = expansion(visit);
   return jsonResponse(granted(expand(await instances.get({ address, caller }))).json);
-}
-
-/** `POST /{workflow}/{id}/events`: `{type, data}`, or a CloudEvent in binary or structured mode. */
-export async function send(visit: Visit): Promise<Response> {
-  const { caller, workflow, id, instances } = visit;
-  const address = addressOf(caller, workflow.key, id);
-  const expand = expansion(visit);
-  const { event, dedupe } = await readEvent(visit);
-  const wanted = { address, caller, event, ...(dedupe === undefined ? {} : { dedupe }) };
-  return answerTo(expand(await instances.send(wanted)));
-}
-
-async function readEvent(visit: Visit): Promise<Pick<SendRequest, "event" | "dedupe">> {
-  const { request, caller, workflow, id } = visit;
-  const { headers } = request;
-  const key = idempotencyKey(headers);
-  if (isCloudEvent(headers)) {
-    const received = readCloudEvent(headers, await readText(request));
-    const about = `${workflow.key}/${id}`;
-    if (received.subject !== undefined && received.subject !== about) {
-      const detail = `The event's subject is "${received.subject}", the address is "${about}".`;
-      throw refusal("bad-cloudevent", detail, { field: "subject" });
-    }
-    const event = incoming(workflow, received.type, received.data);
-    return { event, dedupe: dedupeByCloudEvent(caller, received) };
-  }
-  const { type, data } = validate(eventBody, await readJson(request), "");
-  const event = incoming(workflow, type, data);
-  return key === undefined ? { event } : { event, dedupe: dedupeByKey(caller, key) };
 }
 
 /** `GET /{workflow}/{id}/history` */
@@ -114,7 +80,9 @@ export async function stream(visit: Visit): Promise<Response> {
   const epoch = wholeNumber(query, "epoch", 1, Number.MAX_SAFE_INTEGER) ?? undefined;
   const ask = { address, caller, after, ...(epoch === undefined ? {} : { epoch }) };
   const response = await instances.stream(ask);
-  if (response.webSocket === null || offered !== null) return response;
+  // What it says of itself can't be added to.
+  if (response.webSocket === null) return new Response(response.body, response);
+  if (offered !== null) return response;
   // A client that offered no subprotocol must not be answered one (RFC 6455, 4.1).
   return new Response(null, { status: 101, webSocket: response.webSocket });
 }
@@ -124,25 +92,6 @@ export async function eventSchema({ workflow, type }: Visit): Promise<Response> 
   const document = schemaOf(workflow, decoded(type));
   if (document !== null) return jsonResponse(JSON.stringify(document), 200, SCHEMA_HEADERS);
   throw refusal("not-found", `${workflow.key} has no JSON Schema for "${type}".`);
-}
-
-/** `POST /events`: a signed CloudEvent, whose subject names the instance. */
-export async function webhook(
-  request: Request,
-  workflows: ReadonlyMap<string, RegisteredWorkflow>,
-  instances: Instances,
-  settings: WebhookSettings,
-): Promise<Response> {
-  const text = await readText(request);
-  const caller = authenticateWebhook(request.headers, text, settings);
-  const received = readCloudEvent(request.headers, text);
-  return answerTo(await deliverCloudEvent(workflows, instances, caller, received));
-}
-
-/** 202 where the event is kept for later. */
-function answerTo(reply: SendReply): Response {
-  const { json, deferred } = granted(reply);
-  return jsonResponse(json, deferred ? 202 : 200);
 }
 
 function wholeNumber(query: URLSearchParams, name: string, least: number, most: number) {

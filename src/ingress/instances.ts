@@ -12,6 +12,7 @@ import type {
   InstanceRequest,
   MomentReply,
   MomentRequest,
+  Receipt,
   SendReply,
   SendRequest,
   StartReply,
@@ -49,6 +50,23 @@ export class Instances {
       const answer = await stub.send(JSON.stringify(request));
       return typeof answer === "string" ? { ok: true, json: answer } : answer;
     });
+  }
+
+  /**
+   * Events of one instance by one call, in their order; each for itself.
+   *
+   * @param options.inOrder behind one whose problem passes by itself none is tried: there are fewer receipts
+   */
+  async sendAll(
+    requests: readonly SendRequest[],
+    { inOrder = false }: { inOrder?: boolean } = {},
+  ): Promise<Receipt[]> {
+    const isRepeatable = requests.every(({ dedupe }) => dedupe !== undefined);
+    const answer = await this.#call(requests[0]!, isRepeatable, (stub) =>
+      stub.sendAll(JSON.stringify(requests), inOrder),
+    );
+    if (typeof answer === "string") return JSON.parse(answer) as Receipt[];
+    return requests.map(() => answer);
   }
 
   get(request: InstanceRequest): Promise<GetReply> {

@@ -1,9 +1,15 @@
 import * as v from "valibot";
+import type { ReceivedEvent } from "../cloudevents/received.ts";
+import { checkCloudEvent } from "../cloudevents/received.ts";
 import type { Caller } from "../contract/caller.ts";
-import { problem, ProblemError, type Problem } from "../contract/problem.ts";
+import { log } from "../contract/log.ts";
+import { isPassing, problem, ProblemError, type Problem } from "../contract/problem.ts";
+import type { SendRequest } from "../contract/requests.ts";
 import { checkMessage } from "../contract/shape.ts";
-import { checkCloudEvent, type ReceivedEvent } from "./cloudevent.ts";
 import { validate } from "../instance/validate.ts";
+import type { RegisteredWorkflow } from "../kernel/registration.ts";
+import { requestOf } from "./deliver.ts";
+import type { Instances } from "./instances.ts";
 import { jurisdiction } from "./jurisdiction.ts";
 
 /** What can't be delivered ends here, with its reason. */
@@ -20,23 +26,74 @@ const envelope = v.object({
   event: v.record(v.string(), v.unknown()),
 });
 
-/**
- * Problems that may pass: an instance that is yet to be started, an event that came before the one
- * it follows (queues keep no order), a moment of overload. The queue's own `max_retries` ends them.
- */
-const PASSING = new Set([404, 409, 429, 500, 503]);
-
 /** Seconds until the next try; with the queue's 17 retries that makes about an hour. */
 export function retryDelay(attempts: number): number {
   return Math.min(300, 5 * 2 ** (attempts - 1));
 }
 
-/** What becomes of one message: null when it is done, or the problem it met. */
-export type Deliver = (caller: Caller, event: ReceivedEvent) => Promise<Problem | null>;
+/** What came in one message. */
+export interface Parcel {
+  caller: Caller;
+  event: ReceivedEvent;
+}
 
 /**
- * Takes a batch of envelopes. Messages about one subject keep their order, others go side by side;
- * each is acknowledged by itself, only after it is safe where it was going.
+ * Brings events about one subject where they belong, in their order, and says what became of each: null
+ * when it is safe there, or the problem it met. Behind one whose problem passes by itself the others may
+ * be left alone: then there are fewer answers.
+ */
+export type Deliver = (parcels: readonly Parcel[]) => Promise<(Problem | null)[]>;
+
+/** What one message at a time is brought by. */
+export type DeliverOne = (caller: Caller, event: ReceivedEvent) => Promise<Problem | null>;
+
+/** One after the other, until one has to wait. */
+export function oneByOne(deliver: DeliverOne): Deliver {
+  return async (parcels) => {
+    const met: (Problem | null)[] = [];
+    for (const { caller, event } of parcels) {
+      met.push(await problemOf(() => deliver(caller, event)));
+      const last = met.at(-1);
+      if (last && isPassing(last)) break;
+    }
+    return met;
+  };
+}
+
+/** All events of one instance by one call. */
+export function toInstances(
+  workflows: ReadonlyMap<string, RegisteredWorkflow>,
+  instances: Instances,
+): Deliver {
+  return async (parcels) => {
+    const met: (Problem | null)[] = Array.from({ length: parcels.length }, () => null);
+    const requests: { index: number; request: SendRequest }[] = [];
+    for (const [index, { caller, event }] of parcels.entries()) {
+      try {
+        requests.push({ index, request: requestOf(workflows, event, { caller, brokered: true }) });
+      } catch (error) {
+        if (!(error instanceof ProblemError)) throw error;
+        met[index] = error.problem;
+      }
+    }
+    if (requests.length === 0) return met;
+    const inOrder = { inOrder: true };
+    const receipts = await instances.sendAll(
+      requests.map(({ request }) => request),
+      inOrder,
+    );
+    for (const [position, { index }] of requests.entries()) {
+      const receipt = receipts[position];
+      if (receipt === undefined) return met.slice(0, index);
+      met[index] = receipt.ok ? null : receipt.problem;
+    }
+    return met;
+  };
+}
+
+/**
+ * Takes a batch of envelopes. Messages about one subject keep their order and go together, others go side
+ * by side; each is acknowledged by itself, only after it is safe where it was going.
  *
  * @param deadLetters takes what can never be delivered; without it the queue's own retries decide
  */
@@ -47,41 +104,60 @@ export async function consume(
 ): Promise<void> {
   const bySubject = Map.groupBy(messages, ({ body }) => subjectOf(body));
   await Promise.all(
-    [...bySubject.values()].map(async (messages) => {
-      let isWaiting = false;
-      for (const message of messages) {
-        // What follows a message that has to wait waits as well, so that it doesn't overtake it.
-        if (isWaiting) {
-          message.retry({ delaySeconds: retryDelay(message.attempts) });
-          continue;
+    [...bySubject.values()].map(async (group) => {
+      const readable: { message: Message; parcel: Parcel }[] = [];
+      for (const message of group) {
+        try {
+          readable.push({ message, parcel: openEnvelope(message.body) });
+        } catch (error) {
+          if (!(error instanceof ProblemError)) throw error;
+          await bury(message, queue, error.problem, deadLetters);
         }
-        const met = await take(message.body, deliver);
-        if (met === null) {
+      }
+      if (readable.length === 0) return;
+      const met = await problemsOf(() => deliver(readable.map(({ parcel }) => parcel)));
+      let isWaiting = false;
+      for (const [index, { message }] of readable.entries()) {
+        const reason = met[index];
+        // What follows a message that has to wait waits as well, so that it doesn't overtake it.
+        isWaiting ||= reason === undefined || (reason !== null && isPassing(reason));
+        if (reason === null) {
           message.ack();
-        } else if (PASSING.has(met.status) || deadLetters === undefined) {
+        } else if (reason === undefined || isPassing(reason) || deadLetters === undefined) {
           message.retry({ delaySeconds: retryDelay(message.attempts) });
-          isWaiting = true;
         } else {
-          await bury(message, queue, met, deadLetters);
+          await bury(message, queue, reason, deadLetters);
         }
       }
     }),
   );
 }
 
-async function take(body: unknown, deliver: Deliver): Promise<Problem | null> {
+/** As `deliver` answers; what is thrown is the first one's problem, behind which the others wait. */
+async function problemsOf(deliver: () => Promise<(Problem | null)[]>): Promise<(Problem | null)[]> {
   try {
-    const { caller, event } = openEnvelope(body);
-    return await deliver(caller, event);
+    return await deliver();
   } catch (error) {
-    if (error instanceof ProblemError) return error.problem;
-    console.error(error);
-    return problem("internal", error instanceof Error ? error.message : String(error));
+    return [toProblem(error)];
   }
 }
 
+async function problemOf(deliver: () => Promise<Problem | null>): Promise<Problem | null> {
+  try {
+    return await deliver();
+  } catch (error) {
+    return toProblem(error);
+  }
+}
+
+function toProblem(error: unknown): Problem {
+  if (error instanceof ProblemError) return error.problem;
+  log.error("A message could not be delivered", { error });
+  return problem("internal", error instanceof Error ? error.message : String(error));
+}
+
 /** @throws ProblemError invalid-body, bad-cloudevent */
-export function openEnvelope(body: unknown): { caller: Caller; event: ReceivedEvent } {
+export function openEnvelope(body: unknown): Parcel {
   const { tenant, jurisdiction, event } = validate(envelope, body, "");
   checkMessage(body);
   const received = checkCloudEvent(event);
@@ -110,12 +186,16 @@ export async function bury(
     await deadLetters.send(letter, { contentType: "json" });
     message.ack();
   } catch (error) {
-    console.error(error);
+    log.error("A dead letter could not be filed", { queue, error });
     message.retry({ delaySeconds: retryDelay(message.attempts) });
   }
 }
 
 function subjectOf(body: unknown): string {
-  const { tenant, event } = (body ?? {}) as { tenant?: unknown; event?: { subject?: unknown } };
-  return JSON.stringify([tenant, event?.subject]);
+  const { tenant, jurisdiction, event } = (body ?? {}) as {
+    tenant?: unknown;
+    jurisdiction?: unknown;
+    event?: { subject?: unknown };
+  };
+  return JSON.stringify([tenant, jurisdiction, event?.subject]);
 }

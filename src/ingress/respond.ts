@@ -1,3 +1,4 @@
+import { log } from "../contract/log.ts";
 import { problem, ProblemError, type Problem } from "../contract/problem.ts";
 
 export function problemResponse(document: Problem, headers: Record<string, string> = {}): Response {
@@ -13,9 +14,9 @@ export function problemResponse(document: Problem, headers: Record<string, strin
 }
 
 /** Whatever was thrown, as a problem; what we didn't expect tells the log, not the caller. */
-export function errorResponse(error: unknown): Response {
+export function errorResponse(error: unknown, trace?: string): Response {
   if (error instanceof ProblemError) return problemResponse(error.problem);
-  console.error(error);
+  log.error("A request failed unexpectedly", { error, trace });
   return problemResponse(
     problem("internal", "Something went wrong inside. Try again; the log has the details."),
   );
@@ -41,4 +42,12 @@ export function jsonResponse(
     status,
     headers: headers === undefined ? JSON_HEADERS : { ...JSON_HEADERS, ...headers },
   });
+}
+
+/** Tells the caller which trace its request belongs to. */
+export function withTrace(response: Response, trace: string): Response {
+  // What comes from an object can't be altered, and a WebSocket's answer must stay as it is.
+  if (response.webSocket !== null) return response;
+  response.headers.set("traceparent", trace);
+  return response;
 }

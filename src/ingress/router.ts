@@ -1,24 +1,17 @@
 import { Router, type IRequest } from "itty-router";
 import { defaultLimits, type Limits } from "../contract/limits.ts";
 import { problem, refusal } from "../contract/problem.ts";
+import { continueTrace } from "../contract/trace.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import { archive } from "./archive.ts";
-import {
-  eventSchema,
-  history,
-  send,
-  start,
-  stream,
-  view,
-  webhook,
-  type Visit,
-} from "./handlers.ts";
+import { eventSchema, history, start, stream, view, type Visit } from "./handlers.ts";
+import { handshake, send, webhook } from "./events.ts";
 import { list } from "./list.ts";
 import { Instances } from "./instances.ts";
 import { erase, moment, operation, operationNames, simulation } from "./operate.ts";
 import { reindex } from "./operations.ts";
 import { downloadPayload, uploadPayload } from "./payloads.ts";
-import { errorResponse, problemResponse } from "./respond.ts";
+import { errorResponse, problemResponse, withTrace } from "./respond.ts";
 import { authenticate, type TokenSettings } from "./token.ts";
 import type { WebhookSettings } from "./webhook.ts";
 
@@ -30,7 +23,15 @@ type Workflows = ReadonlyMap<string, RegisteredWorkflow>;
 
 /** HTTP in. Every route but `/healthz` asks for credentials before it does anything else. */
 export function createRouter(workflows: Workflows, limits: Limits = defaultLimits) {
-  const router = Router<IRequest, [IngressEnv]>({ catch: errorResponse });
+  /** `traceparent`s to go on with, by request. */
+  const traces = new WeakMap<object, string>();
+  const router = Router<IRequest, [IngressEnv]>({
+    before: [
+      (request) => void traces.set(request, continueTrace(request.headers.get("traceparent"))),
+    ],
+    catch: (error, request) => errorResponse(error, traces.get(request)),
+    finally: [(response: Response, request) => withTrace(response, traces.get(request)!)],
+  });
 
   const visit =
     (handle: (visit: Visit, env: IngressEnv) => Promise<Response>) =>
@@ -41,7 +42,8 @@ export function createRouter(workflows: Workflows, limits: Limits = defaultLimit
       const workflow = workflows.get(key);
       if (workflow === undefined) throw refusal("not-found", `There is no workflow "${key}".`);
       const instances = new Instances(env.INSTANCES);
-      return handle({ request, caller, workflow, id, type, seq, instances, env }, env);
+      const trace = traces.get(request)!;
+      return handle({ request, caller, workflow, id, type, seq, instances, trace, env }, env);
     };
 
   const only = (...methods: string[]) => {
@@ -60,8 +62,9 @@ export function createRouter(workflows: Workflows, limits: Limits = defaultLimit
     .post("/:workflow/:id/events", visit(send))
     .get("/:workflow/:id", visit(view))
     .post("/events", (request: IRequest, env: IngressEnv) =>
-      webhook(request, workflows, new Instances(env.INSTANCES), env),
+      webhook(request, workflows, new Instances(env.INSTANCES), env, traces.get(request)!),
     )
+    .options("/events", (request: IRequest, env: IngressEnv) => handshake(request, env))
     .post("/operations/reindex", (request: IRequest, env: IngressEnv) =>
       reindex(request, env, new Instances(env.INSTANCES)),
     )
@@ -78,7 +81,7 @@ export function createRouter(workflows: Workflows, limits: Limits = defaultLimit
     .post("/:workflow/:id/payloads", upload)
     .put("/:workflow/:id/payloads", upload)
     .get("/:workflow/:id/payloads/:sha256", visit(downloadPayload))
-    .all("/events", only("POST"))
+    .all("/events", only("POST", "OPTIONS"))
     .get("/:workflow", visit(list))
     .all("/:workflow", only("GET", "POST"))
     .all("/:workflow/:id", only("GET"))

@@ -8,6 +8,8 @@ import { jurisdiction } from "./jurisdiction.ts";
 export interface WebhookSettings {
   /** Who may post to /events: a JSON list of senders, a secret of the deployment. */
   WEBHOOK_SENDERS?: string;
+  /** Requests a minute that senders are asked to keep to; 120 by default. */
+  WEBHOOK_RATE?: string;
 }
 
 /** Seconds a signature may be old, or ahead. */
@@ -32,7 +34,7 @@ const senders = v.array(
  */
 export function authenticateWebhook(
   headers: Headers,
-  body: string,
+  bytes: Uint8Array,
   settings: WebhookSettings,
 ): Caller {
   if (["webhook-id", "webhook-timestamp", "webhook-signature"].some((name) => !headers.has(name))) {
@@ -48,6 +50,8 @@ export function authenticateWebhook(
       `webhook-timestamp is ${Math.round(secondsOff)} s off; at most ${TOLERANCE}. It counts seconds.`,
     );
   }
+  // Byte by byte: what is no UTF-8 gives another text, and no signature fits it.
+  const body = new TextDecoder("utf-8", { fatal: false, ignoreBOM: true }).decode(bytes);
   const signature = Object.fromEntries(headers);
   const content = signedContent(headers, body);
   for (const { name, secrets, tenant, roles, jurisdiction } of configured(settings)) {

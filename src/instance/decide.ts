@@ -1,4 +1,5 @@
 import { canonical } from "../contract/canonical.ts";
+import type { Origin } from "../contract/attributes.ts";
 import { isOperator, type Caller } from "../contract/caller.ts";
 import { refusal } from "../contract/problem.ts";
 import type { FirstAnswer } from "../contract/view.ts";
@@ -32,13 +33,19 @@ const DEFER_FOR = 24 * 3_600_000;
 export function decide(
   live: Live,
   event: IncomingEvent,
-  { caller, hops = 0, brokered = false }: Pick<SendRequest, "caller" | "hops" | "brokered">,
+  {
+    caller,
+    brokered = false,
+    hops = 0,
+    trace,
+    attributes,
+  }: Pick<SendRequest, "caller" | "brokered"> & Origin,
 ): Decision {
   const { workflow, machine, identity } = live;
   const { type, data } = event;
   authorise(workflow, type, caller);
   const next = step(machine, data === undefined ? { type } : { type, data });
-  const happening = { type, data, by: caller.subject, hops };
+  const happening = { type, data, by: caller.subject, hops, trace, attributes };
   if (next.taken) return { happening: { ...happening, outcome: "applied" }, next };
   const { otherwise = brokered ? "defer" : "reject" } = workflow.events?.[type] ?? {};
   if (otherwise === "ignore")

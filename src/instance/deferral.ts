@@ -63,7 +63,8 @@ function takeOut(
 ): Recorded {
   store.deferred.delete(row.seq);
   const deferred = live.deferred.filter((other) => other !== row);
-  const happening: Happening = { ...eventOf(row), outcome, by: row.by, hops: row.hops };
+  const { by, hops } = row;
+  const happening = { ...eventOf(row), outcome, by, hops, trace: store.traceOf(row.seq) };
   return record(store, live, happening, next, now, { deferred });
 }
 

@@ -1,3 +1,4 @@
+import type { Report } from "./report.ts";
 import { objectName } from "../contract/address.ts";
 import type { Caller } from "../contract/caller.ts";
 import { problem, ProblemError, type Problem } from "../contract/problem.ts";
@@ -12,7 +13,7 @@ export interface DoorOptions {
   name: string | undefined;
   store: Store;
   edges: Edges;
-  report: (...what: unknown[]) => void;
+  report: Report;
 }
 
 type Refused = { ok: false; problem: Problem };
@@ -72,7 +73,7 @@ export class Door {
     if (error instanceof Unsupported) return problem("unsupported", error.message);
     if (error instanceof StepFailed) return problem("step-failed", error.message);
     if (error instanceof Quarantined) return problem("quarantined", error.message);
-    this.#options.report(error);
+    this.#options.report("A call failed unexpectedly", error);
     return problem("internal", "Something went wrong inside. Try again; the log has the details.");
   }
 }

@@ -1,9 +1,11 @@
+import type { Origin } from "../contract/attributes.ts";
 import type { Ending, ParentLink } from "../contract/requests.ts";
 import type { Effect, MachineEvent } from "../kernel/effects.ts";
 import type { MachineState, Step } from "../kernel/step.ts";
 import type { InstanceActor, Route } from "../kernel/workflow.ts";
 import type { EffectChanges } from "./effect-book.ts";
 import type { Live } from "./live.ts";
+import type { Happening } from "./recorder.ts";
 import type { EffectRow } from "./effect-table.ts";
 import { parentLink } from "./store.ts";
 
@@ -38,7 +40,7 @@ const MAX_ID = 200;
 export function effectChanges(
   live: Live,
   step: Step,
-  hops: number,
+  { hops, trace }: Pick<Happening, "hops" | "trace">,
   now: number,
 ): { state: MachineState; changes: EffectChanges } {
   const wasActive = live.seq === 0 || live.machine.snapshot.status === "active";
@@ -50,7 +52,7 @@ export function effectChanges(
   const add: EffectRow[] = [];
   const remove: number[] = [];
   const row = (kind: EffectRow["kind"], key: number, name: string, payload: unknown): void => {
-    add.push(newEffect(live, now, { kind, key, name, payload, hops }));
+    add.push(newEffect(live, now, { kind, key, name, payload, hops, trace }));
   };
   for (const effect of step.effects) {
     switch (effect.type) {
@@ -96,10 +98,16 @@ export function effectChanges(
 export function newEffect(
   { identity }: Live,
   now: number,
-  { payload, ...what }: Pick<EffectRow, "kind" | "key" | "name" | "hops"> & { payload: unknown },
+  {
+    payload,
+    trace,
+    ...what
+  }: Pick<EffectRow, "kind" | "key" | "name" | "hops"> &
+    Pick<Origin, "trace"> & { payload: unknown },
 ): EffectRow {
   return {
     ...what,
+    trace: trace ?? null,
     payload: JSON.stringify(payload ?? null),
     status: "waiting",
     attempt: 0,
@@ -131,8 +139,9 @@ export function callOff(
     const letter = stopLetter(live, row);
     if (letter === null) return [];
     const { workflow: name, payload } = letter;
-    const what = { kind: "send" as const, key: keys.next++, name, payload, hops: row.hops };
-    return newEffect(live, now, what);
+    const { hops, trace } = row;
+    const what = { kind: "send" as const, key: keys.next++, name, payload, hops };
+    return newEffect(live, now, { ...what, trace: trace ?? undefined });
   });
   return { add, remove: runs.map(({ key }) => key) };
 }

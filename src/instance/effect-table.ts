@@ -26,6 +26,8 @@ export interface EffectRow {
   epoch: number;
   /** How many instances the event that led here has passed through. */
   hops: number;
+  /** `traceparent` of what led here. */
+  trace: string | null;
   error: string | null;
   /** JSON of a settlement that the chart could not take yet. */
   result: string | null;
@@ -43,14 +45,16 @@ export class EffectTable {
     return this.#tables.sql
       .exec<Row & EffectRow>(
         `SELECT key, kind, name, payload, status, attempt, due, created_at AS createdAt, epoch, hops,
-           error, result FROM effects ORDER BY key`,
+           error, result, trace FROM effects ORDER BY key`,
       )
       .toArray();
   }
 
   insert(row: EffectRow): void {
     this.#tables.sql.exec(
-      "INSERT INTO effects VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      `INSERT INTO effects
+         (key, kind, name, payload, status, attempt, due, created_at, epoch, hops, error, result, trace)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       row.key,
       row.kind,
       row.name,
@@ -63,6 +67,7 @@ export class EffectTable {
       row.hops,
       row.error,
       row.result,
+      row.trace,
     );
   }
 

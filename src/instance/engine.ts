@@ -1,11 +1,13 @@
 import type { Source } from "../broadcast/watchers.ts";
 import { type Caller } from "../contract/caller.ts";
 import type { Limits } from "../contract/limits.ts";
-import { type Problem } from "../contract/problem.ts";
+import { log, type LogDetails } from "../contract/log.ts";
+import { isPassing, type Problem } from "../contract/problem.ts";
 import type {
   GetReply,
   InstanceRequest,
   Letter,
+  Receipt,
   SendReply,
   SendRequest,
   StartReply,
@@ -32,6 +34,8 @@ import type { Live } from "./live.ts";
 import { Past } from "./past.ts";
 import { quarantinedView, scheduledView } from "./partial-views.ts";
 import { notFound, Processor, type SendResult } from "./processor.ts";
+import type { Report } from "./report.ts";
+import { logTransitions } from "./transition-log.ts";
 import { Store, type JournalRow } from "./store.ts";
 import { journalEntry, viewOf, viewText } from "./view.ts";
 
@@ -58,7 +62,7 @@ export interface EngineOptions {
   /** Tells watchers that there is nothing left to watch. */
   erased?: () => void;
   /** Where what nobody expected is told; the log by default. */
-  report?: (...what: unknown[]) => void;
+  report?: (message: string, details: LogDetails) => void;
 }
 
 /** All that an instance does, whatever it runs in: a Durable Object, or a test in plain Node. */
@@ -67,7 +71,7 @@ export class Engine {
   readonly #context: EngineOptions["context"];
   readonly #storage: DurableObjectStorage;
   readonly #clock: () => number;
-  readonly #report: (...what: unknown[]) => void;
+  readonly #report: Report;
   readonly #store: Store;
   readonly #alarm: AlarmClock;
   readonly #processor: Processor;
@@ -81,8 +85,11 @@ export class Engine {
   readonly control: Control;
 
   constructor(options: EngineOptions) {
-    const { context, env, workflows, clock, show, report = console.error } = options;
+    const { context, env, workflows, clock, show } = options;
+    const report: Report = (message, error) =>
+      (options.report ?? log.error)(message, { ...this.#place(), error });
     const { destinations, transports } = options;
+    const logsTransitions = (env as { LOG_LEVEL?: string } | undefined)?.LOG_LEVEL === "info";
     const objectId = context.id.toString();
     const limited = options.limits === undefined ? {} : { limits: options.limits };
     const { erased = () => {} } = options;
@@ -107,6 +114,7 @@ export class Engine {
       ...limited,
       afterCommit: (live, entries, started) => {
         if (entries.length > 0) this.#show(show, live, entries);
+        if (logsTransitions) logTransitions(live, entries);
         this.#runner.abortUnwanted(live);
         this.#runner.start(live, started);
       },
@@ -156,12 +164,12 @@ export class Engine {
     await this.#alarm.read();
     try {
       if (this.#store.exists()) {
-        this.#storage.transactionSync(() => this.#store.renewRecording());
+        this.#storage.transactionSync(() => this.#store.renew());
         this.#processor.startWaiting(this.#clock());
       }
       this.#alarm.noLaterThan(this.#due());
     } catch (error) {
-      this.#report(error);
+      this.#report("Waking up failed", error);
       if (error instanceof Quarantined) this.#list?.remindQuarantined();
     }
   }
@@ -216,13 +224,49 @@ export class Engine {
     });
   }
 
+  /**
+   * Events that came together. Each is decided and recorded by itself; on the platform's disk they are one
+   * commit, since nothing is waited for in between.
+   *
+   * @param json of `SendRequest`s
+   * @param inOrder behind one whose problem passes by itself none is tried
+   * @returns JSON of a `Receipt` for each that was tried
+   */
+  sendAll(json: string, inOrder: boolean): string {
+    const receipts: Receipt[] = [];
+    for (const request of JSON.parse(json) as SendRequest[]) {
+      const receipt = this.#door.answer(request, () => this.#receiptOf(request));
+      receipts.push(receipt);
+      if (inOrder && !receipt.ok && isPassing(receipt.problem)) break;
+    }
+    return JSON.stringify(receipts);
+  }
+
+  #receiptOf(request: SendRequest): Receipt {
+    try {
+      this.#edges.checkBegun(request.address);
+      const { live, outcome, first } = this.#processor.send(request, this.#clock());
+      const { seq, identity } = live;
+      return { ok: true, outcome, epoch: identity.epoch, seq, ...(first && { first }) };
+    } catch (error) {
+      if (!(error instanceof Quarantined)) throw error;
+      const held = this.#hold(request);
+      const { epoch } = this.#store.identity();
+      return { ok: true, ...held, epoch, seq: this.#store.state().seq };
+    }
+  }
+
   /** The deployment can't run the instance: until one can, its events are kept. */
   #keepForLater(request: SendRequest, error: Quarantined): SendReply {
-    const { transactions } = this.#processor;
-    const outcome = holdUnseen(transactions, request, this.#clock());
-    this.#list?.remindQuarantined();
+    const outcome = this.#hold(request);
     const json = quarantinedView(this.#store, error, outcome);
     return { ok: true, json, ...(outcome.outcome === "deferred" ? { deferred: true } : {}) };
+  }
+
+  #hold(request: SendRequest): ReturnType<typeof holdUnseen> {
+    const outcome = holdUnseen(this.#processor.transactions, request, this.#clock());
+    this.#list?.remindQuarantined();
+    return outcome;
   }
 
   /**
@@ -276,7 +320,7 @@ export class Engine {
       return live === undefined ? undefined : this.#source(live);
     } catch (error) {
       // Whoever asks for the state is told what is wrong with it.
-      this.#report(error);
+      this.#report("Watchers can't be shown the instance", error);
       return undefined;
     }
   }
@@ -296,7 +340,7 @@ export class Engine {
       this.#rung();
     } catch (error) {
       // The platform drops an alarm whose handler has thrown seven times: keep it, further apart.
-      this.#report(`The alarm of ${this.#door.name} failed`, error);
+      this.#report("The alarm failed", error);
       this.#alarm.set(now + AFTER_FAILURE);
       this.#list?.ringFailed(error);
     }
@@ -332,7 +376,18 @@ export class Engine {
     try {
       show(this.#source(live, entries));
     } catch (error) {
-      this.#report(error);
+      this.#report("Watchers could not be shown what happened", error);
+    }
+  }
+
+  /** Who this is, for the log. Never throws: it is asked where something has gone wrong already. */
+  #place(): LogDetails {
+    try {
+      if (!this.#store.exists()) return { instance: this.#door.name };
+      const { tenant, workflow, id, epoch } = this.#store.identity();
+      return { tenant, workflow, instance: id, epoch, seq: this.#store.state().seq };
+    } catch {
+      return { instance: this.#door.name };
     }
   }
 

@@ -20,13 +20,14 @@ const UNTIL_LOOKED_AT = 600_000;
  * @throws ProblemError too-many-deferred
  */
 export function hold(store: Store, live: Live, request: SendRequest, now: number): Recorded {
-  const { caller, event, hops = 0, dedupe = null } = request;
+  const { caller, event, hops = 0, trace, attributes, dedupe = null } = request;
   const { type, data } = event;
   if (live.held.length >= MAX_DEFERRED) throw tooManyKept(live.identity, type);
   const text = data === undefined ? null : JSON.stringify(data);
   const row: HeldRow = { seq: live.seq + 1, at: now, type, data: text, caller, hops };
   store.held.add(row);
-  const happening = { type, data, outcome: "deferred" as const, by: caller.subject, hops };
+  const by = caller.subject;
+  const happening = { type, data, outcome: "deferred" as const, by, hops, trace, attributes };
   const held = [...live.held, row];
   return record(store, { ...live, held }, happening, null, now, { key: dedupe });
 }
@@ -65,7 +66,9 @@ export function holdUnseen(
     store.held.add({ seq, at: now, type, data: text, caller, hops });
     const what = { type, data: text, outcome: "deferred" as const, by: caller.subject };
     const state = JSON.stringify(machine.value);
-    store.record({ seq, at: now, ...what, state, changes: "{}" }, null, dedupe, identity.epoch);
+    const { attributes } = request;
+    const changes = JSON.stringify({ attributes });
+    store.record({ seq, at: now, ...what, state, changes }, null, dedupe, identity.epoch);
     // The deployment that can run it will not come by to say so.
     transactions.wakeAt(now + UNTIL_LOOKED_AT);
   });

@@ -1,3 +1,4 @@
+import { log } from "../contract/log.ts";
 import { ProblemError } from "../contract/problem.ts";
 import type { IncomingEvent } from "../contract/requests.ts";
 import { backoff } from "../egress/timing.ts";
@@ -92,11 +93,12 @@ export class InnerWork {
     const { store } = this.#transactions;
     const { type, caller, hops } = row;
     const data: unknown = row.data === null ? undefined : JSON.parse(row.data);
+    const trace = store.traceOf(row.seq);
     const held = live.held.filter(({ seq }) => seq !== row.seq);
     let event: IncomingEvent = data === undefined ? { type } : { type, data };
     try {
       event = validateEvent(live.workflow, type, data);
-      const decision = decide(live, event, { caller, hops, brokered: true });
+      const decision = decide(live, event, { caller, hops, trace, brokered: true });
       this.#transactions.commit(() => {
         store.held.remove(row.seq);
         return [recordDecision(store, { ...live, held }, decision, now, null)];
@@ -108,7 +110,7 @@ export class InnerWork {
       if (!(error instanceof ProblemError)) {
         // The chart threw: as with one that was deferred, another state may take it, or a person mend it.
         const by = caller.subject;
-        const happening: Happening = { ...event, outcome: "deferred", by, hops };
+        const happening: Happening = { ...event, outcome: "deferred", by, hops, trace };
         this.#transactions.commit(() => {
           store.held.remove(row.seq);
           const kept = { happening, next: null, deferFor: deferFor(live.workflow, type) };
@@ -121,7 +123,7 @@ export class InnerWork {
         ...{ type, data },
         outcome: isLate ? "late" : "refused",
         by: caller.subject,
-        hops,
+        ...{ hops, trace },
         why: messageOf(error),
       };
       this.#transactions.commit(() => {
@@ -180,6 +182,7 @@ export class InnerWork {
       outcome: next.taken ? "applied" : "ignored",
       by: "actor",
       hops: row.hops,
+      trace: row.trace ?? undefined,
     };
     const { store } = this.#transactions;
     return record(store, live, happening, next, now, { finished: row.key });
@@ -213,8 +216,9 @@ export class InnerWork {
         // It stays where it is: the next state may take it, or its time ends.
         const { seq, cause } = error as { seq?: number; cause?: unknown };
         if (seq === undefined) throw error;
-        const { workflow, id } = current.identity;
-        console.warn(`${workflow}/${id}: the deferred event of seq ${seq} failed`, cause);
+        const { tenant, workflow, id, epoch } = current.identity;
+        const place = { tenant, workflow, instance: id, epoch, seq };
+        log.warn("A deferred event failed", { ...place, error: cause });
         failed.add(seq);
         this.failedEvents.set(seq, messageOf(cause));
         this.#transactions.forget();

@@ -69,6 +69,10 @@ export function instanceClass(
       return this.#engine.send(json);
     }
 
+    sendAll(json: string, inOrder: boolean): string {
+      return this.#engine.sendAll(json, inOrder);
+    }
+
     receive(json: string): Problem | null {
       return this.#engine.receive(json);
     }

@@ -1,3 +1,4 @@
+import { log } from "../contract/log.ts";
 import { defaultLimits, type Limits } from "../contract/limits.ts";
 import { refusal } from "../contract/problem.ts";
 import type { Incident } from "../contract/view.ts";
@@ -58,8 +59,10 @@ export class JournalLimits {
   report(live: Live): void {
     if (this.#isReported || this.#entries(live) < this.#limits.longJournal) return;
     this.#isReported = true;
-    const { workflow, id } = live.identity;
-    console.warn(`${workflow}/${id} has a journal of ${this.#entries(live)} entries: ${WAY_ON}.`);
+    const { tenant, workflow, id, epoch } = live.identity;
+    const entries = this.#entries(live);
+    const place = { tenant, workflow, instance: id, epoch, seq: live.seq };
+    log.warn(`The journal has ${entries} entries: ${WAY_ON}`, place);
   }
 
   /** After entries were removed. */

@@ -17,7 +17,7 @@ export function takeLetter(
   letter: Letter,
   now: number,
 ): void {
-  const { address, caller, hops } = letter;
+  const { address, caller, hops, trace } = letter;
   if (letter.kind === "outcome") {
     // Nobody waiting is no error: the actor was stopped, or has heard it before.
     processor.takeOutcome(letter.of, letter.ending, now);
@@ -44,7 +44,7 @@ export function takeLetter(
   try {
     processor.start(
       {
-        ...{ address, caller, fingerprint, hops },
+        ...{ address, caller, fingerprint, hops, trace },
         input:
           workflow.input === undefined ? input : asJson(validate(workflow.input, input, "input")),
         ...(letter.event === undefined
@@ -61,9 +61,9 @@ export function takeLetter(
 }
 
 function takeSend(processor: Processor, letter: SendLetter, now: number): void {
-  const { address, caller, event, hops, dedupe } = letter;
+  const { address, caller, event, hops, trace, dedupe } = letter;
   try {
-    processor.send({ address, caller, event, dedupe, hops, brokered: true }, now);
+    processor.send({ address, caller, event, dedupe, hops, trace, brokered: true }, now);
   } catch (error) {
     // Only now: what was taken before the end is taken.
     if (!isProblem(error, "event-not-allowed") || !hasEnded(processor)) throw error;

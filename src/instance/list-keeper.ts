@@ -1,3 +1,4 @@
+import type { Report } from "./report.ts";
 import type { Projection } from "../contract/projection.ts";
 import { Quarantined } from "../kernel/errors.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
@@ -34,7 +35,7 @@ export interface ListKeeperOptions {
   edges: () => Edges;
   workflows: ReadonlyMap<string, RegisteredWorkflow>;
   clock: () => number;
-  report: (...what: unknown[]) => void;
+  report: Report;
 }
 
 /** Brings an instance and what the list knows of it together: when to tell, and what. */
@@ -162,7 +163,7 @@ export class ListKeeper {
     } catch (error) {
       // The alarm handler has set the alarm to when it looks at what it can't read again.
       if (error instanceof Quarantined) this.remindQuarantined();
-      else report(error);
+      else report("The alarm could not be set", error);
     }
   }
 }

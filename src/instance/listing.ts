@@ -1,3 +1,4 @@
+import type { Report } from "./report.ts";
 import type { Projection } from "../contract/projection.ts";
 import { backoff } from "../egress/timing.ts";
 import type { ListingCursor, ListingCursorStore } from "./listing-cursor.ts";
@@ -14,7 +15,7 @@ export interface ListingOptions {
   storage: Pick<DurableObjectStorage, "transactionSync">;
   cursors: ListingCursorStore;
   clock: () => number;
-  report: (...what: unknown[]) => void;
+  report: Report;
 }
 
 /**

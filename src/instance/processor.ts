@@ -66,7 +66,7 @@ export class Processor {
     also: () => void = () => {},
   ): { created: boolean; live: Live } {
     const { store } = this.transactions;
-    const { address, caller, hops = 0 } = request;
+    const { address, caller, hops = 0, trace, attributes } = request;
     checkHops(hops);
     if (store.exists()) {
       if (store.identity().startFingerprint === request.fingerprint) {
@@ -89,11 +89,13 @@ export class Processor {
         outcome: "applied",
         by: caller.subject,
         hops,
+        trace,
+        attributes,
       };
       const recorded = [record(store, blank(identity, workflow, first.state), started, first, now)];
       if (request.event !== undefined) {
         const { live: begun } = recorded[0]!;
-        const decision = this.#decide(begun, request.event, { caller, hops });
+        const decision = this.#decide(begun, request.event, { caller, hops, trace });
         recorded.push(recordDecision(store, begun, decision, now, null));
       }
       return recorded;

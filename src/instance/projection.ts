@@ -1,3 +1,4 @@
+import type { Report } from "./report.ts";
 import type { StateValue } from "xstate";
 import type { Attributes, ListedIncident, Projection } from "../contract/projection.ts";
 import { joinContext } from "../kernel/changes.ts";
@@ -22,8 +23,6 @@ export const IN_QUARANTINE = -1;
 
 /** Everything but what its sender adds. */
 export type Unsent = Omit<Projection, "revision">;
-
-type Report = (...what: unknown[]) => void;
 
 /** A message to the list is to stay far below the 128 KB that queues take. */
 const MAX_INCIDENTS = 10;
@@ -56,7 +55,7 @@ export function projectionOf(
     ...common(object, identity, seq, updatedAt),
     status: live.paused === null ? status : "paused",
     ...listedState(value as StateValue),
-    attributes: attributesOf(workflow, identity, context, report),
+    attributes: attributesOf(workflow, context, report),
     incidents: incidentsOf(live, troubles).slice(0, MAX_INCIDENTS).map(clipped),
     due: due === Infinity ? null : due,
   };
@@ -77,12 +76,7 @@ export function projectionOfQuarantined(
     ...common(object, identity, seq, updatedAt),
     status: "quarantined",
     ...listedState(machine.value),
-    attributes: attributesOf(
-      workflows.get(identity.workflow),
-      identity,
-      () => machine.context,
-      report,
-    ),
+    attributes: attributesOf(workflows.get(identity.workflow), () => machine.context, report),
     incidents: [clipped(quarantineIncident(identity, error))],
     due: null,
   };
@@ -136,7 +130,6 @@ function clipped({ kind, what, error, mend }: ListedIncident): ListedIncident {
 
 function attributesOf(
   registered: RegisteredWorkflow | undefined,
-  { workflow, id }: Identity,
   context: () => unknown,
   report: Report,
 ): Attributes {
@@ -144,7 +137,7 @@ function attributesOf(
   try {
     return checkedAttributes(registered.attributes(context() as never));
   } catch (error) {
-    report(`The attributes of ${workflow}/${id} are of no use; it is listed without.`, error);
+    report("The attributes are of no use; it is listed without", error);
     return {};
   }
 }

@@ -1,3 +1,4 @@
+import type { Origin } from "../contract/attributes.ts";
 import { refusal } from "../contract/problem.ts";
 import type { Outcome } from "../contract/view.ts";
 import { changesText } from "../kernel/changes.ts";
@@ -19,12 +20,11 @@ import { applyTimers, type Timers } from "./timer-book.ts";
 const MAX_STATE_BYTES = 1_000_000;
 
 /** What happened, for the journal. */
-export interface Happening {
+export interface Happening extends Origin {
   type: string;
   data?: unknown;
   outcome: Outcome;
   by: string;
-  /** How many instances it has passed through. */
   hops: number;
   /** Why it was refused after it had been kept. */
   why?: string;
@@ -74,14 +74,16 @@ export function record(
   const isFirst = live.seq === 0;
   const isSame = step?.state === live.machine && timers === live.timers && !isFirst;
   if (step === null || isSame) {
-    const changes = happening.why === undefined ? "{}" : JSON.stringify({ why: happening.why });
+    const { why, attributes } = happening;
+    const isPlain = why === undefined && attributes === undefined;
+    const changes = isPlain ? "{}" : JSON.stringify({ why, attributes });
     const entry = journalRow(seq, now, happening, live, changes);
     store.record(entry, null, key, live.identity.epoch);
     const { effects, started } = bookEffects(store, live, { remove }, now);
     return { live: { ...live, effects, deferred, seq, updatedAt: now }, entry, started };
   }
 
-  const { state, changes } = effectChanges(live, step, happening.hops, now);
+  const { state, changes } = effectChanges(live, step, happening, now);
   const stored = storedForm(state, isFirst ? undefined : live.machine);
   const { texts } = stored;
   const { status } = state.snapshot;
@@ -115,6 +117,7 @@ export function record(
       actors: stored.actors,
       timers: timerChanges,
       effects: effectsText(changes.add),
+      attributes: happening.attributes,
     }),
   );
   store.record(entry, body, key, live.identity.epoch);

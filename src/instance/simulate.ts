@@ -236,7 +236,7 @@ class Imagining {
 
   #take(next: Step | null) {
     if (next === null || next.state === this.#live.machine) return this.#unchanged();
-    const { state, changes } = effectChanges(this.#live, next, 0, this.#now);
+    const { state, changes } = effectChanges(this.#live, next, { hops: 0 }, this.#now);
     const stored = storedForm(state, this.#live.machine);
     let timers: readonly Timer[] = this.#live.timers.inline;
     for (const effect of next.effects) {

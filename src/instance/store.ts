@@ -70,7 +70,7 @@ const SCHEMA = `
     key INTEGER PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL, payload TEXT NOT NULL,
     status TEXT NOT NULL, attempt INTEGER NOT NULL, due INTEGER NOT NULL,
     created_at INTEGER NOT NULL, epoch INTEGER NOT NULL, hops INTEGER NOT NULL, error TEXT,
-    result TEXT);
+    result TEXT, trace TEXT);
 `;
 
 /**
@@ -155,14 +155,20 @@ export class Store {
     return this.#sql.databaseSize;
   }
 
-  /** Puts this deployment's view and trigger in the place of another's; writes nothing if they are the same. */
-  renewRecording(): void {
+  /**
+   * Brings the tables, the view and the trigger of another deployment up to this one; writes nothing if
+   * they are the same.
+   */
+  renew(): void {
     const found = this.#sql
       .exec<{ name: string; sql: string }>(
-        "SELECT name, sql FROM sqlite_master WHERE name IN ('happening', 'record')",
+        "SELECT name, sql FROM sqlite_master WHERE name IN ('happening', 'record', 'effects')",
       )
       .toArray();
     const current = new Map(found.map(({ name, sql }) => [name, sql]));
+    if (!/\btrace\b/.test(current.get("effects")!)) {
+      this.#sql.exec("ALTER TABLE effects ADD COLUMN trace TEXT");
+    }
     if (Object.entries(RECORDING).every(([name, sql]) => current.get(name) === sql)) return;
     this.#sql.exec("DROP TRIGGER IF EXISTS record; DROP VIEW IF EXISTS happening");
     for (const sql of Object.values(RECORDING)) this.#sql.exec(sql);
@@ -171,7 +177,7 @@ export class Store {
   create(identity: Identity): void {
     this.#sql.exec(SCHEMA);
     this.forget();
-    this.renewRecording();
+    this.renew();
     this.#sql.exec(
       "INSERT INTO identity VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
       identity.tenant,
@@ -258,6 +264,14 @@ export class Store {
         limit,
       )
       .toArray();
+  }
+
+  /** The `traceparent` that an event of the journal came with. */
+  traceOf(seq: number): string | undefined {
+    const [row] = this.journal(seq - 1, 1);
+    if (row?.seq !== seq) return undefined;
+    const { attributes } = JSON.parse(row.changes) as { attributes?: { traceparent?: string } };
+    return attributes?.traceparent;
   }
 
   /** When an event with this key came before: its place, and its entry while the journal has it. */

@@ -2,7 +2,6 @@ import { isOperator, type Caller } from "../contract/caller.ts";
 import type {
   ActorView,
   AllowedEvent,
-  Changes,
   EventReply,
   JournalEntry,
   Retrying,
@@ -106,6 +105,7 @@ export function deadlines({ timers }: Live): View["timers"] {
 }
 
 export function journalEntry(live: Pick<Live, "identity">, row: JournalRow): JournalEntry {
+  const { inner: _, attributes, ...changes } = JSON.parse(row.changes) as JournalledChanges;
   return {
     epoch: live.identity.epoch,
     seq: row.seq,
@@ -113,17 +113,13 @@ export function journalEntry(live: Pick<Live, "identity">, row: JournalRow): Jou
     event: {
       type: row.type,
       ...(row.data === null ? {} : { data: JSON.parse(row.data) as unknown }),
+      ...(attributes === undefined ? {} : { attributes }),
     },
     outcome: row.outcome,
     by: row.by,
     state: JSON.parse(row.state) as View["state"],
-    changes: shownChanges(row.changes),
+    changes,
   };
-}
-
-function shownChanges(text: string): Changes {
-  const { inner: _, ...changes } = JSON.parse(text) as JournalledChanges;
-  return changes;
 }
 
 type Snapshot = Live["machine"]["snapshot"];

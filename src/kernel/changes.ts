@@ -1,3 +1,4 @@
+import type { Attributes } from "../contract/attributes.ts";
 /**
  * A context as JSON text, key by key: what is needed to store it, and to see what a step changed
  * even where the chart has altered a value in place.
@@ -37,6 +38,8 @@ interface BesideTheState {
   timers: string;
   /** JSON of the `JournalledEffect`s that were asked for; empty where there are none. */
   effects: string;
+  /** The event's own. */
+  attributes?: Attributes | undefined;
 }
 
 /**
@@ -46,7 +49,7 @@ interface BesideTheState {
 export function changesText(
   before: State | undefined,
   after: State,
-  { actors, timers, effects }: BesideTheState,
+  { actors, timers, effects, attributes }: BesideTheState,
 ): string {
   const parts: string[] = [];
   if (before?.status !== after.status) parts.push(`"status":${JSON.stringify(after.status)}`);
@@ -56,6 +59,7 @@ export function changesText(
     const members = [...actors].map(([key, text]) => `"${key}":${text ?? "null"}`);
     parts.push(`"actors":{${members.join(",")}}`);
   }
+  if (attributes !== undefined) parts.push(`"attributes":${JSON.stringify(attributes)}`);
   const inner: string[] = [];
   if (before?.nextKey !== after.nextKey) inner.push(`"nextKey":${after.nextKey}`);
   if (before?.rest !== after.rest) inner.push(`"rest":${after.rest}`);

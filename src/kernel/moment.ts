@@ -1,3 +1,4 @@
+import type { Attributes } from "../contract/attributes.ts";
 import type { Changes } from "../contract/view.ts";
 import type { MachineState } from "./step.ts";
 import { machineText, store } from "./storing.ts";
@@ -34,6 +35,8 @@ export interface Delta {
 
 /** What the journal keeps of an event: what callers are shown, and what only we need. */
 export interface JournalledChanges extends Changes {
+  /** The event's own. */
+  attributes?: Attributes;
   inner?: {
     nextKey?: number;
     rest?: StoredRest;

@@ -130,6 +130,8 @@ export interface EffectContext<Env> {
   env: Env;
   /** 1 on the first try. */
   attempt: number;
+  /** W3C `traceparent` of what led here, to hand on; absent where a timer did. */
+  trace?: string | undefined;
   /** Aborted when the time is up or the result is no longer wanted. */
   signal: AbortSignal;
   publish: Publish;

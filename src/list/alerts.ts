@@ -1,3 +1,4 @@
+import { log } from "../contract/log.ts";
 import { Webhook } from "standardwebhooks";
 
 /** Where incidents are reported to; without both, nothing is sent. */
@@ -78,7 +79,7 @@ function targetOf({ ALERT_URL, ALERT_SECRET }: AlertSettings): Target | null {
     }
     return { url: ALERT_URL, webhook: new Webhook(ALERT_SECRET) };
   } catch (error) {
-    console.error("Alerts can't be sent: ALERT_URL or ALERT_SECRET is of no use", error);
+    log.error("Alerts can't be sent: ALERT_URL or ALERT_SECRET is of no use", { error });
     return null;
   }
 }
@@ -125,9 +126,9 @@ async function send(
     });
     await response.body?.cancel();
     if (response.ok) return true;
-    console.warn(`Alert ${alert}, try ${attempts}: answered ${response.status}`);
+    log.warn(`An alert was answered ${response.status}`, { alert, attempts });
   } catch (error) {
-    console.warn(`Alert ${alert}, try ${attempts}`, error);
+    log.warn("An alert could not be sent", { alert, attempts, error });
   }
   return false;
 }

@@ -1,3 +1,4 @@
+import { log } from "../contract/log.ts";
 import * as v from "valibot";
 import { problem, type Problem } from "../contract/problem.ts";
 import type { Projection } from "../contract/projection.ts";
@@ -111,7 +112,7 @@ async function writeAll(
     await write(database, projections);
     return [];
   } catch (error) {
-    console.error(error);
+    log.error("The list could not be written", { error });
     failures.left -= 1;
     if (reads.length === 1) return [...reads];
     const half = Math.ceil(reads.length / 2);

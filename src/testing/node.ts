@@ -1,6 +1,7 @@
 import type { AnyActorLogic, AnyStateMachine } from "xstate";
 import { objectName, type Address } from "../contract/address.ts";
 import type { Caller } from "../contract/caller.ts";
+import { log } from "../contract/log.ts";
 import type { Operation, OperationView } from "../contract/operations.ts";
 import type { Problem } from "../contract/problem.ts";
 import type { EraseReply, SendReply } from "../contract/requests.ts";
@@ -288,8 +289,8 @@ class InNode implements NodeInstance {
       clock: () => this.now,
       show: () => {},
       // That the process died is what the test wanted.
-      report: (...what) => {
-        if (!what.some((one) => one instanceof ProcessDied)) console.error(...what);
+      report: (message, details) => {
+        if (!(details.error instanceof ProcessDied)) log.error(message, details);
       },
     });
     this.#engine = engine;

@@ -159,7 +159,7 @@ describe("an address", () => {
     ["GET", "/orders/x/events", "POST"],
     ["POST", "/orders/x/history", "GET"],
     ["POST", "/orders/x/stream", "GET"],
-    ["GET", "/events", "POST"],
+    ["GET", "/events", "POST, OPTIONS"],
     ["POST", "/healthz", "GET"],
   ])("%s %s is 405, and says what it takes", async (method, path, allow) => {
     const answer = await call(method, path);

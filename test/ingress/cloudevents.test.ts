@@ -2,6 +2,7 @@ import { env } from "cloudflare:workers";
 import { Webhook } from "standardwebhooks";
 import { describe, expect, it } from "vitest";
 import { signedContent } from "../../src/index.ts";
+import type { JournalEntry } from "../../src/contract/view.ts";
 import { call, start, view } from "../support/client.ts";
 
 interface Sending {
@@ -167,7 +168,8 @@ describe("POST /events", () => {
     ["with a bad time", null, { time: "yesterday" }, 400],
     ["with an internal type", null, { type: "xstate.stop" }, 422],
     ["with bad data", null, { type: "PIZZA_FAILED", data: { reason: 5 } }, 422],
-    ["with binary data", null, { data_base64: "AAAA" }, 400],
+    ["with binary data that is no JSON", null, { data_base64: "AAAA" }, 400],
+    ["with JSON of the wrong shape", null, { data_base64: btoa("5") }, 422],
   ])("refuses one %s", async (_, subject, attributes, status) => {
     const id = await confirmedOrder();
     const event = structured(subject ?? `orders/${id}`, { type: "PIZZA_READY", ...attributes });
@@ -176,11 +178,177 @@ describe("POST /events", () => {
     expect((await view("orders", id)).state).not.toHaveProperty("deliverPizza");
   });
 
-  it("refuses batches and other formats", async () => {
-    const batch = { headers: { "Content-Type": "application/cloudevents-batch+json" }, body: "[]" };
-    expect(await webhook(signed(batch))).toMatchObject({ status: 415 });
-    const xml = binary("orders/x", { "Content-Type": "application/xml" }, "<x/>");
-    expect(await webhook(signed(xml))).toMatchObject({ status: 415 });
+  it("refuses other formats", async () => {
+    const avro = { headers: { "Content-Type": "application/cloudevents+avro" }, body: "[]" };
+    expect(await webhook(signed(avro))).toMatchObject({ status: 415 });
+  });
+
+  it("takes a signed batch for many instances, and answers for each event", async () => {
+    const [one, two] = [await confirmedOrder(), await confirmedOrder()];
+    const events = [
+      event(`orders/${one}`, { type: "PIZZA_IN_OVEN" }),
+      event(`orders/${two}`, { type: "PIZZA_READY" }),
+      event(`orders/${one}`, { type: "CANCEL_ORDER" }),
+      event("nowhere/x"),
+      event(`orders/${one}`, { type: "PIZZA_READY" }),
+    ];
+    const answer = await webhook(signed(batchOf(events)));
+    expect(answer.status).toBe(207);
+    expect(answer.body["results"]).toMatchObject([
+      { id: events[0]!.id, source: "/kitchen", outcome: "applied" },
+      { outcome: "applied" },
+      { problem: { status: 403 } },
+      { problem: { status: 404 } },
+      { outcome: "applied" },
+    ]);
+    for (const id of [one, two]) {
+      expect((await view("orders", id)).state).toHaveProperty("deliverPizza");
+    }
+  });
+});
+
+const event = (subject: string | undefined, attributes: object = {}) => ({
+  ...{ specversion: "1.0", id: crypto.randomUUID(), source: "/kitchen", type: "COUNT" },
+  ...(subject === undefined ? {} : { subject }),
+  ...attributes,
+});
+
+const batchOf = (events: readonly unknown[]): Sending => ({
+  headers: { "Content-Type": "application/cloudevents-batch+json; charset=utf-8" },
+  body: JSON.stringify(events),
+});
+
+describe("a batch", () => {
+  it("goes to its instance in its order; one bad event doesn't take the others along", async () => {
+    const id = await start("probes");
+    const first = event(undefined);
+    const events = [
+      first,
+      event(`probes/${id}`),
+      event("probes/other"),
+      { ...event(undefined), id: "" },
+      event(undefined, { type: "UNKNOWN" }),
+      first,
+      event(undefined),
+    ];
+    const answer = await post(`/probes/${id}/events`, batchOf(events));
+    expect(answer.status).toBe(207);
+    expect(answer.body["results"]).toMatchObject([
+      { id: first.id, outcome: "applied", epoch: 1, seq: 2 },
+      { outcome: "applied", seq: 3 },
+      { problem: { status: 400, field: "subject" } },
+      { problem: { status: 400, field: "id" } },
+      { problem: { status: 422 } },
+      { outcome: "duplicate", first: { seq: 2, outcome: "applied" } },
+      { outcome: "applied", seq: 4 },
+    ]);
+    expect(await view("probes", id)).toMatchObject({ context: { count: 3 }, seq: 4 });
+  });
+
+  it("is 200 where all are taken, an empty one too; sent again it changes nothing", async () => {
+    const id = await start("probes");
+    expect(await post(`/probes/${id}/events`, batchOf([]))).toMatchObject({
+      status: 200,
+      body: { results: [] },
+    });
+    const batch = batchOf([event(undefined), event(undefined)]);
+    expect(await post(`/probes/${id}/events`, batch)).toMatchObject({ status: 200 });
+    expect(await post(`/probes/${id}/events`, batch)).toMatchObject({
+      status: 200,
+      body: { results: [{ outcome: "duplicate" }, { outcome: "duplicate" }] },
+    });
+    expect(await view("probes", id)).toMatchObject({ context: { count: 2 } });
+  });
+
+  it("may be larger than one event, not without end", async () => {
+    const id = await start("probes");
+    const padded = (bytes: number) => event(undefined, { padding: "x".repeat(bytes) });
+    const large = batchOf([padded(60_000), padded(60_000)]);
+    expect(await post(`/probes/${id}/events`, large)).toMatchObject({ status: 200 });
+    const huge = batchOf(Array.from({ length: 20 }, () => padded(60_000)));
+    expect(await post(`/probes/${id}/events`, huge)).toMatchObject({ status: 413 });
+    const one = batchOf([event(undefined), padded(70_000)]);
+    const answer = await post(`/probes/${id}/events`, one);
+    expect(answer.body["results"]).toMatchObject([
+      { outcome: "applied" },
+      { problem: { status: 413 } },
+    ]);
+  });
+});
+
+describe("the webhook handshake", () => {
+  const ask = (headers: Record<string, string>) =>
+    call("OPTIONS", "/events", { headers, as: null });
+
+  it("allows who asks, without credentials, and says at what rate", async () => {
+    const answer = await ask({
+      "WebHook-Request-Origin": "eventemitter.example.com",
+      "WebHook-Request-Rate": "60",
+    });
+    expect(answer.status).toBe(200);
+    expect(answer.headers.get("webhook-allowed-origin")).toBe("eventemitter.example.com");
+    expect(answer.headers.get("webhook-allowed-rate")).toBe("60");
+    expect(answer.headers.get("allow")).toContain("POST");
+  });
+
+  it("never allows more than it bears", async () => {
+    const origin = { "WebHook-Request-Origin": "example.com" };
+    for (const more of [{}, { "WebHook-Request-Rate": "100000" }]) {
+      const answer = await ask({ ...origin, ...more });
+      expect(answer.headers.get("webhook-allowed-rate")).toBe("120");
+    }
+  });
+
+  it.each<[string, Record<string, string>]>([
+    ["no origin", {}],
+    ["an origin that is no name", { "WebHook-Request-Origin": "https://example.com" }],
+    ["a rate that is none", { "WebHook-Request-Origin": "a.b", "WebHook-Request-Rate": "*" }],
+  ])("refuses %s", async (_, headers) => {
+    const answer = await ask(headers);
+    expect(answer.status).toBe(400);
+    expect(answer.headers.get("webhook-allowed-origin")).toBeNull();
+  });
+});
+
+describe("a trace", () => {
+  const TRACE = "0af7651916cd43dd8448eb211c80319c";
+  const traceparent = `00-${TRACE}-b7ad6b7169203331-01`;
+  const historyOf = async (id: string) =>
+    (await call("GET", `/probes/${id}/history`)).body["entries"] as JournalEntry[];
+
+  it("that a request names is gone on with, returned and journalled", async () => {
+    const id = await start("probes");
+    const answer = await call("POST", `/probes/${id}/events`, {
+      headers: { traceparent },
+      body: { type: "COUNT" },
+    });
+    expect(answer.headers.get("traceparent")).toMatch(new RegExp(`^00-${TRACE}-[0-9a-f]{16}-01$`));
+    expect(answer.headers.get("traceparent")).not.toBe(traceparent);
+    const entry = (await historyOf(id)).at(-1);
+    expect(entry?.event.attributes?.["traceparent"]).toContain(TRACE);
+  });
+
+  it.each([undefined, "nonsense", "00-0-0-0", `ff-${TRACE}-b7ad6b7169203331-01`])(
+    "is begun where a request names none: %s",
+    async (given) => {
+      const headers: Record<string, string> = given === undefined ? {} : { traceparent: given };
+      const answer = await call("GET", "/orders/none", { headers });
+      expect(answer.status).toBe(404);
+      expect(answer.headers.get("traceparent")).toMatch(/^00-[0-9a-f]{32}-[0-9a-f]{16}-00$/);
+      expect(answer.headers.get("traceparent")).not.toContain(TRACE);
+    },
+  );
+
+  it("that an event names is kept with all its attributes", async () => {
+    const id = await start("probes");
+    const kept = {
+      ...{ traceparent, partitionkey: "p", sequence: "7", dataschema: "https://a.b/c" },
+      time: "2026-11-22T07:08:09Z",
+    };
+    const one = event(undefined, kept);
+    await post(`/probes/${id}/events`, batchOf([one]));
+    const [, entry] = await historyOf(id);
+    expect(entry?.event.attributes).toEqual({ source: "/kitchen", id: one.id, ...kept });
   });
 });
 

@@ -148,7 +148,16 @@ describe("an object", () => {
         "moment",
         "operate",
       ],
-      ...["receive", "send", "simulate", "start", "wake", "webSocketClose", "webSocketMessage"],
+      ...[
+        "receive",
+        "send",
+        "sendAll",
+        "simulate",
+        "start",
+        "wake",
+        "webSocketClose",
+        "webSocketMessage",
+      ],
     ]);
     expect(methodsOf(WorkflowsEntrypoint.prototype).toSorted()).toEqual([
       ...["constructor", "get", "send", "start"],

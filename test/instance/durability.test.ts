@@ -260,7 +260,7 @@ describe("an instance of another deployment", () => {
         seen.push(query.slice(0, 6));
         return exec(query, ...bindings);
       };
-      new Store({ exec: spy } as unknown as SqlStorage).renewRecording();
+      new Store({ exec: spy } as unknown as SqlStorage).renew();
       return seen;
     });
     expect(statements).toEqual(["SELECT"]);

@@ -80,7 +80,10 @@ describe("a long journal", () => {
     ]);
     await fill(id, 15);
     expect(warnings()).toHaveLength(1);
-    expect(warnings()[0]![0]).toMatch(`probes/${id} has a journal of 10 entries: archive it`);
+    expect(JSON.parse(String(warnings()[0]![0]))).toMatchObject({
+      ...{ level: "warn", tenant: "tropical", workflow: "probes", instance: id, epoch: 1 },
+      message: expect.stringMatching("^The journal has 10 entries: archive it") as string,
+    });
     await evict(id);
     await fill(id, 17);
     expect(warnings()).toHaveLength(2);

@@ -59,7 +59,7 @@ export function migrate(around: OperatingOnStored, to: string | undefined): Done
   const { state, changes } = effectChanges(
     live,
     { state: migrated.machine, effects: migrated.effects, taken: true },
-    0,
+    { hops: 0 },
     now,
   );
   // It was started by the version that it had, which says how it is told to stop.
