@@ -1,4 +1,5 @@
 import { CloudEvent } from "cloudevents";
+import type { Receipt } from "../contract/requests.ts";
 import type { JournalEntry, View } from "../contract/view.ts";
 
 /** What a watcher is sent: CloudEvents in the JSON format, about one instance. */
@@ -20,6 +21,17 @@ export function transitionMessage(subject: Subject, entry: JournalEntry): string
 export function confirmMessage(subject: Subject, epoch: number, seq: number, at: number): string {
   const time = new Date(at).toISOString();
   return message(subject, `${epoch}-${seq}-confirm`, "durachart.confirm", time, { seq });
+}
+
+/** What became of an event that a watcher sent over its socket. */
+export function receiptMessage(
+  subject: Subject,
+  of: { source?: string; id?: string },
+  { ok: _, ...receipt }: Receipt,
+  at: number,
+): string {
+  const time = new Date(at).toISOString();
+  return message(subject, crypto.randomUUID(), "durachart.receipt", time, { of, ...receipt });
 }
 
 function message(

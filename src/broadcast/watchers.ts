@@ -1,3 +1,4 @@
+import type { Caller } from "../contract/caller.ts";
 import type { JournalEntry, View } from "../contract/view.ts";
 import { confirmMessage, transitionMessage, viewMessage, type Subject } from "./messages.ts";
 
@@ -31,6 +32,8 @@ export interface Source {
 
 /** Kept with the socket over hibernation. */
 interface Attachment {
+  /** Who watches: what they send counts as theirs. */
+  caller: Caller;
   /** The last seq sent, in this epoch. */
   position: number;
   epoch: number;
@@ -62,7 +65,11 @@ export class Watchers {
   accept(
     source: Source,
     view: View,
-    { after, epoch = source.epoch }: { after: number | null; epoch?: number },
+    {
+      caller,
+      after,
+      epoch = source.epoch,
+    }: { caller: Caller; after: number | null; epoch?: number },
   ): Response {
     const { 0: client, 1: server } = new WebSocketPair();
     this.#context.acceptWebSocket(server);
@@ -73,6 +80,7 @@ export class Watchers {
     const isKnown = after !== null && epoch === source.epoch && after <= view.seq;
     const position = isKnown ? after : after === null ? view.seq : 0;
     this.#pump(server, source, {
+      caller,
       position,
       epoch: source.epoch,
       unread: first.length,
@@ -109,14 +117,27 @@ export class Watchers {
     }
   }
 
-  /** A watcher's message: only `confirm <seq>` is understood. */
-  received(socket: WebSocket, message: string | ArrayBuffer, source: Source): void {
-    if (typeof message !== "string" || !/^confirm \d{1,15}$/.test(message)) {
-      socket.close(NOT_UNDERSTOOD, 'Send "ping" or "confirm <seq>"; events go by HTTP');
+  /**
+   * A watcher's message: `confirm <seq>`, or a CloudEvent.
+   *
+   * @param take brings an event to the instance, and answers with its receipt
+   */
+  received(
+    socket: WebSocket,
+    message: string | ArrayBuffer,
+    source: Source,
+    take: (text: string, caller: Caller) => string,
+  ): void {
+    const attachment = socket.deserializeAttachment() as Attachment;
+    if (typeof message === "string" && message.startsWith("{")) {
+      socket.send(take(message, attachment.caller));
       return;
     }
-    const { position, epoch } = socket.deserializeAttachment() as Attachment;
-    this.#pump(socket, source, { position, epoch, unread: 0, asked: false, fullSince: null });
+    if (typeof message !== "string" || !/^confirm \d{1,15}$/.test(message)) {
+      socket.close(NOT_UNDERSTOOD, 'Send a CloudEvent in JSON, "ping", or "confirm <seq>"');
+      return;
+    }
+    this.#pump(socket, source, { ...attachment, unread: 0, asked: false, fullSince: null });
   }
 
   #pump(socket: WebSocket, source: Source, attachment: Attachment): void {

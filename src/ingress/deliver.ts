@@ -1,10 +1,10 @@
 import type { Caller } from "../contract/caller.ts";
+import { dedupeByCloudEvent } from "../contract/dedupe.ts";
 import { refusal } from "../contract/problem.ts";
 import type { SendRequest } from "../contract/requests.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import type { ReceivedEvent } from "../cloudevents/received.ts";
 import { continueTrace } from "../contract/trace.ts";
-import { dedupeByCloudEvent } from "./idempotency.ts";
 import { addressOf } from "./instances.ts";
 import { incoming } from "../instance/validate.ts";
 

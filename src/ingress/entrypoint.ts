@@ -1,12 +1,12 @@
 import { WorkerEntrypoint } from "cloudflare:workers";
 import type { Caller } from "../contract/caller.ts";
+import { dedupeByKey } from "../contract/dedupe.ts";
 import { ProblemError, refusal, type Problem } from "../contract/problem.ts";
 import type { Reply } from "../contract/requests.ts";
 import type { EventReply, View } from "../contract/view.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import type { EventDefinitions, EventsOf, Workflows } from "../kernel/workflow.ts";
 import { checkMessage } from "../contract/shape.ts";
-import { dedupeByKey } from "./idempotency.ts";
 import { addressOf, Instances } from "./instances.ts";
 import type { IngressEnv } from "./router.ts";
 import { startRequest } from "./start-body.ts";

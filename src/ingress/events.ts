@@ -1,6 +1,7 @@
 import * as v from "valibot";
 import { isCloudEvent, readCloudEvents, type Arrived } from "../cloudevents/http.ts";
 import type { ReceivedEvent } from "../cloudevents/received.ts";
+import { dedupeByKey } from "../contract/dedupe.ts";
 import { mediaType } from "../contract/json.ts";
 import { ProblemError, problem, refusal, type Problem } from "../contract/problem.ts";
 import type { Receipt, SendReply, SendRequest } from "../contract/requests.ts";
@@ -11,7 +12,7 @@ import { readBytes, readJson } from "./body.ts";
 import { requestOf, requestTo } from "./deliver.ts";
 import { expansion } from "./expand.ts";
 import type { Visit } from "./handlers.ts";
-import { dedupeByKey, idempotencyKey } from "./idempotency.ts";
+import { idempotencyKey } from "./idempotency.ts";
 import { addressOf, type Instances } from "./instances.ts";
 import { granted, jsonResponse } from "./respond.ts";
 import { authenticateWebhook, type WebhookSettings } from "./webhook.ts";

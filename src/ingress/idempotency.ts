@@ -1,4 +1,3 @@
-import type { Caller } from "../contract/caller.ts";
 import { refusal } from "../contract/problem.ts";
 
 /**
@@ -12,17 +11,4 @@ export function idempotencyKey(headers: Headers): string | undefined {
   const key = /^"(.*)"$/.exec(header)?.[1] ?? header;
   if (/^[\x21-\x7e]{1,255}$/.test(key)) return key;
   throw refusal("bad-idempotency-key", "An Idempotency-Key has 1 to 255 visible ASCII characters.");
-}
-
-/** Keys are a caller's own: two callers may use the same one. */
-export function dedupeByKey({ subject }: Caller, key: string): string {
-  return JSON.stringify([subject, key]);
-}
-
-/** CloudEvents 1.0.2, section 3.1: source and id together are unique to the event. */
-export function dedupeByCloudEvent(
-  { subject }: Caller,
-  { source, id }: { source: string; id: string },
-): string {
-  return JSON.stringify([subject, source, id]);
 }

@@ -235,11 +235,16 @@ export class Engine {
   sendAll(json: string, inOrder: boolean): string {
     const receipts: Receipt[] = [];
     for (const request of JSON.parse(json) as SendRequest[]) {
-      const receipt = this.#door.answer(request, () => this.#receiptOf(request));
+      const receipt = this.receipt(request);
       receipts.push(receipt);
       if (inOrder && !receipt.ok && isPassing(receipt.problem)) break;
     }
     return JSON.stringify(receipts);
+  }
+
+  /** One event, and what became of it. */
+  receipt(request: SendRequest): Receipt {
+    return this.#door.answer(request, () => this.#receiptOf(request));
   }
 
   #receiptOf(request: SendRequest): Receipt {

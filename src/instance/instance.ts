@@ -22,6 +22,7 @@ import type { Destinations } from "../egress/leave.ts";
 import type { Transports } from "../egress/transport.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import { Engine } from "./engine.ts";
+import { takeFromSocket } from "./socket-events.ts";
 
 /** Requests to the object itself: what RPC can't carry. */
 export const STREAM_PATH = "/stream";
@@ -124,7 +125,10 @@ export function instanceClass(
 
     override webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): void {
       const source = this.#engine.source();
-      if (source !== undefined) this.#watchers.received(socket, message, source);
+      if (source === undefined) return;
+      this.#watchers.received(socket, message, source, (text, caller) =>
+        takeFromSocket(text, caller, source.subject, (request) => this.#engine.receipt(request)),
+      );
     }
 
     override webSocketClose(socket: WebSocket, code: number): void {

@@ -63,7 +63,9 @@ export function takeLetter(
 function takeSend(processor: Processor, letter: SendLetter, now: number): void {
   const { address, caller, event, hops, trace, dedupe } = letter;
   try {
-    processor.send({ address, caller, event, dedupe, hops, trace, brokered: true }, now);
+    const attributes = trace === undefined ? undefined : { traceparent: trace };
+    const what = { address, caller, event, dedupe, hops, trace, attributes, brokered: true };
+    processor.send(what, now);
   } catch (error) {
     // Only now: what was taken before the end is taken.
     if (!isProblem(error, "event-not-allowed") || !hasEnded(processor)) throw error;

@@ -1,6 +1,15 @@
 import { evictDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { call, eventually, freshId, history, send, start, stubOf } from "../support/client.ts";
+import {
+  call,
+  eventually,
+  freshId,
+  history,
+  operator,
+  send,
+  start,
+  stubOf,
+} from "../support/client.ts";
 import { TestSocket } from "../support/socket.ts";
 
 const addPizza = (id: string) => ({ type: "ADD_PIZZA", data: { id, pizza: "mango-tango" } });
@@ -95,7 +104,7 @@ describe("a watcher", () => {
   it("that speaks out of turn is closed", async () => {
     const id = await start("probes");
     const socket = await TestSocket.open(`/probes/${id}/stream`);
-    socket.send('{"type":"COUNT"}');
+    socket.send("hello");
     await eventually(
       () => Promise.resolve(socket.closed),
       (closed) => closed !== null,
@@ -151,6 +160,76 @@ describe("a watcher that reads", () => {
     );
     expect(socket.seqs).toEqual(range(1, 61));
     expect(confirmed).toBeGreaterThan(1);
+    socket.close();
+  });
+});
+
+describe("a CloudEvent over the socket", () => {
+  const event = (attributes: object = {}) => ({
+    ...{ specversion: "1.0", id: crypto.randomUUID(), source: "/browser", type: "COUNT" },
+    ...attributes,
+  });
+  const receipts = (socket: TestSocket) =>
+    socket.messages.filter(({ type }) => type === "durachart.receipt").map(({ data }) => data);
+  const answered = (socket: TestSocket, count: number) =>
+    eventually(
+      () => Promise.resolve(receipts(socket)),
+      (found) => found.length >= count,
+    );
+
+  it("is applied once, as its sender's, and answered with a receipt", async () => {
+    const id = await start("probes");
+    const socket = await TestSocket.open(`/probes/${id}/stream`, { as: operator });
+    const one = event({ partitionkey: "p" });
+    socket.send(JSON.stringify(one));
+    socket.send(JSON.stringify(one));
+    expect(await answered(socket, 2)).toEqual([
+      { of: { source: "/browser", id: one.id }, outcome: "applied", epoch: 1, seq: 2 },
+      {
+        ...{ of: { source: "/browser", id: one.id }, outcome: "duplicate", epoch: 1, seq: 2 },
+        first: { outcome: "applied", seq: 2 },
+      },
+    ]);
+    const [, entry] = await history("probes", id);
+    expect(entry).toMatchObject({
+      by: operator.subject,
+      event: { type: "COUNT", attributes: { id: one.id, partitionkey: "p" } },
+    });
+    await evictDurableObject(stubOf("probes", id), { webSockets: "hibernate" });
+    socket.send(JSON.stringify(event()));
+    expect((await answered(socket, 3))[2]).toMatchObject({ outcome: "applied", seq: 3 });
+    socket.close();
+  });
+
+  it("is known again over HTTP", async () => {
+    const id = await start("probes");
+    const socket = await TestSocket.open(`/probes/${id}/stream`, { as: operator });
+    const one = event();
+    socket.send(JSON.stringify(one));
+    await answered(socket, 1);
+    const again = await call("POST", `/probes/${id}/events`, {
+      headers: { "Content-Type": "application/cloudevents+json" },
+      body: JSON.stringify(one),
+    });
+    expect(again).toMatchObject({ status: 200, body: { outcome: "duplicate" } });
+    socket.close();
+  });
+
+  it.each<[string, string, number]>([
+    ["no JSON", "{", 400],
+    ["none at all", "{}", 400],
+    ["of another version", JSON.stringify(event({ specversion: "0.3" })), 400],
+    ["about another instance", JSON.stringify(event({ subject: "probes/other" })), 400],
+    ["unknown", JSON.stringify(event({ type: "UNKNOWN" })), 422],
+    ["not the sender's to send", JSON.stringify(event()), 403],
+    ["over 64 KiB", JSON.stringify(event({ padding: "x".repeat(65_536) })), 413],
+  ])("is answered with a problem when it is %s, and changes nothing", async (_, text, status) => {
+    const id = await start("probes");
+    const socket = await TestSocket.open(`/probes/${id}/stream`);
+    socket.send(text);
+    expect(await answered(socket, 1)).toMatchObject([{ problem: { status } }]);
+    expect(await history("probes", id)).toHaveLength(1);
+    expect(socket.closed).toBeNull();
     socket.close();
   });
 });

@@ -1,6 +1,7 @@
 import { createMessageBatch, getQueueResult, createExecutionContext } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { describe, expect, it } from "vitest";
+import type { JournalEntry } from "../../src/contract/view.ts";
 import type { DeadLetter } from "../../src/ingress/queue.ts";
 import { call, freshId, start, view } from "../support/client.ts";
 import app from "../support/worker.ts";
@@ -169,5 +170,74 @@ describe("the queue consumer", () => {
     const { acks, retries } = await deliver([sent("poison")], broken);
     expect(acks).toEqual([]);
     expect(retries).toHaveLength(1);
+  });
+});
+
+describe("events of one instance in a batch", () => {
+  /** Counts the calls to objects. */
+  function counting() {
+    const calls: string[] = [];
+    const INSTANCES = {
+      getByName: (name: string) =>
+        new Proxy(env.INSTANCES.getByName(name), {
+          get: (stub, method: string) => {
+            const called = (stub as unknown as Record<string, (...given: unknown[]) => unknown>)[
+              method
+            ];
+            return (...given: unknown[]) => {
+              calls.push(`${method} ${name}`);
+              return called!(...given);
+            };
+          },
+        }),
+    };
+    return { calls, env: { ...env, INSTANCES: INSTANCES as unknown as typeof env.INSTANCES } };
+  }
+
+  const deliverCounted = async (messages: Sent[]) => {
+    const { calls, env: counted } = counting();
+    const batch = createMessageBatch(queue, messages);
+    const context = createExecutionContext();
+    await app.queue(batch, counted);
+    const result = await getQueueResult(batch, context);
+    return { calls, acks: result.explicitAcks, retries: result.retryMessages };
+  };
+
+  it("are one call, in their order, each with an entry and an acknowledgement of its own", async () => {
+    const id = await start("turnstiles");
+    // In any other order some would not be allowed.
+    const types = Array.from({ length: 100 }, (_, n) => (n % 2 === 0 ? "COIN" : "PUSH"));
+    const messages = types.map((type) => sent(envelope(`turnstiles/${id}`, type)));
+    const { calls, acks } = await deliverCounted(messages);
+    expect(calls).toEqual([`sendAll tropical/turnstiles/${id}`]);
+    expect(acks).toHaveLength(100);
+    const { body } = await call("GET", `/turnstiles/${id}/history?after=1`);
+    const entries = body["entries"] as JournalEntry[];
+    expect(entries.map(({ event, outcome }) => [event.type, outcome])).toEqual(
+      types.map((type) => [type, "applied"]),
+    );
+  });
+
+  it("a hundred for a hundred orders are a hundred calls", async () => {
+    const ids = await Promise.all(Array.from({ length: 100 }, () => start("turnstiles")));
+    const messages = ids.map((id) => sent(envelope(`turnstiles/${id}`, "COIN")));
+    const { calls, acks } = await deliverCounted(messages);
+    expect(calls).toHaveLength(100);
+    expect(acks).toHaveLength(100);
+  });
+
+  it("carry their trace to what they lead to", async () => {
+    const id = await start("orders", {
+      type: "ADD_PIZZA",
+      data: { id: "p1", pizza: "mango-tango" },
+    });
+    await call("POST", `/orders/${id}/events`, { body: { type: "CONFIRM_PIZZA" } });
+    const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    await deliverCounted([sent(envelope(`orders/${id}`, "PIZZA_READY", { traceparent }))]);
+    const { body } = await call("GET", `/orders/${id}/history`);
+    const entry = (body["entries"] as JournalEntry[]).find(
+      ({ event }) => event.type === "PIZZA_READY",
+    );
+    expect(entry?.event.attributes?.["traceparent"]).toBe(traceparent);
   });
 });

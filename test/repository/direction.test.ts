@@ -14,7 +14,7 @@ const mayImport: Record<string, string[]> = {
   "src/broadcast": ["src/contract"],
   "src/cloudevents": ["src/contract"],
   "src/egress": ["src/cloudevents", "src/contract", "src/kernel"],
-  "src/instance": ["src/contract", "src/kernel", "src/egress", "src/broadcast"],
+  "src/instance": ["src/cloudevents", "src/contract", "src/kernel", "src/egress", "src/broadcast"],
   "src/list": ["src/contract"],
   "src/ingress": ["src/cloudevents", "src/contract", "src/kernel", "src/instance", "src/list"],
   "src/testing": ["src/contract", "src/kernel", "src/instance"],
