@@ -27,7 +27,9 @@ export default defineConfig({
         test: {
           name: "node",
           setupFiles: ["test/support/seed.ts"],
-          include: ["test/{cloudevents,golden,kernel,machines,operations,repository,testing}/**/*.test.ts"],
+          include: [
+            "test/{cloudevents,golden,kernel,machines,operations,repository,testing}/**/*.test.ts",
+          ],
         },
       },
       {

@@ -11,8 +11,11 @@ import { instanceClass } from "./instance/instance.ts";
 import { registerWorkflows } from "./kernel/registration.ts";
 import type { Workflows } from "./kernel/workflow.ts";
 import { clearAlerts, sendAlerts, type AlertSettings } from "./list/alerts.ts";
+import { fileLetters } from "./dead-letters/file.ts";
+import { waysBackOf } from "./dead-letters/ways-back.ts";
+import { isDeadQueue, letterOf } from "./ingress/dead-queue.ts";
 import { isForTheList, takeProjections } from "./list/consumer.ts";
-import { databasesOf } from "./list/databases.ts";
+import { databaseOf, databasesOf } from "./list/databases.ts";
 import { sweep, type Wake } from "./list/sweep.ts";
 
 export { TerminalError } from "./kernel/terminal-error.ts";
@@ -66,12 +69,15 @@ export function durachart<const Definitions extends Workflows>(options: {
   destinations?: Destinations;
   /** How what the workflows publish leaves, by the names that their effects call it. */
   transports?: Transports;
+  /** Queues by name → their producers' bindings: where dead letters of theirs are sent again. */
+  queues?: Readonly<Record<string, string>>;
   /** What an instance may take up; `{ ...defaultLimits, payloadBytes: 5_000_000 }` alters one. */
   limits?: Limits;
 }) {
   const workflows = registerWorkflows(options.workflows);
   for (const { warnings } of workflows.values()) for (const one of warnings) log.warn(one);
-  const router = createRouter(workflows, options.limits);
+  const { limits, queues = {} } = options;
+  const router = createRouter(workflows, { limits, waysBack: (env) => waysBackOf(queues, env) });
   return {
     fetch: (request: Request, env: DurachartEnv): Promise<Response> => router.fetch(request, env),
     queue: async (
@@ -80,6 +86,13 @@ export function durachart<const Definitions extends Workflows>(options: {
       context?: ExecutionContext,
     ): Promise<void> => {
       const databases = databasesOf(env);
+      if (isDeadQueue(queue)) {
+        if (databases.length === 0) throw new Error(`${queue} needs a database: bind LIST.`);
+        const letters = messages.map((message) => letterOf(queue, message));
+        await fileLetters((tenant) => databaseOf(databases, tenant), letters);
+        for (const message of messages) message.ack();
+        return;
+      }
       const projections = messages.filter(({ body }) => isForTheList(body));
       const { hasIncidents } = await takeProjections(projections, {
         databases,

@@ -2,7 +2,17 @@ import { workflows } from "../machines/index.ts";
 import { durachart } from "./index.ts";
 import { transports } from "./transports.ts";
 
-const app = durachart({ workflows, transports });
+const app = durachart({
+  workflows,
+  transports,
+  queues: {
+    "durachart-events": "EVENTS_QUEUE",
+    "durachart-list": "LIST_QUEUE",
+    kitchen: "KITCHEN_QUEUE",
+    delivery: "DELIVERY_QUEUE",
+    orderlog: "ORDERLOG_QUEUE",
+  },
+});
 
 export default app;
 export const { Instance, Destination, WorkflowsEntrypoint } = app;

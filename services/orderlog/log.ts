@@ -5,16 +5,6 @@ export interface LogEntry extends ReceivedEvent {
   time: string;
 }
 
-export interface Letter {
-  /** The message's id in its queue: what a repeat is known by. */
-  message: string;
-  /** Null where the letter is too broken to tell. */
-  tenant: string | null;
-  queue: string;
-  reason: string;
-  body: string;
-}
-
 /** One statement for the whole batch; a list goes as JSON, since D1 binds at most 100 parameters. */
 export async function append(database: D1Database, entries: readonly LogEntry[]): Promise<void> {
   if (entries.length === 0) return;
@@ -34,22 +24,6 @@ export async function append(database: D1Database, entries: readonly LogEntry[])
     .run();
 }
 
-export async function fileLetters(
-  database: D1Database,
-  letters: readonly Letter[],
-  now: number,
-): Promise<void> {
-  await database
-    .prepare(
-      `INSERT OR IGNORE INTO dead_letters (message, tenant, queue, reason, body, filed_at)
-         SELECT value ->> 'message', value ->> 'tenant', value ->> 'queue', value ->> 'reason',
-                value ->> 'body', ?
-           FROM json_each(?)`,
-    )
-    .bind(new Date(now).toISOString(), JSON.stringify(letters))
-    .run();
-}
-
 /** A page of the log, oldest first; `subject` narrows it to one order. */
 export async function readLog(
   database: D1Database,
@@ -64,17 +38,6 @@ export async function readLog(
     .bind(tenant, subject, after, limit)
     .all<{ position: number; data: string } & Record<string, unknown>>();
   return results.map((row) => ({ ...row, data: JSON.parse(row.data) as unknown }));
-}
-
-export async function readLetters(database: D1Database, { tenant, after, limit }: Page) {
-  const { results } = await database
-    .prepare(
-      `SELECT position, queue, reason, body, filed_at AS filedAt FROM dead_letters
-         WHERE (tenant = ?1 OR tenant IS NULL) AND position > ?2 ORDER BY position LIMIT ?3`,
-    )
-    .bind(tenant, after, limit)
-    .all<{ position: number } & Record<string, unknown>>();
-  return results;
 }
 
 interface Page {

@@ -2,12 +2,12 @@ import { Router, type IRequest } from "itty-router";
 import * as v from "valibot";
 import type { Caller } from "../../src/contract/caller.ts";
 import { ProblemError, refusal } from "../../src/contract/problem.ts";
-import { openEnvelope, type DeadLetter } from "../../src/ingress/queue.ts";
+import { openEnvelope, type Buried } from "../../src/ingress/queue.ts";
 import { errorResponse } from "../../src/ingress/respond.ts";
 import { authenticate, type TokenSettings } from "../../src/ingress/token.ts";
 import { validate } from "../../src/instance/validate.ts";
 import { requireStaff } from "../staff.ts";
-import { append, fileLetters, readLetters, readLog, type Letter, type LogEntry } from "./log.ts";
+import { append, readLog, type LogEntry } from "./log.ts";
 
 interface Env extends TokenSettings {
   LOG: D1Database;
@@ -55,13 +55,6 @@ router
       return Response.json({ entries });
     }),
   )
-  .get(
-    "/dead-letters",
-    guarded(async (request, { tenant }, env) => {
-      const { after, limit } = parameters(request);
-      return Response.json({ letters: await readLetters(env.LOG, { tenant, after, limit }) });
-    }),
-  )
   .all(
     "*",
     guarded(async (request) => {
@@ -72,10 +65,7 @@ router
 export default {
   fetch: (request: Request, env: Env): Promise<Response> => router.fetch(request, env),
 
-  async queue(batch: MessageBatch, env: Env): Promise<void> {
-    if (batch.queue.endsWith("-dead")) await file(batch, env);
-    else await log(batch, env);
-  },
+  queue: (batch: MessageBatch, env: Env): Promise<void> => log(batch, env),
 };
 
 /** Writes a batch with one statement; what can't be read goes to the dead letters by itself. */
@@ -91,7 +81,7 @@ async function log(batch: MessageBatch, env: Env): Promise<void> {
       if (!(error instanceof ProblemError)) throw error;
       const { queue } = batch;
       const { attempts, body } = message;
-      const letter: DeadLetter = { queue, reason: error.problem, attempts, body };
+      const letter: Buried = { queue, reason: error.problem, attempts, body };
       await env.DEAD_LETTERS.send(letter, { contentType: "json" });
       message.ack();
     }
@@ -101,25 +91,4 @@ async function log(batch: MessageBatch, env: Env): Promise<void> {
     readable.map(({ entry }) => entry),
   );
   for (const { message } of readable) message.ack();
-}
-
-async function file(batch: MessageBatch, env: Env): Promise<void> {
-  const letters = batch.messages.map((message) => toLetter(batch.queue, message));
-  await fileLetters(env.LOG, letters, Date.now());
-  batch.ackAll();
-}
-
-/** Either a letter of ours, with its reason, or what the platform moved here after the last retry. */
-function toLetter(queue: string, message: Message): Letter {
-  const letter = message.body as Partial<DeadLetter> | null;
-  const isOurs = typeof letter === "object" && letter !== null && letter.reason !== undefined;
-  const body = isOurs ? letter.body : message.body;
-  const { tenant } = (body ?? {}) as { tenant?: unknown };
-  return {
-    message: `${queue} ${message.id}`,
-    tenant: typeof tenant === "string" ? tenant : null,
-    queue: isOurs && letter.queue !== undefined ? letter.queue : queue.replace(/-dead$/, ""),
-    reason: isOurs ? JSON.stringify(letter.reason) : "The queue's retries are exhausted.",
-    body: JSON.stringify(body ?? null),
-  };
 }

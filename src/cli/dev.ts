@@ -68,7 +68,7 @@ async function greet(secrets: ReturnType<typeof localSecrets>): Promise<void> {
   const customer = await mintToken(secrets, { subject: "carla", roles: ["customer"] }, "12h");
   const staff = await mintToken(
     secrets,
-    { subject: "staff", roles: ["service", "operator"] },
+    { subject: "staff", roles: ["service", "operator"], scopes: ["dead-letters"] },
     "12h",
   );
   const url = `http://localhost:${port}`;
@@ -98,6 +98,9 @@ curl ${url}/kitchen/pending ${auth("STAFF")}
 curl -X POST ${url}/kitchen/finish-next ${auth("STAFF")}
 curl -X POST ${url}/delivery/finish-next ${auth("STAFF")}
 curl ${url}/orderlog/log ${auth("STAFF")}
+
+${colors.dim("# What could not be delivered, from every queue")}
+curl ${url}/dead-letters ${auth("STAFF")}
 `);
 }
 

@@ -65,8 +65,9 @@ export async function mintToken(
   caller: Omit<Caller, "tenant">,
   lifetime: string,
 ): Promise<string> {
-  const { subject, ...claims } = caller;
-  return new SignJWT({ ...claims, tenant })
+  const { subject, scopes, ...claims } = caller;
+  const scope = scopes === undefined ? {} : { scope: scopes.join(" ") };
+  return new SignJWT({ ...claims, ...scope, tenant })
     .setProtectedHeader({ alg: "EdDSA", typ: "at+jwt", kid: signingKey.kid! })
     .setSubject(subject)
     .setIssuer(variables["TOKEN_ISSUER"]!)

@@ -8,6 +8,8 @@ export interface Caller {
   /** The person or service. Idempotency keys are kept apart by it. */
   subject: string;
   roles: readonly Role[];
+  /** What the token opens beside what the roles do. */
+  scopes?: readonly string[];
 }
 
 export function isOperator(caller: Caller): boolean {

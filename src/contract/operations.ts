@@ -10,6 +10,8 @@ export type Operation =
   | { name: "terminate" }
   /** @property incident its id; all that is stuck where it is left out */
   | { name: "retry"; incident?: string }
+  /** @property incident of a parked message, which is given up */
+  | { name: "discard"; incident: string }
   /** @property shiftTimers whether deadlines move by the time that has passed since, instead of firing now */
   | { name: "rewind"; to: number; shiftTimers?: boolean }
   /** @property to the newest version where it is left out */

@@ -6,6 +6,8 @@ export type Attributes = Record<string, string | number | boolean>;
 
 /** Something that needs a person, as the list shows it: also that an instance can't be read at all. */
 export interface ListedIncident {
+  /** What operations name it by. */
+  id?: string;
   kind: Incident["kind"];
   what: string;
   error: string;

@@ -20,6 +20,7 @@ const bodies = {
   cancel: v.strictObject({ data: v.optional(v.unknown()) }),
   terminate: v.strictObject({ reason }),
   retry: v.strictObject({ reason, incident: v.optional(v.string()) }),
+  discard: v.strictObject({ reason, incident: v.string() }),
   rewind: v.strictObject({ reason, to: seq, shiftTimers: v.optional(v.boolean()) }),
   migrate: v.strictObject({ reason, to: v.optional(v.string()) }),
 } satisfies Record<Operation["name"], v.GenericSchema>;

@@ -12,8 +12,8 @@ import { requestOf } from "./deliver.ts";
 import type { Instances } from "./instances.ts";
 import { jurisdiction } from "./jurisdiction.ts";
 
-/** What can't be delivered ends here, with its reason. */
-export interface DeadLetter {
+/** What can't be delivered, in its dead-letter queue: with its reason. */
+export interface Buried {
   queue: string;
   reason: Problem;
   attempts: number;
@@ -181,7 +181,7 @@ export async function bury(
     message.retry({ delaySeconds: retryDelay(message.attempts) });
     return;
   }
-  const letter: DeadLetter = { queue, reason, attempts: message.attempts, body: message.body };
+  const letter: Buried = { queue, reason, attempts: message.attempts, body: message.body };
   try {
     await deadLetters.send(letter, { contentType: "json" });
     message.ack();

@@ -3,7 +3,10 @@ import { defaultLimits, type Limits } from "../contract/limits.ts";
 import { problem, refusal } from "../contract/problem.ts";
 import { continueTrace } from "../contract/trace.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
+import type { WaysBack } from "../dead-letters/redrive.ts";
 import { archive } from "./archive.ts";
+import * as deadLetters from "./dead-letters.ts";
+import type { DeadLetterVisit } from "./dead-letters.ts";
 import { eventSchema, history, start, stream, view, type Visit } from "./handlers.ts";
 import { handshake, send, webhook } from "./events.ts";
 import { list } from "./list.ts";
@@ -19,10 +22,17 @@ export interface IngressEnv extends TokenSettings, WebhookSettings {
   INSTANCES: DurableObjectNamespace;
 }
 
+export interface RouterOptions {
+  limits?: Limits | undefined;
+  /** How dead letters get back to where they died. */
+  waysBack?: (env: unknown) => WaysBack;
+}
+
 type Workflows = ReadonlyMap<string, RegisteredWorkflow>;
 
 /** HTTP in. Every route but `/healthz` asks for credentials before it does anything else. */
-export function createRouter(workflows: Workflows, limits: Limits = defaultLimits) {
+export function createRouter(workflows: Workflows, options: RouterOptions = {}) {
+  const { limits = defaultLimits } = options;
   /** `traceparent`s to go on with, by request. */
   const traces = new WeakMap<object, string>();
   const router = Router<IRequest, [IngressEnv]>({
@@ -55,11 +65,29 @@ export function createRouter(workflows: Workflows, limits: Limits = defaultLimit
     };
   };
 
+  const deadLetter =
+    (handle: (visit: DeadLetterVisit) => Promise<Response>) =>
+    async (request: IRequest, env: IngressEnv): Promise<Response> => {
+      const caller = await authenticate(request, env);
+      const { id = "" } = request.params as Record<string, string>;
+      const instances = new Instances(env.INSTANCES);
+      const keys = [...workflows.keys()];
+      const waysBack = options.waysBack?.(env) ?? {};
+      return handle({ request, caller, id, instances, workflows: keys, waysBack, env });
+    };
+
   const upload = visit((one) => uploadPayload(one, limits));
 
   // Routes are tried in turn: the busiest come first, what refuses a method last.
   router
     .post("/:workflow/:id/events", visit(send))
+    .get("/dead-letters", deadLetter(deadLetters.list))
+    .all("/dead-letters", only("GET"))
+    .get("/dead-letters/:id", deadLetter(deadLetters.read))
+    .delete("/dead-letters/:id", deadLetter(deadLetters.discard))
+    .all("/dead-letters/:id", only("GET", "DELETE"))
+    .post("/dead-letters/:id/redrive", deadLetter(deadLetters.sendAgain))
+    .all("/dead-letters/:id/redrive", only("POST"))
     .get("/:workflow/:id", visit(view))
     .post("/events", (request: IRequest, env: IngressEnv) =>
       webhook(request, workflows, new Instances(env.INSTANCES), env, traces.get(request)!),

@@ -3,7 +3,7 @@ import type { Caller } from "../contract/caller.ts";
 import { refusal } from "../contract/problem.ts";
 import type { StartRequest } from "../contract/requests.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
-import { fingerprint } from "./fingerprint.ts";
+import { fingerprint } from "../contract/fingerprint.ts";
 import { addressOf } from "./instances.ts";
 import { validate, validateEvent } from "../instance/validate.ts";
 

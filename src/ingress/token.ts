@@ -22,6 +22,8 @@ const claims = v.object({
   tenant: v.pipe(v.string(), v.regex(/^[A-Za-z0-9._~-]{1,100}$/)),
   jurisdiction,
   roles: v.array(v.pipe(v.string(), v.minLength(1), v.maxLength(50))),
+  /** Separated by spaces. */
+  scope: v.optional(v.pipe(v.string(), v.maxLength(1_000))),
 });
 
 /**
@@ -66,12 +68,13 @@ async function verify(token: string, keys: string, issuer: string, audience: str
   if (!result.success) {
     throw refusal("unauthenticated", "The token lacks a claim, or has a malformed one.");
   }
-  const { sub, exp, tenant, jurisdiction, roles } = result.output;
+  const { sub, exp, tenant, jurisdiction, roles, scope } = result.output;
   const caller: Caller = {
     tenant,
     subject: sub,
     roles,
     ...(jurisdiction === undefined ? {} : { jurisdiction }),
+    ...(scope === undefined ? {} : { scopes: scope.split(" ") }),
   };
   return { caller, expires: exp * 1_000 };
 }

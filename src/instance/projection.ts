@@ -124,8 +124,14 @@ function statePaths(value: StateValue, above = ""): string[] {
   ]);
 }
 
-function clipped({ kind, what, error, mend }: ListedIncident): ListedIncident {
-  return { kind, what: what.slice(0, MAX_ERROR), error: error.slice(0, MAX_ERROR), mend };
+function clipped({ id, kind, what, error, mend }: ListedIncident): ListedIncident {
+  return {
+    ...(id === undefined ? {} : { id }),
+    kind,
+    what: what.slice(0, MAX_ERROR),
+    error: error.slice(0, MAX_ERROR),
+    mend,
+  };
 }
 
 function attributesOf(

@@ -43,6 +43,7 @@ type Effects = NonNullable<WorkflowDefinition["effects"]>;
 
 /** First path segments that are routes of their own. */
 const RESERVED = new Set([
+  "dead-letters",
   "events",
   "healthz",
   "machines",

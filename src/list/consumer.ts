@@ -32,7 +32,12 @@ const projection = v.object({
     v.check((attributes) => Object.keys(attributes).length <= 50, "are too many"),
   ),
   incidents: v.pipe(
-    v.array(v.object({ kind: text(100), what: v.string(), error: v.string(), mend: v.string() })),
+    v.array(
+      v.object({
+        id: v.optional(text(1_000)),
+        ...{ kind: text(100), what: v.string(), error: v.string(), mend: v.string() },
+      }),
+    ),
     v.maxLength(50),
   ),
   due: v.nullable(whole),

@@ -2,16 +2,19 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startEphemeralFleet } from "../../src/cli/fleet.ts";
 import { makeSecrets, mintToken, tenant } from "../../src/cli/secrets.ts";
 import { watch } from "../../src/cli/watch.ts";
+import type { Letter, ListedLetter } from "../../src/dead-letters/letters.ts";
 import type { EventReply, JournalEntry, View } from "../../src/index.ts";
 
 /** The whole shop in the local runtime: five Workers, their queues, their objects, D1. */
 let fleet: Awaited<ReturnType<typeof startEphemeralFleet>>;
-const tokens = { carla: "", staff: "", stranger: "" };
+const tokens = { carla: "", staff: "", stranger: "", undertaker: "" };
 
 beforeAll(async () => {
   const secrets = makeSecrets();
   fleet = await startEphemeralFleet(secrets);
   tokens.carla = await mintToken(secrets, { subject: "carla", roles: ["customer"] }, "10m");
+  const undertaker = { subject: "ursula", roles: [], scopes: ["dead-letters"] };
+  tokens.undertaker = await mintToken(secrets, undertaker, "10m");
   tokens.staff = await mintToken(secrets, { subject: "staff", roles: ["service"] }, "10m");
 });
 
@@ -101,8 +104,8 @@ const cloudEvent = (type: string, subject: string, attributes: object = {}) => (
 
 const letters = async () =>
   (
-    await call<{ letters: { queue: string; reason: string; body: string }[] }>(
-      ...(["staff", "GET", "/orderlog/dead-letters?limit=1000"] as const),
+    await call<{ letters: ListedLetter[] }>(
+      ...(["undertaker", "GET", "/dead-letters?limit=100"] as const),
     )
   ).body.letters;
 
@@ -314,17 +317,41 @@ describe("dead letters", () => {
     ["durachart", "LIST_QUEUE", "durachart-list"],
   ])("from %s's %s are filed with their reason", async (worker, binding, queue) => {
     const marker = crypto.randomUUID();
+    const began = Date.now() - 1_000;
     await enqueue(worker, binding, { tenant, poison: marker });
-    const found = await eventually(letters, (all) => all.some(({ body }) => body.includes(marker)));
-    const letter = found.find(({ body }) => body.includes(marker));
-    expect(letter).toMatchObject({ queue });
-    expect(JSON.parse(letter!.reason)).toMatchObject({ status: 422, detail: /event/ });
+    const isIt = ({ origin, filedAt }: ListedLetter) =>
+      origin === `queue:${queue}` && Date.parse(filedAt) >= began;
+    const found = await eventually(letters, (all) => all.some(isIt));
+    const { id, reason } = found.find(isIt)!;
+    expect(reason).toMatchObject({ status: 422, detail: expect.stringMatching("event") as string });
+    expect((await call("undertaker", "GET", `/dead-letters/${id}`)).body).toMatchObject({
+      body: { tenant, poison: marker },
+    });
+  });
+
+  it("are sent again once what was wrong is mended, and are gone from the list", async () => {
+    const id = freshId();
+    const event = cloudEvent("PIZZA_FAILED", `orders/${id}`, { data: { reason: 5 } });
+    await call("carla", "POST", "/orders", { id, event: addPizza("p1") });
+    await enqueue("durachart-kitchen", "EVENTS_QUEUE", event);
+    const isIt = ({ subject }: ListedLetter) => subject === `orders/${id}`;
+    const letter = (await eventually(letters, (all) => all.some(isIt))).find(isIt)!;
+    const redrive = () => call("undertaker", "POST", `/dead-letters/${letter.id}/redrive`);
+    for (let asked = 0; asked < 3; asked++) expect((await redrive()).status).toBe(200);
+    // Nothing was mended: it dies once more, and is the same letter.
+    const dead = await eventually(
+      async () => (await call<Letter>("undertaker", "GET", `/dead-letters/${letter.id}`)).body,
+      ({ history }) => history.length === 3,
+    );
+    expect(dead.history.map(({ what }) => what)).toEqual(["died", "sent again", "died"]);
+    expect((await call("undertaker", "DELETE", `/dead-letters/${letter.id}`)).status).toBe(200);
+    expect((await letters()).some(isIt)).toBe(false);
   });
 });
 
 describe("the shop's doors", () => {
   it.each([
-    ...["/kitchen/pending", "/delivery/pending", "/orderlog/log", "/orderlog/dead-letters"],
+    ...["/kitchen/pending", "/delivery/pending", "/orderlog/log"],
     ...["/orders/x", "/kitchen/nowhere", "/orderlog/nowhere"],
   ])("%s asks for credentials, and staff's where it is theirs", async (path) => {
     expect((await call(null, "GET", path)).status).toBe(401);

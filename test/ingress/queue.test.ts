@@ -2,7 +2,7 @@ import { createMessageBatch, getQueueResult, createExecutionContext } from "clou
 import { env } from "cloudflare:workers";
 import { describe, expect, it } from "vitest";
 import type { JournalEntry } from "../../src/contract/view.ts";
-import type { DeadLetter } from "../../src/ingress/queue.ts";
+import type { Buried } from "../../src/ingress/queue.ts";
 import { call, freshId, start, view } from "../support/client.ts";
 import app from "../support/worker.ts";
 
@@ -36,8 +36,8 @@ const envelope = (subject: string, type: string, attributes: object = {}) => ({
 
 /** Delivers a batch, and gives what became of each message and what was buried. */
 async function deliver(messages: Sent[], deadLetters?: Queue) {
-  const letters: DeadLetter[] = [];
-  const collecting = { send: (letter: DeadLetter) => Promise.resolve(void letters.push(letter)) };
+  const letters: Buried[] = [];
+  const collecting = { send: (letter: Buried) => Promise.resolve(void letters.push(letter)) };
   const batch = createMessageBatch(queue, messages);
   const context = createExecutionContext();
   await app.queue(batch, { ...env, DEAD_LETTERS: deadLetters ?? (collecting as unknown as Queue) });

@@ -15,6 +15,7 @@ const operations: Record<Name, Operation | null> = {
   cancel: { name: "cancel", data: { reason: "hungry no more" } },
   terminate: { name: "terminate" },
   retry: { name: "retry" },
+  discard: { name: "discard", incident: "effect:99" },
   rewind: { name: "rewind", to: 1 },
   migrate: { name: "migrate" },
   erase: null,
@@ -46,6 +47,8 @@ function documented(name: Name, state: string): [Result, Result] {
       return [cancellable.has(state) ? "changed" : notAllowed, notAllowed];
     case "terminate":
       return isRunning ? ["changed", "unchanged"] : [notPossible, notPossible];
+    case "discard":
+      return [notPossible, notPossible];
     case "rewind":
       return ["changed", "unchanged"];
     case "erase":

@@ -16,7 +16,15 @@ const mayImport: Record<string, string[]> = {
   "src/egress": ["src/cloudevents", "src/contract", "src/kernel"],
   "src/instance": ["src/cloudevents", "src/contract", "src/kernel", "src/egress", "src/broadcast"],
   "src/list": ["src/contract"],
-  "src/ingress": ["src/cloudevents", "src/contract", "src/kernel", "src/instance", "src/list"],
+  "src/dead-letters": ["src/contract"],
+  "src/ingress": [
+    "src/dead-letters",
+    "src/cloudevents",
+    "src/contract",
+    "src/kernel",
+    "src/instance",
+    "src/list",
+  ],
   "src/testing": ["src/contract", "src/kernel", "src/instance"],
 };
 

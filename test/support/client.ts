@@ -18,8 +18,9 @@ export async function tokenFor(
   header: Record<string, unknown> = {},
 ): Promise<string> {
   const jwk = JSON.parse(env.TEST_SIGNING_KEY) as JWK;
-  const { subject, ...rest } = caller;
-  return new SignJWT({ ...rest, ...claims })
+  const { subject, scopes, ...rest } = caller;
+  const scope = scopes === undefined ? {} : { scope: scopes.join(" ") };
+  return new SignJWT({ ...rest, ...scope, ...claims })
     .setProtectedHeader({ alg: "EdDSA", typ: "at+jwt", kid: "test", ...header })
     .setSubject(subject)
     .setIssuer((claims["iss"] as string | undefined) ?? env.TOKEN_ISSUER)

@@ -1,7 +1,7 @@
 import { createExecutionContext, createMessageBatch, getQueueResult } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import type { Projection } from "../../src/contract/projection.ts";
-import type { DeadLetter } from "../../src/ingress/queue.ts";
+import type { Buried } from "../../src/ingress/queue.ts";
 import app from "./worker.ts";
 
 let objects = 0;
@@ -31,9 +31,9 @@ export function projection(more: Partial<Projection> = {}): Projection {
 export async function consume(
   bodies: unknown[],
   bindings: Record<string, unknown> = {},
-): Promise<{ letters: DeadLetter[]; acks: number; retries: number }> {
-  const letters: DeadLetter[] = [];
-  const collecting = { send: (letter: DeadLetter) => Promise.resolve(void letters.push(letter)) };
+): Promise<{ letters: Buried[]; acks: number; retries: number }> {
+  const letters: Buried[] = [];
+  const collecting = { send: (letter: Buried) => Promise.resolve(void letters.push(letter)) };
   const timestamp = new Date();
   const messages = bodies.map((body) => ({
     id: crypto.randomUUID(),

@@ -36,6 +36,7 @@ const app = durachart({
   },
   limits,
   transports,
+  queues: { kitchen: "KITCHEN_QUEUE" },
   destinations: {
     press: { atOnce: 2 },
     gate: { atOnce: 1 },

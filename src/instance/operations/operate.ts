@@ -3,6 +3,7 @@ import type { OperationRequest, OperationResult } from "../../contract/operation
 import { refusal } from "../../contract/problem.ts";
 import type { Processor } from "../processor.ts";
 import { cancel } from "./cancel.ts";
+import { discard } from "./discard.ts";
 import { migrate } from "./migrate.ts";
 import type { Done, Operating, OperatingOnStored } from "./operating.ts";
 import { pause, resume } from "./pause.ts";
@@ -39,6 +40,8 @@ export function operate(
         return terminate(around);
       case "retry":
         return retry(around, operation.incident);
+      case "discard":
+        return discard(around, operation.incident);
       case "rewind":
         return rewind(around, operation);
     }

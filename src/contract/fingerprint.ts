@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { canonical } from "../contract/canonical.ts";
+import { canonical } from "./canonical.ts";
 
 /**
  * A short name for a JSON value: 128 bits of SHA-256 over its canonical form.

@@ -1,0 +1,2 @@
+-- The orchestrator keeps them now, together with those of all other places.
+DROP TABLE dead_letters;

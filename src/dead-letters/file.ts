@@ -1,0 +1,62 @@
+import { headingOf, letterId, type DeadLetter } from "../contract/dead-letter.ts";
+
+/** Bytes of letters in one statement: D1 binds at most 2 MB. */
+const MAX_BYTES = 1_000_000;
+
+/**
+ * Files letters. The same death filed twice changes nothing; an event that was sent again and died again
+ * is the same letter, dead once more, its history longer. Those without a tenant stand under none.
+ */
+export async function fileLetters(
+  databaseOf: (tenant: string) => D1Database,
+  letters: readonly DeadLetter[],
+): Promise<void> {
+  const byDatabase = Map.groupBy(letters, ({ tenant }) => databaseOf(tenant ?? ""));
+  for (const [database, some] of byDatabase) {
+    let rows: string[] = [];
+    let bytes = 0;
+    for (const letter of some) {
+      const row = JSON.stringify(rowOf(letter));
+      if (rows.length > 0 && bytes + row.length > MAX_BYTES) {
+        await write(database, rows);
+        [rows, bytes] = [[], 0];
+      }
+      rows.push(row);
+      bytes += row.length;
+    }
+    if (rows.length > 0) await write(database, rows);
+  }
+}
+
+function rowOf(letter: DeadLetter): Record<string, unknown> {
+  const { tenant, origin, message, reason, attempts, body, at } = letter;
+  const { subject, type } = headingOf(body);
+  const died = { at: new Date(at).toISOString(), what: "died", attempts, reason };
+  return {
+    id: letterId(letter),
+    tenant: tenant ?? "",
+    ...{ origin, message, subject, type, attempts, at },
+    reason: JSON.stringify(reason),
+    body: JSON.stringify(body ?? null),
+    died: JSON.stringify(died),
+  };
+}
+
+async function write(database: D1Database, rows: readonly string[]): Promise<void> {
+  await database
+    .prepare(
+      `INSERT INTO dead_letters
+         SELECT value ->> 'id', value ->> 'tenant', value ->> 'origin', value ->> 'message',
+             value ->> 'subject', value ->> 'type', value ->> 'reason', value ->> 'attempts',
+             value ->> 'body', json_array(json(value ->> 'died')), 'dead', value ->> 'at',
+             value ->> 'at'
+           FROM json_each(?) WHERE true
+         ON CONFLICT (id) DO UPDATE SET
+             message = excluded.message, reason = excluded.reason, attempts = excluded.attempts,
+             body = excluded.body, status = 'dead', changed_at = excluded.changed_at,
+             history = json_insert(history, '$[#]', json(excluded.history -> 0))
+           WHERE message <> excluded.message`,
+    )
+    .bind(`[${rows.join(",")}]`)
+    .run();
+}

@@ -1,0 +1,167 @@
+import * as v from "valibot";
+import type { Caller } from "../contract/caller.ts";
+import { refusal } from "../contract/problem.ts";
+import {
+  listLetters,
+  readLetter,
+  settleLetter,
+  type LetterPosition,
+} from "../dead-letters/letters.ts";
+import { listParked, readParkedId, type Parked } from "../dead-letters/parked.ts";
+import { redrive, type WaysBack } from "../dead-letters/redrive.ts";
+import { databaseOf, databasesOf } from "../list/databases.ts";
+import { validate } from "../instance/validate.ts";
+import { addressOf, type Instances } from "./instances.ts";
+import { granted, jsonResponse } from "./respond.ts";
+import { requireScope } from "./scope.ts";
+
+/** A request for dead letters, authenticated. */
+export interface DeadLetterVisit {
+  request: Request;
+  caller: Caller;
+  id: string;
+  instances: Instances;
+  workflows: readonly string[];
+  waysBack: WaysBack;
+  env: unknown;
+}
+
+const MAX_LIMIT = 100;
+
+const query = v.strictObject({
+  status: v.optional(v.picklist(["dead", "sending", "sent", "discarded"]), "dead"),
+  origin: v.optional(v.pipe(v.string(), v.maxLength(300))),
+  limit: v.optional(
+    v.pipe(v.string(), v.digits(), v.transform(Number), v.minValue(1), v.maxValue(MAX_LIMIT)),
+    "50",
+  ),
+  cursor: v.optional(v.pipe(v.string(), v.regex(/^[0-9a-z]{1,11}-[A-Za-z0-9_-]{1,50}$/))),
+});
+
+/** `GET /dead-letters`: the tenant's, newest first; on the first page also what its instances keep parked. */
+export async function list(visit: DeadLetterVisit): Promise<Response> {
+  const { request, caller, workflows } = visit;
+  const database = databaseFor(visit);
+  const url = new URL(request.url);
+  const wanted = validate(query, Object.fromEntries(url.searchParams), "");
+  const { status, origin, limit, cursor } = wanted;
+  const { tenant, jurisdiction = null } = caller;
+  const after = cursor === undefined ? undefined : readCursor(cursor);
+  const isParkedWanted =
+    status === "dead" && after === undefined && (origin?.startsWith("instance:") ?? true);
+  const [filed, parked] = await Promise.all([
+    listLetters(database, { tenant, status, origin, after, limit }),
+    isParkedWanted ? listParked(database, { tenant, jurisdiction, workflows, limit }) : [],
+  ]);
+  const ofOrigin = parked.filter((letter) => origin === undefined || letter.origin === origin);
+  const body = JSON.stringify({ letters: [...ofOrigin, ...filed.letters] });
+  return jsonResponse(body, 200, filed.next === null ? {} : { Link: nextLink(url, filed.next) });
+}
+
+/** `GET /dead-letters/{id}`: with what it said, and what has happened to it. */
+export async function read(visit: DeadLetterVisit): Promise<Response> {
+  const { caller, id, instances } = visit;
+  const parked = parkedOf(visit);
+  if (parked !== null) {
+    const { workflow, instance, incident } = parked;
+    const address = addressOf(caller, workflow, instance);
+    const { json } = granted(await instances.get({ address, caller: asOperator(caller) }));
+    const { incidents } = JSON.parse(json) as { incidents: { id: string; error: string }[] };
+    const found = incidents.find((one) => one.id === incident);
+    if (found === undefined) throw notFound(id);
+    return jsonResponse(JSON.stringify({ ...found, incident, id, status: "dead" }));
+  }
+  const letter = await readLetter(databaseFor(visit), caller.tenant, id);
+  if (letter === null) throw notFound(id);
+  const { tenant: _, ...shown } = letter;
+  return jsonResponse(JSON.stringify(shown));
+}
+
+/** `POST /dead-letters/{id}/redrive`: sends it again, once, however often it is asked. */
+export async function sendAgain(visit: DeadLetterVisit): Promise<Response> {
+  const { caller, id, instances, waysBack } = visit;
+  const parked = parkedOf(visit);
+  if (parked !== null) {
+    const { workflow, instance, incident } = parked;
+    granted(
+      await instances.operate({
+        address: addressOf(caller, workflow, instance),
+        caller: asOperator(caller),
+        operation: { name: "retry", incident },
+      }),
+    );
+    return jsonResponse(JSON.stringify({ id, status: "sent" }));
+  }
+  const database = databaseFor(visit);
+  const { tenant, subject: by } = caller;
+  await redrive({ database, tenant, id, by, waysBack, now: Date.now() });
+  return jsonResponse(JSON.stringify({ id, status: "sent" }));
+}
+
+/** `DELETE /dead-letters/{id}`: gives it up. It stays in the list as discarded. */
+export async function discard(visit: DeadLetterVisit): Promise<Response> {
+  const { caller, id, instances } = visit;
+  const parked = parkedOf(visit);
+  if (parked !== null) {
+    const { workflow, instance, incident } = parked;
+    granted(
+      await instances.operate({
+        address: addressOf(caller, workflow, instance),
+        caller: asOperator(caller),
+        operation: { name: "discard", incident },
+      }),
+    );
+    return jsonResponse(JSON.stringify({ id, status: "discarded" }));
+  }
+  const database = databaseFor(visit);
+  const { tenant, subject: by } = caller;
+  const change = { tenant, id, from: "dead" as const, to: "discarded" as const };
+  const what = "discarded";
+  if (!(await settleLetter(database, { ...change, what, by, now: Date.now() }))) {
+    const there = await readLetter(database, tenant, id);
+    if (there === null) throw notFound(id);
+    if (there.status !== "discarded") {
+      throw refusal("operation-not-possible", `The dead letter "${id}" is ${there.status}.`);
+    }
+  }
+  return jsonResponse(JSON.stringify({ id, status: "discarded" }));
+}
+
+/** @throws ProblemError forbidden, not-configured */
+function databaseFor({ caller, env }: DeadLetterVisit): D1Database {
+  requireScope(caller, "dead-letters");
+  const databases = databasesOf(env);
+  if (databases.length > 0) return databaseOf(databases, caller.tenant);
+  throw refusal(
+    "not-configured",
+    "This deployment keeps no dead letters: bind a D1 database as LIST.",
+  );
+}
+
+/** @throws ProblemError forbidden, not-found */
+function parkedOf({ caller, id, workflows }: DeadLetterVisit): Parked | null {
+  requireScope(caller, "dead-letters");
+  const parked = readParkedId(id);
+  if (parked !== null && !workflows.includes(parked.workflow)) throw notFound(id);
+  return parked;
+}
+
+/** The scope is what allows it; the journal says who it was. */
+function asOperator(caller: Caller): Caller {
+  return { ...caller, roles: [...caller.roles, "operator"] };
+}
+
+function readCursor(cursor: string): LetterPosition {
+  const dash = cursor.indexOf("-");
+  return { filedAt: Number.parseInt(cursor.slice(0, dash), 36), id: cursor.slice(dash + 1) };
+}
+
+function nextLink(url: URL, { filedAt, id }: LetterPosition): string {
+  const next = new URL(url);
+  next.searchParams.set("cursor", `${filedAt.toString(36)}-${id}`);
+  return `<${next.pathname}${next.search}>; rel="next"`;
+}
+
+function notFound(id: string) {
+  return refusal("not-found", `There is no dead letter "${id}".`);
+}

@@ -1,0 +1,34 @@
+import type { DeadLetter } from "../contract/dead-letter.ts";
+import { problem, type Problem } from "../contract/problem.ts";
+import type { Buried } from "./queue.ts";
+
+/** Queues of this name hold what other queues gave up on. */
+export function isDeadQueue(queue: string): boolean {
+  return queue.endsWith("-dead");
+}
+
+/** Either ours, with its reason, or what the platform moved here after the last retry. */
+export function letterOf(queue: string, { id, body, attempts, timestamp }: Message): DeadLetter {
+  const ours = readBuried(body);
+  const from = ours?.queue ?? queue.replace(/-dead$/, "");
+  const inner = ours === null ? body : ours.body;
+  const { tenant } = (inner ?? {}) as { tenant?: unknown };
+  return {
+    tenant: typeof tenant === "string" && tenant.length <= 1_000 ? tenant : null,
+    origin: `queue:${from}`,
+    message: `${queue} ${id}`,
+    reason: ours?.reason ?? problem("exhausted", `The retries of the queue ${from} are exhausted.`),
+    attempts: ours?.attempts ?? attempts,
+    body: inner,
+    at: timestamp.getTime(),
+  };
+}
+
+function readBuried(body: unknown): Buried | null {
+  const { queue, reason, attempts } = (body ?? {}) as Partial<Buried>;
+  const isOurs =
+    typeof queue === "string" &&
+    typeof attempts === "number" &&
+    typeof (reason as Partial<Problem> | undefined)?.detail === "string";
+  return isOurs ? (body as Buried) : null;
+}
