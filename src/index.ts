@@ -2,6 +2,7 @@ import { defaultLimits, type Limits } from "./contract/limits.ts";
 import { log } from "./contract/log.ts";
 import { Destination } from "./egress/destination.ts";
 import type { Destinations } from "./egress/leave.ts";
+import type { TransitionExport } from "./contract/transition.ts";
 import type { Transports } from "./egress/transport.ts";
 import { entrypointClass } from "./ingress/entrypoint.ts";
 import { Instances } from "./ingress/instances.ts";
@@ -22,7 +23,16 @@ export { TerminalError } from "./kernel/terminal-error.ts";
 export { defaultLimits };
 export { Unsupported } from "./kernel/errors.ts";
 export { signedContent } from "./ingress/signed-content.ts";
-export { toQueue, type Transport, type TransportOf, type Transports } from "./egress/transport.ts";
+export {
+  toQueue,
+  toService,
+  type Recipient,
+  type Transport,
+  type TransportOf,
+  type Transports,
+} from "./egress/transport.ts";
+export { exportToQueue, exportToStream } from "./egress/export.ts";
+export type { Transition, TransitionExport } from "./contract/transition.ts";
 export type { Message } from "./contract/message.ts";
 export type { DestinationLimit, Destinations } from "./egress/leave.ts";
 export type { Caller } from "./contract/caller.ts";
@@ -69,6 +79,8 @@ export function durachart<const Definitions extends Workflows>(options: {
   destinations?: Destinations;
   /** How what the workflows publish leaves, by the names that their effects call it. */
   transports?: Transports;
+  /** Where every transition of every instance is sent on to, for analytics: `exportToQueue("EXPORT")`. */
+  export?: (env: never) => TransitionExport;
   /** Queues by name → their producers' bindings: where dead letters of theirs are sent again. */
   queues?: Readonly<Record<string, string>>;
   /** What an instance may take up; `{ ...defaultLimits, payloadBytes: 5_000_000 }` alters one. */

@@ -10,7 +10,7 @@ export interface Parked {
 
 const PREFIX = "parked~";
 
-export function parkedId({ workflow, instance, incident }: Parked): string {
+function parkedId({ workflow, instance, incident }: Parked): string {
   return `${PREFIX}${workflow}~${encodeURIComponent(incident)}~${instance}`;
 }
 

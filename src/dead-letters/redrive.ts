@@ -2,7 +2,7 @@ import { refusal } from "../contract/problem.ts";
 import { claimLetter, readLetter, settleLetter, type Letter } from "./letters.ts";
 
 /** Brings a letter back to where it died. Resolves when it is safe there. */
-export type WayBack = (letter: Letter) => Promise<void>;
+type WayBack = (letter: Letter) => Promise<void>;
 
 /** Ways back by the kind of the place: `queue`, `rabbitmq`, `webhook`. Each is given the place's name. */
 export type WaysBack = Readonly<Record<string, (name: string) => WayBack | undefined>>;

@@ -1,5 +1,7 @@
 import { envelopeOf } from "../cloudevents/outgoing.ts";
+import type { Envelope } from "../contract/envelope.ts";
 import type { Message } from "../contract/message.ts";
+import { isPassing, type Problem } from "../contract/problem.ts";
 import { TerminalError } from "../kernel/terminal-error.ts";
 
 /** How messages leave: a queue, an exchange, a webhook, a service binding. */
@@ -32,6 +34,31 @@ export function queueTransport(queue: Queue): Transport {
     send: async (message) => {
       await queue.send(envelopeOf(message), { contentType: "json" });
     },
+  };
+}
+
+/** What another Worker offers by service binding: `deliver` of a `WorkerEntrypoint`. */
+export interface Recipient {
+  /** @returns the problem that it met, or null when it is safe there */
+  deliver(envelope: Envelope): Promise<Problem | null>;
+}
+
+/**
+ * Another Worker, by its binding: it has taken a message when its `deliver` says null. A binding can only be
+ * made in the account's own configuration, so the envelope may name the tenant.
+ */
+export function toService(binding: string): TransportOf<unknown> {
+  return (env) => {
+    const recipient = (env as Record<string, Recipient | undefined>)[binding];
+    if (recipient === undefined) throw new Error(`The service ${binding} is not bound.`);
+    return {
+      send: async (message) => {
+        const problem = await recipient.deliver(envelopeOf(message));
+        if (problem === null) return;
+        const said = `${binding} says: ${problem.detail}`;
+        throw isPassing(problem) ? new Error(said) : new TerminalError(said);
+      },
+    };
   };
 }
 

@@ -3,7 +3,7 @@ import { refusal } from "../contract/problem.ts";
 import { MAX_EVENT_BYTES, tooLarge } from "../contract/shape.ts";
 
 /** @throws ProblemError body-too-large, unsupported-media-type */
-export async function readText(request: Request): Promise<string> {
+async function readText(request: Request): Promise<string> {
   requireNoEncoding(request.headers);
   if (!request.headers.has("content-length")) {
     return new TextDecoder().decode(await readBytes(request));

@@ -2,12 +2,15 @@ import { WorkerEntrypoint } from "cloudflare:workers";
 import type { Caller } from "../contract/caller.ts";
 import { dedupeByKey } from "../contract/dedupe.ts";
 import { ProblemError, refusal, type Problem } from "../contract/problem.ts";
+import type { Envelope } from "../contract/envelope.ts";
 import type { Reply } from "../contract/requests.ts";
 import type { EventReply, View } from "../contract/view.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import type { EventDefinitions, EventsOf, Workflows } from "../kernel/workflow.ts";
 import { checkMessage } from "../contract/shape.ts";
+import { requestOf } from "./deliver.ts";
 import { addressOf, Instances } from "./instances.ts";
+import { openEnvelope } from "./queue.ts";
 import type { IngressEnv } from "./router.ts";
 import { startRequest } from "./start-body.ts";
 import { incoming } from "../instance/validate.ts";
@@ -72,6 +75,22 @@ export function entrypointClass<Definitions extends Workflows>(
       });
     }
 
+    /**
+     * A CloudEvent whose subject names the instance, as a queue would bring it: what comes too early is kept
+     * or worth another try. Its tenant is the binding's, whatever the envelope says.
+     *
+     * @returns the problem that it met, or null when it is safe
+     */
+    async deliver(envelope: Envelope): Promise<Problem | null> {
+      const reply = await answered(() => {
+        const { event } = openEnvelope(envelope);
+        const caller = this.#caller();
+        const instances = new Instances(this.env.INSTANCES);
+        return instances.send(requestOf(workflows, event, { caller, brokered: true }));
+      });
+      return reply.ok ? null : reply.problem;
+    }
+
     get<Key extends keyof Definitions & string>(workflow: Key, id: string): Promise<Result<View>> {
       return this.#answer(workflow, (_registered, caller, instances) =>
         instances.get({ address: addressOf(caller, workflow, id), caller }),
@@ -86,15 +105,12 @@ export function entrypointClass<Definitions extends Workflows>(
         instances: Instances,
       ) => Promise<Reply<Value, More>>,
     ): Promise<Result<Value, More>> {
-      try {
+      const reply = await answered(() => {
         const workflow = workflows.get(key);
         if (workflow === undefined) throw refusal("not-found", `There is no workflow "${key}".`);
-        const reply = await act(workflow, this.#caller(), new Instances(this.env.INSTANCES));
-        return reply.ok ? { ...reply, value: JSON.parse(reply.json) as Value } : reply;
-      } catch (error) {
-        if (error instanceof ProblemError) return { ok: false, problem: error.problem };
-        throw error;
-      }
+        return act(workflow, this.#caller(), new Instances(this.env.INSTANCES));
+      });
+      return reply.ok ? { ...reply, value: JSON.parse(reply.json) as Value } : reply;
     }
 
     #caller(): Caller {
@@ -108,4 +124,16 @@ export function entrypointClass<Definitions extends Workflows>(
       return { tenant, subject, roles, ...(jurisdiction === undefined ? {} : { jurisdiction }) };
     }
   };
+}
+
+/** An error's class doesn't survive RPC: problems travel as data. */
+async function answered<Answer>(
+  act: () => Promise<Answer>,
+): Promise<Answer | { ok: false; problem: Problem }> {
+  try {
+    return await act();
+  } catch (error) {
+    if (error instanceof ProblemError) return { ok: false, problem: error.problem };
+    throw error;
+  }
 }

@@ -185,6 +185,7 @@ export class Archiver {
         archived.keepRuns(search.runs(new Set(promisesIn(moment)), part.last));
         moments.beginAt(part.last, moment);
       }
+      this.#store.exports.keep(identity.epoch, part.last);
       archived.finish(part);
       this.#transactions.journal.forget();
       return true;

@@ -15,6 +15,7 @@ import type {
 } from "../contract/requests.ts";
 import type { OperationView } from "../contract/operations.ts";
 import type { EventReply, View } from "../contract/view.ts";
+import type { TransitionExport } from "../contract/transition.ts";
 import type { Destinations } from "../egress/leave.ts";
 import type { Sha256 } from "../egress/claim.ts";
 import { eraseArchive, erasePayloads } from "../egress/erase.ts";
@@ -27,6 +28,8 @@ import { Archiver } from "./archiver.ts";
 import { Control } from "./control.ts";
 import { Door } from "./door.ts";
 import { Edges } from "./edges.ts";
+import { Exporter } from "./exporter.ts";
+import type { Follower } from "./follower.ts";
 import { holdUnseen } from "./holding.ts";
 import { takeLetter } from "./letters.ts";
 import { ListKeeper } from "./list-keeper.ts";
@@ -36,14 +39,9 @@ import { quarantinedView, scheduledView } from "./partial-views.ts";
 import { notFound, Processor, type SendResult } from "./processor.ts";
 import type { Report } from "./report.ts";
 import { logTransitions } from "./transition-log.ts";
+import { Ringing } from "./ringing.ts";
 import { Store, type JournalRow } from "./store.ts";
 import { journalEntry, viewOf, viewText } from "./view.ts";
-
-/** If the alarm handler is killed half-way, the alarm it set first rings after so long. */
-const DEAD_MAN = 30_000;
-
-/** When the handler itself fails (a quarantined state, say), it is tried again after so long. */
-const AFTER_FAILURE = 600_000;
 
 export interface EngineOptions {
   /** As much of the object's state as is used here. */
@@ -57,6 +55,8 @@ export interface EngineOptions {
   clock: () => number;
   /** Shows watchers what was just committed. */
   show: (source: Source) => void;
+  /** Where every entry of the journal is sent on to. */
+  export?: TransitionExport | undefined;
   /** How payloads are hashed; the platform's own by default. */
   sha256?: Sha256;
   /** Tells watchers that there is nothing left to watch. */
@@ -68,7 +68,6 @@ export interface EngineOptions {
 /** All that an instance does, whatever it runs in: a Durable Object, or a test in plain Node. */
 export class Engine {
   readonly #workflows: EngineOptions["workflows"];
-  readonly #context: EngineOptions["context"];
   readonly #storage: DurableObjectStorage;
   readonly #clock: () => number;
   readonly #report: Report;
@@ -78,6 +77,7 @@ export class Engine {
   readonly #runner: Runner;
   readonly #edges: Edges;
   readonly #list: ListKeeper | undefined;
+  readonly #ringing: Ringing;
   readonly #door: Door;
   /** What it was, and what it could become. */
   readonly past: Past;
@@ -95,7 +95,6 @@ export class Engine {
     const { erased = () => {} } = options;
     this.#report = report;
     this.#workflows = workflows;
-    this.#context = context;
     this.#storage = context.storage;
     this.#clock = clock;
     this.#store = new Store(context.storage.sql);
@@ -118,8 +117,14 @@ export class Engine {
         this.#runner.abortUnwanted(live);
         this.#runner.start(live, started);
       },
-      alsoDue: (live) => this.#list?.due(live) ?? Infinity,
+      alsoDue: (live) => Math.min(...followers.map((follower) => follower.due(live))),
     });
+    const followers: Follower[] = this.#list === undefined ? [] : [this.#list];
+    if (options.export !== undefined) {
+      const current = () => this.#processor.current();
+      const setAlarm = () => this.#ringing.setAlarm();
+      followers.push(new Exporter({ ...shared, to: options.export, current, setAlarm }));
+    }
     const { transactions } = this.#processor;
     const archiver = new Archiver({ transactions, env, objectId, clock, ...limited });
     const { sha256 } = options;
@@ -142,11 +147,13 @@ export class Engine {
       },
     });
     const [store, processor, edges] = [this.#store, this.#processor, this.#edges];
+    const acting = { processor, edges, runner: this.#runner, list: this.#list, followers };
+    this.#ringing = new Ringing({ ...shared, ...acting });
     this.#door = new Door({ name: context.id.name, store, edges, report });
     this.past = new Past({ door: this.#door, store, archiver, workflows, clock });
     this.control = new Control({
       ...{ door: this.#door, store, processor, edges, archiver, clock },
-      ...{ runner: this.#runner, alarm: this.#alarm, due: () => this.#due() },
+      ...{ runner: this.#runner, alarm: this.#alarm, due: () => this.#ringing.due() },
     });
   }
 
@@ -167,7 +174,7 @@ export class Engine {
         this.#storage.transactionSync(() => this.#store.renew());
         this.#processor.startWaiting(this.#clock());
       }
-      this.#alarm.noLaterThan(this.#due());
+      this.#alarm.noLaterThan(this.#ringing.due());
     } catch (error) {
       this.#report("Waking up failed", error);
       if (error instanceof Quarantined) this.#list?.remindQuarantined();
@@ -331,49 +338,7 @@ export class Engine {
   }
 
   alarm(): void {
-    const now = this.#clock();
-    this.#alarm.set(now + DEAD_MAN);
-    this.#list?.beginRinging();
-    try {
-      this.#edges.beginDue(now);
-      if (this.#store.exists()) {
-        this.#processor.fireTimers(now);
-        this.#runner.runDue(now);
-      }
-      const clearing = this.#edges.clearDue(now);
-      if (clearing !== null) return this.#clear(clearing);
-      this.#rung();
-    } catch (error) {
-      // The platform drops an alarm whose handler has thrown seven times: keep it, further apart.
-      this.#report("The alarm failed", error);
-      this.#alarm.set(now + AFTER_FAILURE);
-      this.#list?.ringFailed(error);
-    }
-  }
-
-  /** What was due is done: the list is told, and the alarm set to what is due next. */
-  #rung(): void {
-    const isTelling = this.#list?.ring() ?? false;
-    const due = this.#due();
-    // Once the list was told, the alarm is set again: until then what was set before will do.
-    if (isTelling) this.#alarm.noLaterThan(due);
-    else this.#alarm.set(due);
-  }
-
-  /** Should it fail or be killed, the alarm that is set already rings again. */
-  #clear(clearing: Promise<void>): void {
-    const failed = (error: unknown): void => {
-      this.#report("What was erased could not be cleared away", error);
-      this.#list?.ring();
-    };
-    this.#context.waitUntil(clearing.then(() => this.#rung(), failed));
-  }
-
-  /** When there is next something to do; Infinity for never. @throws Quarantined */
-  #due(): number {
-    if (!this.#store.exists())
-      return Math.min(this.#edges.due, this.#list?.dueAtEdge() ?? Infinity);
-    return this.#processor.due(this.#processor.current()!);
+    this.#ringing.ring();
   }
 
   /** It is committed: that a watcher can't be shown it must stop nothing else. */

@@ -18,6 +18,7 @@ import type {
   WatchRequest,
 } from "../contract/requests.ts";
 import type { SimulationReply, SimulationRequest } from "../contract/simulation.ts";
+import type { TransitionExport } from "../contract/transition.ts";
 import type { Destinations } from "../egress/leave.ts";
 import type { Transports } from "../egress/transport.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
@@ -34,12 +35,13 @@ export interface InstanceSettings {
   destinations?: Destinations | undefined;
   transports?: Transports | undefined;
   limits?: Limits | undefined;
+  export?: ((env: never) => TransitionExport) | undefined;
 }
 
 /** One instance: one SQLite Durable Object. Its public methods are all that can be called. */
 export function instanceClass(
   workflows: ReadonlyMap<string, RegisteredWorkflow>,
-  { destinations = {}, transports = {}, limits }: InstanceSettings = {},
+  { destinations = {}, transports = {}, limits, export: exportTo }: InstanceSettings = {},
 ) {
   return class Instance extends DurableObject {
     readonly #engine: Engine;
@@ -54,6 +56,7 @@ export function instanceClass(
         workflows,
         destinations,
         transports,
+        export: exportTo?.(env as never),
         ...(limits === undefined ? {} : { limits }),
         clock: () => Date.now(),
         show: (source) => this.#watchers.broadcast(source),

@@ -4,6 +4,7 @@ import { Quarantined } from "../kernel/errors.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import type { AlarmClock } from "./alarm-clock.ts";
 import type { Edges } from "./edges.ts";
+import type { Follower } from "./follower.ts";
 import { Listing } from "./listing.ts";
 import { ListingCursorStore } from "./listing-cursor.ts";
 import type { Live } from "./live.ts";
@@ -39,7 +40,7 @@ export interface ListKeeperOptions {
 }
 
 /** Brings an instance and what the list knows of it together: when to tell, and what. */
-export class ListKeeper {
+export class ListKeeper implements Follower {
   readonly #options: ListKeeperOptions;
   readonly #listing: Listing;
   /** While the alarm's handler is at work: at its end it tells the list, and sets the alarm. */

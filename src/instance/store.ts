@@ -4,6 +4,7 @@ import { ActorTable } from "./actor-table.ts";
 import { ArchivedParts } from "./archived-parts.ts";
 import { DeferredTable } from "./deferred-table.ts";
 import { EffectTable } from "./effect-table.ts";
+import { ExportStore } from "./export-store.ts";
 import { HeldEvents } from "./held.ts";
 import { JournalSearch } from "./journal-search.ts";
 import { Moments } from "./moments.ts";
@@ -116,6 +117,7 @@ export class Store {
   readonly search: JournalSearch;
   readonly schedule: Schedule;
   readonly tombstones: Tombstones;
+  readonly exports: ExportStore;
 
   /** @param options.momentsEvery entries after which the whole state is kept once more */
   constructor(sql: SqlStorage, { momentsEvery = 100 }: { momentsEvery?: number } = {}) {
@@ -126,6 +128,7 @@ export class Store {
     this.effects = new EffectTable(this.tables);
     this.deferred = new DeferredTable(this.tables);
     this.schedule = new Schedule(this.tables);
+    this.exports = new ExportStore(this.tables);
     this.tombstones = new Tombstones(this.tables);
     this.archived = new ArchivedParts(this.tables);
     this.search = new JournalSearch(this.tables, this.archived);
@@ -148,6 +151,7 @@ export class Store {
     this.tables.forget();
     this.moments.forget();
     this.archived.forget();
+    this.exports.forget();
   }
 
   /** What the whole database takes up. */
@@ -248,6 +252,7 @@ export class Store {
    * @param forget what came before is too old to be repeated; milliseconds since the epoch
    */
   beginAgain(epoch: number, forget: number): void {
+    this.exports.keep(epoch - 1, Number.MAX_SAFE_INTEGER);
     this.#sql.exec("DELETE FROM inbox WHERE epoch < ? AND at < ?", epoch - 1, forget);
     this.#sql.exec("DELETE FROM journal");
     this.moments.clear();

@@ -6,6 +6,7 @@ import type { Operation, OperationView } from "../contract/operations.ts";
 import type { Problem } from "../contract/problem.ts";
 import type { EraseReply, SendReply } from "../contract/requests.ts";
 import type { Simulation, Supposition } from "../contract/simulation.ts";
+import type { TransitionExport } from "../contract/transition.ts";
 import type { EventReply, JournalEntry, MomentView, View } from "../contract/view.ts";
 import { Engine } from "../instance/engine.ts";
 import { validate, validateEvent } from "../instance/validate.ts";
@@ -25,6 +26,8 @@ export interface NodeOptions {
   actors?: Record<string, Mock>;
   /** Named actions to take over, by name. By default they do nothing but are noted in `sent`. */
   actions?: Record<string, (params: unknown, context: EffectContext<unknown>) => unknown>;
+  /** Takes every transition, as the deployment's `export` would. */
+  export?: TransitionExport;
   /** What the effects are given as `env`. */
   env?: unknown;
   /** What was uploaded to the instance, by its hash; `referenceTo(content)` tells that. */
@@ -285,6 +288,7 @@ class InNode implements NodeInstance {
       workflows: this.#workflows,
       destinations: {},
       transports: {},
+      export: this.#options.export,
       sha256: sha256Now,
       clock: () => this.now,
       show: () => {},

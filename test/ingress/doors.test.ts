@@ -160,7 +160,7 @@ describe("an object", () => {
       ],
     ]);
     expect(methodsOf(WorkflowsEntrypoint.prototype).toSorted()).toEqual([
-      ...["constructor", "get", "send", "start"],
+      ...["constructor", "deliver", "get", "send", "start"],
     ]);
   });
 });

@@ -1,10 +1,14 @@
 import { exports } from "cloudflare:workers";
 import { describe, expect, expectTypeOf, it } from "vitest";
-import type { BindingProps, View } from "../../src/index.ts";
-import { freshId } from "../support/client.ts";
+import { toService, type BindingProps, type Message, type View } from "../../src/index.ts";
+import { TerminalError } from "../../src/kernel/terminal-error.ts";
+import { freshId, history, start, view } from "../support/client.ts";
 import type { WorkflowsEntrypoint } from "../support/worker.ts";
 
-type Entrypoint = Pick<InstanceType<typeof WorkflowsEntrypoint>, "start" | "send" | "get">;
+type Entrypoint = Pick<
+  InstanceType<typeof WorkflowsEntrypoint>,
+  "start" | "send" | "get" | "deliver"
+>;
 
 /** A service binding with these props, as another Worker would hold it. */
 function bind(props: BindingProps): Entrypoint {
@@ -72,5 +76,47 @@ describe("a caller by service binding", () => {
     void (() => shop.get("pizzas", "x"));
     type Got = Awaited<ReturnType<typeof shop.get>>;
     expectTypeOf<Extract<Got, { ok: true }>["value"]>().toEqualTypeOf<View>();
+  });
+});
+
+describe("a message by service binding", () => {
+  const kitchen = bind({ tenant: "tropical", subject: "kitchen", roles: ["service"] });
+  const transport = toService("ORCHESTRATOR")({ ORCHESTRATOR: kitchen });
+  const message = (workflow: string, id: string, more: Partial<Message> = {}): Message => ({
+    ...{ source: "/kitchen", id: crypto.randomUUID(), type: "COIN", time: Date.now() },
+    about: { tenant: "tropical", workflow, id },
+    ...more,
+  });
+
+  it("is applied once, and keeps its trace", async () => {
+    const id = await start("turnstiles");
+    const trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    const coin = message("turnstiles", id, { trace });
+    for (let sent = 0; sent < 2; sent++) await transport.send(coin);
+    expect(await view("turnstiles", id)).toMatchObject({ state: "open", seq: 2 });
+    const entry = (await history("turnstiles", id)).at(-1);
+    expect(entry?.event.attributes).toMatchObject({ id: coin.id, traceparent: trace });
+  });
+
+  it("is worth another try where its time may come, and none where it won't", async () => {
+    const early = transport.send(message("turnstiles", freshId()));
+    await expect(early).rejects.toThrow("Start it first");
+    await expect(early).rejects.not.toBeInstanceOf(TerminalError);
+    const id = await start("turnstiles");
+    const unknown = transport.send(message("turnstiles", id, { type: "UNKNOWN" }));
+    await expect(unknown).rejects.toBeInstanceOf(TerminalError);
+    await expect(transport.send(message("nowhere", id))).rejects.toThrow("ORCHESTRATOR says");
+    expect(await view("turnstiles", id)).toMatchObject({ seq: 1 });
+  });
+
+  it("is of the binding's tenant, whatever the envelope says", async () => {
+    const id = await start("turnstiles");
+    const other = { tenant: "other", workflow: "turnstiles", id };
+    await transport.send(message("turnstiles", id, { about: other }));
+    expect(await view("turnstiles", id)).toMatchObject({ state: "open" });
+  });
+
+  it("needs a binding", () => {
+    expect(() => toService("NOWHERE")({})).toThrow("NOWHERE is not bound");
   });
 });

@@ -1,0 +1,49 @@
+import type { Transition, TransitionExport } from "../contract/transition.ts";
+
+/** A queue takes so many bytes in one call (Cloudflare Queues, "Limits": 256 KB a batch), with room for what goes around them. */
+const MAX_BATCH_BYTES = 200_000;
+
+/** To a Cloudflare queue, by its binding. */
+export function exportToQueue(binding: string): (env: unknown) => TransitionExport {
+  return (env) => {
+    const queue = bound<Queue>(env, binding);
+    return {
+      send: async (transitions) => {
+        for (const batch of batches(transitions)) {
+          await queue.sendBatch(batch.map((body) => ({ body, contentType: "json" as const })));
+        }
+      },
+    };
+  };
+}
+
+/** To a stream of Cloudflare Pipelines, by its binding. */
+export function exportToStream(binding: string): (env: unknown) => TransitionExport {
+  return (env) => {
+    const stream = bound<{ send(records: readonly object[]): Promise<void> }>(env, binding);
+    return { send: (transitions) => stream.send(transitions) };
+  };
+}
+
+function bound<Binding>(env: unknown, binding: string): Binding {
+  const found = (env as Record<string, Binding | undefined>)[binding];
+  if (found === undefined)
+    throw new Error(`Transitions are exported to ${binding}, which is not bound.`);
+  return found;
+}
+
+function* batches(transitions: readonly Transition[]): Generator<Transition[]> {
+  let batch: Transition[] = [];
+  let bytes = 0;
+  for (const one of transitions) {
+    // A UTF-16 unit is at most three bytes of UTF-8.
+    const size = JSON.stringify(one).length * 3;
+    if (batch.length > 0 && bytes + size > MAX_BATCH_BYTES) {
+      yield batch;
+      [batch, bytes] = [[], 0];
+    }
+    batch.push(one);
+    bytes += size;
+  }
+  if (batch.length > 0) yield batch;
+}

@@ -1,0 +1,62 @@
+import { runInDurableObject } from "cloudflare:test";
+import { env } from "cloudflare:workers";
+import { expect, it, vi } from "vitest";
+import { exportToQueue, type Transition } from "../../src/index.ts";
+import { Engine } from "../../src/instance/engine.ts";
+import { registerWorkflows } from "../../src/kernel/registration.ts";
+import { freshId, operator, stubOf } from "../support/client.ts";
+import { probe } from "../support/probe.ts";
+
+it("What is archived before it is exported is exported all the same", async () => {
+  vi.spyOn(console, "error").mockReturnValue();
+  const id = freshId();
+  const address = { tenant: "tropical", workflow: "probes", id };
+  const asked = { address, caller: operator };
+  const arrived: Transition[] = [];
+  let isDown = true;
+  let now = 1_800_000_000_000;
+  const sink = {
+    send: (some: readonly Transition[]) =>
+      isDown ? Promise.reject(new Error("down")) : Promise.resolve(void arrived.push(...some)),
+  };
+  await runInDurableObject(stubOf("probes", id), async (_instance, state) => {
+    const engine = new Engine({
+      ...{ context: state, env, destinations: {}, transports: {}, export: sink },
+      workflows: registerWorkflows({ probes: probe }),
+      clock: () => now,
+      show: () => {},
+    });
+    engine.start({ ...asked, input: undefined, fingerprint: "one" });
+    for (let count = 0; count < 30; count++) {
+      engine.send(JSON.stringify({ ...asked, event: { type: "COUNT" } }));
+    }
+    const ring = async (): Promise<void> => {
+      now += 3_600_000;
+      engine.alarm();
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    };
+    await ring();
+    const archived = await engine.control.archive({ ...asked, keep: 5 });
+    expect(archived).toMatchObject({ ok: true });
+    await ring();
+    expect(arrived).toEqual([]);
+    isDown = false;
+    await ring();
+  });
+  expect(arrived.map(({ data }) => data.seq)).toEqual(Array.from({ length: 31 }, (_, n) => n + 1));
+});
+
+it("A queue is given no more at once than it takes", async () => {
+  const batches: number[][] = [];
+  const EXPORT = {
+    sendBatch: (messages: { body: unknown }[]) =>
+      Promise.resolve(void batches.push(messages.map(({ body }) => JSON.stringify(body).length))),
+  };
+  const transition = { data: { event: { data: "x".repeat(20_000) } } } as unknown as Transition;
+  await exportToQueue("EXPORT")({ EXPORT }).send(Array.from({ length: 50 }, () => transition));
+  expect(batches.flat()).toHaveLength(50);
+  for (const sizes of batches) {
+    expect(sizes.reduce((sum, size) => sum + size, 0)).toBeLessThan(256_000);
+  }
+  expect(() => exportToQueue("EXPORT")({})).toThrow("not bound");
+});
