@@ -20,3 +20,10 @@ CREATE TABLE dead_letters (
   changed_at INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX dead_letters_of ON dead_letters (tenant, status, filed_at, id);
+CREATE INDEX dead_letters_about ON dead_letters (tenant, subject);
+
+-- What an erased instance was about is gone from here as well.
+CREATE TRIGGER letters_erased AFTER UPDATE ON instances
+  WHEN NEW.status = 'erased' AND OLD.status <> 'erased' BEGIN
+  DELETE FROM dead_letters WHERE tenant = OLD.tenant AND subject = OLD.workflow || '/' || OLD.id;
+END;

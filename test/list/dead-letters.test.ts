@@ -243,6 +243,19 @@ describe("pages", () => {
   );
 });
 
+describe("erasing an instance", () => {
+  it("takes its letters along, and nobody else's", async () => {
+    const tenant = freshTenant();
+    const id = freshId();
+    const known = projection({ tenant, id });
+    await consume([known]);
+    const other = envelope(tenant, { subject: `orders/${freshId()}` });
+    await die([envelope(tenant, { subject: `orders/${id}` }), other]);
+    await consume([{ ...known, id: "", status: "erased", epoch: 2, revision: 2 }]);
+    expect(await list(tenant)).toMatchObject([{ subject: other.event.subject }]);
+  });
+});
+
 describe("what an instance keeps parked", () => {
   it("is listed beside them, as far as the list knows", async () => {
     const tenant = freshTenant();
