@@ -14,12 +14,15 @@ import { clearAlerts, sendAlerts, type AlertSettings } from "./list/alerts.ts";
 import { isForTheList, takeProjections } from "./list/consumer.ts";
 import { databasesOf } from "./list/databases.ts";
 import { sweep, type Wake } from "./list/sweep.ts";
+import type { TargetSettings } from "./webhooks/target.ts";
+import { webhooksClass } from "./webhooks/webhooks.ts";
 
 export { TerminalError } from "./kernel/terminal-error.ts";
 export { defaultLimits };
 export { Unsupported } from "./kernel/errors.ts";
 export { signedContent } from "./ingress/signed-content.ts";
 export { toQueue, type Transport, type TransportOf, type Transports } from "./egress/transport.ts";
+export { toWebhooks } from "./webhooks/transport.ts";
 export type { Message } from "./contract/message.ts";
 export type { DestinationLimit, Destinations } from "./egress/leave.ts";
 export type { Caller } from "./contract/caller.ts";
@@ -38,7 +41,7 @@ export type {
   Workflows,
 } from "./kernel/workflow.ts";
 
-export interface DurachartEnv extends IngressEnv, AlertSettings {
+export interface DurachartEnv extends IngressEnv, AlertSettings, TargetSettings {
   /** The list of all instances: D1; LIST_1, LIST_2 and so on where one is not enough. */
   LIST?: D1Database;
   /** By it instances tell the list of themselves; without it there is no list. */
@@ -53,11 +56,11 @@ export interface DurachartEnv extends IngressEnv, AlertSettings {
  * @example
  * const app = durachart({ workflows });
  * export default app;
- * export const { Instance, Destination, WorkflowsEntrypoint } = app;
+ * export const { Instance, Destination, Webhooks, WorkflowsEntrypoint } = app;
  *
  * @returns the Worker's handlers; `Instance`, the Durable Object class to bind as INSTANCES;
- *   `Destination`, the one to bind as DESTINATIONS where there are `destinations`; and
- *   `WorkflowsEntrypoint`, with `start`, `send` and `get` for callers by service binding
+ *   `Destination`, the one to bind as DESTINATIONS where there are `destinations`; `Webhooks`, the
+ *   one to bind as WEBHOOKS where a transport is `toWebhooks()`; and `WorkflowsEntrypoint`, with `start`, `send` and `get` for callers by service binding
  * @throws Unsupported where a chart can't run durably, naming the state and the remedy
  */
 export function durachart<const Definitions extends Workflows>(options: {
@@ -112,6 +115,7 @@ export function durachart<const Definitions extends Workflows>(options: {
     },
     Instance: instanceClass(workflows, options),
     Destination,
+    Webhooks: webhooksClass(),
     WorkflowsEntrypoint: entrypointClass<Definitions>(workflows),
   };
 }

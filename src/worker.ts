@@ -5,4 +5,4 @@ import { transports } from "./transports.ts";
 const app = durachart({ workflows, transports });
 
 export default app;
-export const { Instance, Destination, WorkflowsEntrypoint } = app;
+export const { Instance, Destination, Webhooks, WorkflowsEntrypoint } = app;

@@ -10,6 +10,7 @@ import { deliverCloudEvent } from "./deliver.ts";
 import { dedupeByCloudEvent, dedupeByKey, idempotencyKey } from "./idempotency.ts";
 import { expansion } from "./expand.ts";
 import { addressOf, type Instances } from "./instances.ts";
+import { wholeNumber } from "./query.ts";
 import { granted, jsonResponse } from "./respond.ts";
 import { startRequest } from "./start-body.ts";
 import { schemaOf } from "../instance/json-schema.ts";
@@ -143,15 +144,6 @@ export async function webhook(
 function answerTo(reply: SendReply): Response {
   const { json, deferred } = granted(reply);
   return jsonResponse(json, deferred ? 202 : 200);
-}
-
-function wholeNumber(query: URLSearchParams, name: string, least: number, most: number) {
-  const text = query.get(name);
-  if (text === null) return null;
-  const value = Number(text);
-  if (/^\d+$/.test(text) && value >= least && value <= most) return value;
-  const detail = `${name} must be a whole number of at least ${least}, at most ${most}.`;
-  throw refusal("bad-parameter", detail, { field: name });
 }
 
 /** What percent-encoding hides; text that is none as it is. */

@@ -21,6 +21,7 @@ import { downloadPayload, uploadPayload } from "./payloads.ts";
 import { errorResponse, problemResponse } from "./respond.ts";
 import { authenticate, type TokenSettings } from "./token.ts";
 import type { WebhookSettings } from "./webhook.ts";
+import { webhookRoutes } from "./webhooks.ts";
 
 export interface IngressEnv extends TokenSettings, WebhookSettings {
   INSTANCES: DurableObjectNamespace;
@@ -54,6 +55,15 @@ export function createRouter(workflows: Workflows, limits: Limits = defaultLimit
   };
 
   const upload = visit((one) => uploadPayload(one, limits));
+
+  // Before the workflows' own, which the same paths would fit.
+  for (const { method, path, handle } of webhookRoutes) {
+    router[method === "POST" ? "post" : method === "GET" ? "get" : "delete"](path, handle);
+  }
+  for (const path of new Set(webhookRoutes.map((route) => route.path))) {
+    const methods = webhookRoutes.filter((route) => route.path === path);
+    router.all(path, only(...methods.map(({ method }) => method)));
+  }
 
   // Routes are tried in turn: the busiest come first, what refuses a method last.
   router

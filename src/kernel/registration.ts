@@ -47,6 +47,8 @@ const RESERVED = new Set([
   "healthz",
   "machines",
   "operations",
+  "webhooks",
+  "hooks",
   "openapi.json",
   "asyncapi.json",
 ]);

@@ -16,6 +16,7 @@ const mayImport: Record<string, string[]> = {
   "src/egress": ["src/cloudevents", "src/contract", "src/kernel"],
   "src/instance": ["src/contract", "src/kernel", "src/egress", "src/broadcast"],
   "src/list": ["src/contract"],
+  "src/webhooks": ["src/cloudevents", "src/contract", "src/kernel", "src/egress"],
   "src/ingress": ["src/cloudevents", "src/contract", "src/kernel", "src/instance", "src/list"],
   "src/testing": ["src/contract", "src/kernel", "src/instance"],
 };

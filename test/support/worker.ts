@@ -59,4 +59,4 @@ class Instance extends app.Instance {
 
 export default app;
 export { Instance };
-export const { Destination, WorkflowsEntrypoint } = app;
+export const { Destination, Webhooks, WorkflowsEntrypoint } = app;
