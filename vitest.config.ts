@@ -5,7 +5,10 @@ import { defineConfig } from "vitest/config";
 // Every run has keys of its own; the tests sign with the private half.
 const { publicKey, privateKey } = generateKeyPairSync("ed25519");
 const kid = "test";
-const webhookSecret = `whsec_${randomBytes(24).toString("base64")}`;
+const paymentSecrets = [randomBytes(24), randomBytes(24)].map((one) => one.toString("hex"));
+const newSecret = () => `whsec_${randomBytes(24).toString("base64")}`;
+const webhookSecret = newSecret();
+const hookSecret = newSecret();
 
 const bindings = {
   TOKEN_KEYS: JSON.stringify({
@@ -15,9 +18,15 @@ const bindings = {
   TOKEN_AUDIENCE: "durachart",
   WEBHOOK_SENDERS: JSON.stringify([
     { name: "broker", tenant: "tropical", roles: ["service"], secrets: [webhookSecret] },
+    ...["payments", "standard"].map((name) => ({
+      ...{ name, hook: true, tenant: "tropical", roles: ["provider"] },
+      secrets: name === "payments" ? paymentSecrets : [hookSecret],
+    })),
   ]),
   TEST_SIGNING_KEY: JSON.stringify({ ...privateKey.export({ format: "jwk" }), kid }),
   TEST_WEBHOOK_SECRET: webhookSecret,
+  TEST_HOOK_SECRET: hookSecret,
+  TEST_PAYMENT_SECRETS: JSON.stringify(paymentSecrets),
 };
 
 export default defineConfig({

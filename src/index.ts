@@ -4,10 +4,12 @@ import type { Destinations } from "./egress/leave.ts";
 import type { Transports } from "./egress/transport.ts";
 import { deliverCloudEvent } from "./ingress/deliver.ts";
 import { entrypointClass } from "./ingress/entrypoint.ts";
+import { checkHooks } from "./ingress/hooks.ts";
 import { Instances } from "./ingress/instances.ts";
 import { bury, consume, retryDelay } from "./ingress/queue.ts";
 import { createRouter, type IngressEnv } from "./ingress/router.ts";
 import { instanceClass } from "./instance/instance.ts";
+import type { Hooks } from "./kernel/hook.ts";
 import { registerWorkflows } from "./kernel/registration.ts";
 import type { Workflows } from "./kernel/workflow.ts";
 import { clearAlerts, sendAlerts, type AlertSettings } from "./list/alerts.ts";
@@ -37,6 +39,8 @@ export type {
   EffectsOf,
   EventDefinitions,
   EventsOf,
+  HookDefinition,
+  Hooks,
   WorkflowDefinition,
   Workflows,
 } from "./kernel/workflow.ts";
@@ -69,12 +73,15 @@ export function durachart<const Definitions extends Workflows>(options: {
   destinations?: Destinations;
   /** How what the workflows publish leaves, by the names that their effects call it. */
   transports?: Transports;
+  /** What others post to `/hooks/{name}`, and which events it becomes. */
+  hooks?: Hooks;
   /** What an instance may take up; `{ ...defaultLimits, payloadBytes: 5_000_000 }` alters one. */
   limits?: Limits;
 }) {
   const workflows = registerWorkflows(options.workflows);
   for (const { warnings } of workflows.values()) for (const one of warnings) console.warn(one);
-  const router = createRouter(workflows, options.limits);
+  checkHooks(options.hooks ?? {});
+  const router = createRouter(workflows, options.limits, options.hooks);
   return {
     fetch: (request: Request, env: DurachartEnv): Promise<Response> => router.fetch(request, env),
     queue: async (

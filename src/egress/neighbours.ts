@@ -1,4 +1,5 @@
 import { objectName } from "../contract/address.ts";
+import { isPassing } from "../contract/passing.ts";
 import type { Problem } from "../contract/problem.ts";
 import type { Letter } from "../contract/requests.ts";
 import { TerminalError } from "../kernel/terminal-error.ts";
@@ -7,12 +8,6 @@ interface Neighbour {
   /** @returns a problem, or null when it is safe there */
   receive(json: string): Promise<Problem | null>;
 }
-
-/** Statuses that pass by themselves: not started yet, not now, overloaded. */
-const PASSING = new Set([404, 409, 429, 500, 503]);
-
-/** Problems that stay, whatever their status: an id in use stays so, and so does an end. */
-const LASTING = /:(id-in-use|has-ended)$/;
 
 /**
  * Brings a letter to another instance of this deployment. Resolves when it is committed there.
@@ -31,8 +26,7 @@ export async function sendLetter(env: unknown, letter: Letter): Promise<void> {
   if (problem === null || isPointless(letter, problem)) return;
   const { workflow, id } = letter.address;
   const message = `${workflow}/${id} says: ${problem.detail}`;
-  const isFinal = !PASSING.has(problem.status) || LASTING.test(problem.type);
-  throw isFinal ? new TerminalError(message) : new Error(message);
+  throw isPassing(problem) ? new Error(message) : new TerminalError(message);
 }
 
 /** What an actor and the instance that it is have to say to each other, once one of them was erased. */

@@ -3,15 +3,9 @@ import { checkShape, MAX_EVENT_BYTES, tooLarge } from "../contract/shape.ts";
 
 /** @throws ProblemError body-too-large, unsupported-media-type */
 export async function readText(request: Request): Promise<string> {
-  if (request.headers.has("content-encoding")) {
-    throw refusal("unsupported-media-type", "Send the body without a Content-Encoding.");
-  }
-  const announced = request.headers.get("content-length");
-  if (announced !== null) {
-    // The HTTP layer holds the body to what was announced.
-    if (Number(announced) > MAX_EVENT_BYTES) throw tooLarge();
-    return request.text();
-  }
+  checkAnnounced(request);
+  // The HTTP layer holds the body to what was announced.
+  if (request.headers.has("content-length")) return request.text();
   const decoder = new TextDecoder();
   let text = "";
   let bytes = 0;
@@ -21,6 +15,27 @@ export async function readText(request: Request): Promise<string> {
     text += decoder.decode(chunk, { stream: true });
   }
   return text + decoder.decode();
+}
+
+/** The body as it came. @throws ProblemError body-too-large, unsupported-media-type */
+export async function readBytes(request: Request): Promise<Uint8Array<ArrayBuffer>> {
+  checkAnnounced(request);
+  const bytes = new Uint8Array(MAX_EVENT_BYTES);
+  let length = 0;
+  for await (const chunk of request.body ?? []) {
+    if (length + chunk.byteLength > MAX_EVENT_BYTES) throw tooLarge();
+    bytes.set(chunk, length);
+    length += chunk.byteLength;
+  }
+  return bytes.slice(0, length);
+}
+
+/** @throws ProblemError body-too-large, unsupported-media-type */
+function checkAnnounced({ headers }: Request): void {
+  if (headers.has("content-encoding")) {
+    throw refusal("unsupported-media-type", "Send the body without a Content-Encoding.");
+  }
+  if (Number(headers.get("content-length") ?? 0) > MAX_EVENT_BYTES) throw tooLarge();
 }
 
 /** @throws ProblemError not-json, invalid-body naming the place */

@@ -15,7 +15,8 @@ import { granted, jsonResponse } from "./respond.ts";
 import { startRequest } from "./start-body.ts";
 import { schemaOf } from "../instance/json-schema.ts";
 import { incoming, validate } from "../instance/validate.ts";
-import { authenticateWebhook, type WebhookSettings } from "./webhook.ts";
+import type { WebhookSettings } from "./senders.ts";
+import { authenticateWebhook } from "./webhook.ts";
 
 /** A request at the door of a workflow: authenticated, its path taken apart. */
 export interface Visit {

@@ -1,6 +1,7 @@
 import { Router, type IRequest } from "itty-router";
 import { defaultLimits, type Limits } from "../contract/limits.ts";
 import { problem, refusal } from "../contract/problem.ts";
+import type { Hooks } from "../kernel/hook.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import { archive } from "./archive.ts";
 import {
@@ -13,6 +14,7 @@ import {
   webhook,
   type Visit,
 } from "./handlers.ts";
+import { hook } from "./hooks.ts";
 import { list } from "./list.ts";
 import { Instances } from "./instances.ts";
 import { erase, moment, operation, operationNames, simulation } from "./operate.ts";
@@ -20,7 +22,7 @@ import { reindex } from "./operations.ts";
 import { downloadPayload, uploadPayload } from "./payloads.ts";
 import { errorResponse, problemResponse } from "./respond.ts";
 import { authenticate, type TokenSettings } from "./token.ts";
-import type { WebhookSettings } from "./webhook.ts";
+import type { WebhookSettings } from "./senders.ts";
 import { webhookRoutes } from "./webhooks.ts";
 
 export interface IngressEnv extends TokenSettings, WebhookSettings {
@@ -30,7 +32,11 @@ export interface IngressEnv extends TokenSettings, WebhookSettings {
 type Workflows = ReadonlyMap<string, RegisteredWorkflow>;
 
 /** HTTP in. Every route but `/healthz` asks for credentials before it does anything else. */
-export function createRouter(workflows: Workflows, limits: Limits = defaultLimits) {
+export function createRouter(
+  workflows: Workflows,
+  limits: Limits = defaultLimits,
+  hooks: Hooks = {},
+) {
   const router = Router<IRequest, [IngressEnv]>({ catch: errorResponse });
 
   const visit =
@@ -60,6 +66,12 @@ export function createRouter(workflows: Workflows, limits: Limits = defaultLimit
   for (const { method, path, handle } of webhookRoutes) {
     router[method === "POST" ? "post" : method === "GET" ? "get" : "delete"](path, handle);
   }
+  router.post("/hooks/:name", (request: IRequest, env: IngressEnv) => {
+    const { name = "" } = request.params as Record<string, string>;
+    const instances = new Instances(env.INSTANCES);
+    return hook(request, name, { hooks, workflows, instances, settings: env });
+  });
+  router.all("/hooks/:name", only("POST"));
   for (const path of new Set(webhookRoutes.map((route) => route.path))) {
     const methods = webhookRoutes.filter((route) => route.path === path);
     router.all(path, only(...methods.map(({ method }) => method)));
