@@ -20,6 +20,8 @@ declare namespace Cloudflare {
     WEBHOOK_SENDERS: string;
     TEST_SIGNING_KEY: string;
     TEST_WEBHOOK_SECRET: string;
+    /** The origin of the receiver of webhooks. */
+    WEBHOOK_LOCAL_TARGETS: string;
     /** Of the hook "standard". */
     TEST_HOOK_SECRET: string;
     /** JSON: the payment provider's, the old and the new one. */

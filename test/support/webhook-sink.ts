@@ -15,6 +15,9 @@ export type Behaviour =
   | "hang"
   | "cut";
 
+/** Under it a test says what a path answers (`PUT`), and asks what has come there (`GET`). */
+const CONTROL = "/control";
+
 /** A receiver of webhooks, on a port of its own, that does at each path what it is told. */
 export class WebhookSink {
   readonly arrivals: Arrival[] = [];
@@ -49,6 +52,12 @@ export class WebhookSink {
     return this.arrivals.filter((arrival) => arrival.path === path);
   }
 
+  #control(method: string | undefined, path: string, body: string, response: ServerResponse): void {
+    const controlled = path.slice(CONTROL.length);
+    if (method === "PUT") this.answer(controlled, JSON.parse(body) as Behaviour);
+    response.writeHead(200).end(JSON.stringify(this.at(controlled)));
+  }
+
   async #take(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const path = request.url ?? "";
     const open = (this.open.get(path) ?? 0) + 1;
@@ -57,6 +66,7 @@ export class WebhookSink {
     response.on("close", () => this.open.set(path, this.open.get(path)! - 1));
     let body = "";
     for await (const chunk of request) body += String(chunk);
+    if (path.startsWith(CONTROL)) return this.#control(request.method, path, body, response);
     this.arrivals.push({ path, body, headers: request.headers as Record<string, string> });
     const behaviour = this.#behaviours.get(path) ?? { status: 200 };
     if (behaviour === "hang") {
