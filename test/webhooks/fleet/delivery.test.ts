@@ -1,3 +1,4 @@
+import { createHmac } from "node:crypto";
 import { Webhook } from "standardwebhooks";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startEphemeralFleet } from "../../../src/cli/fleet.ts";
@@ -12,12 +13,12 @@ import { WebhookSink, type Arrival } from "../../support/webhook-sink.ts";
 /** The whole shop in the local runtime, and a receiver of webhooks outside of it. */
 let fleet: Awaited<ReturnType<typeof startEphemeralFleet>>;
 const sink = new WebhookSink();
+const secrets = makeSecrets();
 let origin = "";
 let token = "";
 
 beforeAll(async () => {
   origin = await sink.listen();
-  const secrets = makeSecrets();
   secrets.variables["WEBHOOK_LOCAL_TARGETS"] = origin;
   fleet = await startEphemeralFleet(secrets);
   token = await mintToken(secrets, { subject: "olga", roles: ["operator"] }, "10m");
@@ -250,6 +251,48 @@ describe("an order's events", () => {
     expect(log[0]).toMatchObject({ outcome: "failed", status: null });
     expect(log[0]!.error).toContain("no answer within 15 s");
     sink.release();
+  });
+});
+
+describe("a payment", () => {
+  it("is told of by its provider, and tells who asked for it", async () => {
+    const endpoint = await register(["payment.*"]);
+    const id = `payment-${crypto.randomUUID()}`;
+    const due = { amount: 1_190, currency: "EUR" };
+    await call("POST", "/payments", { id, input: { purpose: "orders/o-1", due } });
+    const callback = {
+      id: `evt-${id}`,
+      type: "payment.captured",
+      data: { reference: id, amount: 1_190, currency: "eur" },
+    };
+    const post = async (body: string, secret: string) => {
+      const time = Math.floor(Date.now() / 1_000);
+      const mac = createHmac("sha256", secret).update(`${time}.${body}`).digest("hex");
+      const headers = { "Payment-Signature": `t=${time},v1=${mac}` };
+      const url = new URL("/hooks/payments", fleet.url).href;
+      const response = await fetch(url, { method: "POST", headers, body });
+      return { status: response.status, body: await response.json() };
+    };
+    const body = JSON.stringify(callback);
+    expect((await post(body, "somebody else's secret")).status).toBe(401);
+    const answered = await post(body, secrets.paymentSecret);
+    expect(answered).toEqual({ status: 200, body: { outcome: "applied" } });
+    const again = await post(body, secrets.paymentSecret);
+    expect(again).toEqual({ status: 200, body: { outcome: "duplicate" } });
+    const [came] = await eventually(
+      () => sink.at(endpoint.path),
+      ({ length }) => length > 0,
+    );
+    expect(JSON.parse(came!.body)).toMatchObject({
+      type: "payment.captured",
+      subject: `payments/${id}`,
+      data: { purpose: "orders/o-1", captured: 1_190 },
+    });
+    const { log } = await eventually(
+      () => deliveries(endpoint.id),
+      ({ log }) => log.length > 0,
+    );
+    expect(log).toHaveLength(1);
   });
 });
 
