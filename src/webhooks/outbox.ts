@@ -115,12 +115,14 @@ export class Outbox {
     return this.endpoints.all().flatMap((endpoint) => {
       if (!endpoint.isEnabled) return [];
       const underWay = running.get(endpoint.id) ?? new Set();
-      const due = this.deliveries.due(endpoint.id, now, 2 * AT_ONCE);
+      const free = AT_ONCE - underWay.size;
+      if (free <= 0) return [];
+      // One that has outlived its lease, and runs on, is due as well.
+      const due = this.deliveries.due(endpoint.id, now, free + underWay.size);
       const leaseUntil = now + LEASE;
       for (const { id } of due.filter(({ id }) => underWay.has(id))) {
         this.deliveries.renew(id, leaseUntil);
       }
-      const free = Math.max(0, AT_ONCE - underWay.size);
       const chosen = due.filter(({ id }) => !underWay.has(id)).slice(0, free);
       const secrets = this.endpoints.secretsOf(endpoint.id, now).map(({ secret }) => secret);
       return chosen.map((delivery) => {
