@@ -55,9 +55,15 @@ const pay = (body: string, signature = signed(body)) =>
 
 function postStandard(
   body: string,
-  { id = freshId(), at = new Date(), name = "standard", secret = env.TEST_HOOK_SECRET } = {},
+  {
+    id = freshId(),
+    at = new Date(),
+    name = "standard",
+    secret = env.TEST_HOOK_SECRET,
+    posted = body,
+  } = {},
 ) {
-  return post(name, body, {
+  return post(name, posted, {
     "webhook-id": id,
     "webhook-timestamp": String(Math.floor(at.getTime() / 1_000)),
     "webhook-signature": new Webhook(secret).sign(id, at, body),
@@ -220,6 +226,8 @@ describe("a hook signed by Standard Webhooks", () => {
     const stale = new Date(Date.now() - 360_000);
     expect((await post("standard", body, {})).status).toBe(401);
     expect((await postStandard(body, { at: stale })).status).toBe(401);
+    expect((await postStandard(body, { posted: `\uFEFF${body}` })).status).toBe(401);
+    expect((await postStandard(body, { posted: body.replace("1190", "1191") })).status).toBe(401);
     expect((await postStandard(body, { name: "payments" })).status).toBe(401);
     expect((await postStandard(body, { name: "broker" })).status).toBe(401);
     expect((await postStandard(body, { name: "constructor" })).status).toBe(401);

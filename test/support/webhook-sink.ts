@@ -25,7 +25,7 @@ export class WebhookSink {
   readonly open = new Map<string, number>();
   readonly most = new Map<string, number>();
   readonly #behaviours = new Map<string, Behaviour>();
-  readonly #held: ServerResponse[] = [];
+  #held: { path: string; response: ServerResponse }[] = [];
   readonly #server = createServer((request, response) => void this.#take(request, response));
 
   async listen(port = 0): Promise<string> {
@@ -43,9 +43,12 @@ export class WebhookSink {
     this.#behaviours.set(path, behaviour);
   }
 
-  /** Answers what hangs. */
-  release(): void {
-    for (const response of this.#held.splice(0)) response.writeHead(200).end();
+  /** Answers what hangs; at one path, where one is given. */
+  release(only?: string): void {
+    const isMeant = ({ path }: { path: string }) => only === undefined || path === only;
+    const released = this.#held.filter(isMeant);
+    this.#held = this.#held.filter((one) => !isMeant(one));
+    for (const { response } of released) response.writeHead(200).end();
   }
 
   at(path: string): Arrival[] {
@@ -55,6 +58,7 @@ export class WebhookSink {
   #control(method: string | undefined, path: string, body: string, response: ServerResponse): void {
     const controlled = path.slice(CONTROL.length);
     if (method === "PUT") this.answer(controlled, JSON.parse(body) as Behaviour);
+    if (method === "PUT") this.release(controlled);
     response.writeHead(200).end(JSON.stringify(this.at(controlled)));
   }
 
@@ -70,7 +74,7 @@ export class WebhookSink {
     this.arrivals.push({ path, body, headers: request.headers as Record<string, string> });
     const behaviour = this.#behaviours.get(path) ?? { status: 200 };
     if (behaviour === "hang") {
-      this.#held.push(response);
+      this.#held.push({ path, response });
     } else if (behaviour === "cut") {
       request.socket.destroy();
     } else {

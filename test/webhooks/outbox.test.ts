@@ -133,6 +133,32 @@ describe("a delivery", () => {
   });
 });
 
+describe("sixteen at once", () => {
+  it("is the most, also where many are due at the same time", async () => {
+    const as = stranger();
+    const { path, id } = await register(as);
+    await remoteSink.answer(path, { status: 500, headers: { "Retry-After": "60" } });
+    for (let order = 0; order < 40; order++) await receive(as, `orders/o-${order}`);
+    const tried = async () => (await deliveries(as, id)).log.length;
+    await expect.poll(tried).toBe(40);
+    await remoteSink.answer(path, "hang");
+    // One has its place already when the others come.
+    await receive(as, "orders/o-first");
+    await cameTo(path).toBe(41);
+    setTime(began + 2 * hour);
+    await ring(as);
+    await cameTo(path).toBe(40 + 16);
+    // Whatever comes or rings now finds no place.
+    await ring(as);
+    await receive(as, "orders/o-new");
+    expect(await remoteSink.at(path)).toHaveLength(40 + 16);
+    const running = await query(as, "SELECT 1 FROM deliveries WHERE due > ?", Date.now());
+    expect(running).toHaveLength(16);
+    await call("DELETE", `/webhooks/${id}`, { as });
+    await remoteSink.answer(path, { status: 200 });
+  });
+});
+
 describe("what is stored", () => {
   const fill = (as: ReturnType<typeof stranger>, id: string, many: number, state: string) =>
     query(
