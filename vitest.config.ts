@@ -1,11 +1,17 @@
 import { generateKeyPairSync, randomBytes } from "node:crypto";
 import { cloudflareTest, readD1Migrations } from "@cloudflare/vitest-plugin";
 import { defineConfig } from "vitest/config";
+import { freePort } from "./bench/workerd.ts";
 
 // Every run has keys of its own; the tests sign with the private half.
 const { publicKey, privateKey } = generateKeyPairSync("ed25519");
 const kid = "test";
-const webhookSecret = `whsec_${randomBytes(24).toString("base64")}`;
+const paymentSecrets = [randomBytes(24), randomBytes(24)].map((one) => one.toString("hex"));
+// A receiver of webhooks outside of the runtime: the runtime's settings name its origin.
+const sinkPort = await freePort();
+const newSecret = () => `whsec_${randomBytes(24).toString("base64")}`;
+const webhookSecret = newSecret();
+const hookSecret = newSecret();
 
 const bindings = {
   TOKEN_KEYS: JSON.stringify({
@@ -15,9 +21,16 @@ const bindings = {
   TOKEN_AUDIENCE: "durachart",
   WEBHOOK_SENDERS: JSON.stringify([
     { name: "broker", tenant: "tropical", roles: ["service"], secrets: [webhookSecret] },
+    ...["payments", "standard"].map((name) => ({
+      ...{ name, hook: true, tenant: "tropical", roles: ["provider"] },
+      secrets: name === "payments" ? paymentSecrets : [hookSecret],
+    })),
   ]),
   TEST_SIGNING_KEY: JSON.stringify({ ...privateKey.export({ format: "jwk" }), kid }),
   TEST_WEBHOOK_SECRET: webhookSecret,
+  TEST_HOOK_SECRET: hookSecret,
+  WEBHOOK_LOCAL_TARGETS: `http://127.0.0.1:${sinkPort}`,
+  TEST_PAYMENT_SECRETS: JSON.stringify(paymentSecrets),
 };
 
 export default defineConfig({
@@ -43,7 +56,7 @@ export default defineConfig({
       {
         test: {
           name: "flow",
-          include: ["test/flow/**/*.test.ts"],
+          include: ["test/flow/**/*.test.ts", "test/webhooks/fleet/**/*.test.ts"],
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },
@@ -59,7 +72,12 @@ export default defineConfig({
         ],
         test: {
           name: "workerd",
-          include: ["test/{instance,ingress,broadcast,egress}/**/*.test.ts"],
+          env: { TEST_SINK_PORT: String(sinkPort) },
+          globalSetup: ["test/support/webhook-sink-setup.ts"],
+          include: [
+            "test/{instance,ingress,broadcast,egress}/**/*.test.ts",
+            "test/webhooks/*.test.ts",
+          ],
         },
       },
       {

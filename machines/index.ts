@@ -1,8 +1,12 @@
-import type { Workflows } from "durachart/workflow";
+import type { Hooks, Workflows } from "durachart/workflow";
 import { orderAttributes } from "./order/attributes.ts";
 import { orderEffects } from "./order/effects.ts";
 import { orderEvents, orderInput } from "./order/events.ts";
 import { orderMachine } from "./order/machine.ts";
+import { paymentEffects } from "./payment/effects.ts";
+import { paymentEvents, paymentInput } from "./payment/events.ts";
+import { paymentHook } from "./payment/hook.ts";
+import { paymentMachine } from "./payment/machine.ts";
 
 /** URL segment → workflow. A bare machine will do; schemas, effects and access are added as needed. */
 export const workflows = {
@@ -14,4 +18,13 @@ export const workflows = {
     attributes: orderAttributes,
     cancel: "CANCEL_ORDER",
   },
+  payments: {
+    machine: paymentMachine,
+    events: paymentEvents,
+    input: paymentInput,
+    effects: paymentEffects,
+  },
 } satisfies Workflows;
+
+/** What others post to `/hooks/{name}`, and what it means here. */
+export const hooks = { payments: paymentHook } satisfies Hooks;

@@ -5,10 +5,12 @@ import type { Destinations } from "./egress/leave.ts";
 import type { TransitionExport } from "./contract/transition.ts";
 import type { Transports } from "./egress/transport.ts";
 import { entrypointClass } from "./ingress/entrypoint.ts";
+import { checkHooks } from "./ingress/hooks.ts";
 import { Instances } from "./ingress/instances.ts";
 import { bury, consume, retryDelay, toInstances } from "./ingress/queue.ts";
 import { createRouter, type IngressEnv } from "./ingress/router.ts";
 import { instanceClass } from "./instance/instance.ts";
+import type { Hooks } from "./kernel/hook.ts";
 import { registerWorkflows } from "./kernel/registration.ts";
 import type { Workflows } from "./kernel/workflow.ts";
 import { clearAlerts, sendAlerts, type AlertSettings } from "./list/alerts.ts";
@@ -18,6 +20,8 @@ import { isDeadQueue, letterOf } from "./ingress/dead-queue.ts";
 import { isForTheList, takeProjections } from "./list/consumer.ts";
 import { databaseOf, databasesOf } from "./list/databases.ts";
 import { sweep, type Wake } from "./list/sweep.ts";
+import type { TargetSettings } from "./webhooks/target.ts";
+import { webhooksClass } from "./webhooks/webhooks.ts";
 
 export { TerminalError } from "./kernel/terminal-error.ts";
 export { defaultLimits };
@@ -33,6 +37,7 @@ export {
 } from "./egress/transport.ts";
 export { exportToQueue, exportToStream } from "./egress/export.ts";
 export type { Transition, TransitionExport } from "./contract/transition.ts";
+export { toWebhooks } from "./webhooks/transport.ts";
 export type { Message } from "./contract/message.ts";
 export type { DestinationLimit, Destinations } from "./egress/leave.ts";
 export type { Caller } from "./contract/caller.ts";
@@ -47,11 +52,13 @@ export type {
   EffectsOf,
   EventDefinitions,
   EventsOf,
+  HookDefinition,
+  Hooks,
   WorkflowDefinition,
   Workflows,
 } from "./kernel/workflow.ts";
 
-export interface DurachartEnv extends IngressEnv, AlertSettings {
+export interface DurachartEnv extends IngressEnv, AlertSettings, TargetSettings {
   /** The list of all instances: D1; LIST_1, LIST_2 and so on where one is not enough. */
   LIST?: D1Database;
   /** By it instances tell the list of themselves; without it there is no list. */
@@ -66,11 +73,11 @@ export interface DurachartEnv extends IngressEnv, AlertSettings {
  * @example
  * const app = durachart({ workflows });
  * export default app;
- * export const { Instance, Destination, WorkflowsEntrypoint } = app;
+ * export const { Instance, Destination, Webhooks, WorkflowsEntrypoint } = app;
  *
  * @returns the Worker's handlers; `Instance`, the Durable Object class to bind as INSTANCES;
- *   `Destination`, the one to bind as DESTINATIONS where there are `destinations`; and
- *   `WorkflowsEntrypoint`, with `start`, `send` and `get` for callers by service binding
+ *   `Destination`, the one to bind as DESTINATIONS where there are `destinations`; `Webhooks`, the
+ *   one to bind as WEBHOOKS where a transport is `toWebhooks()`; and `WorkflowsEntrypoint`, with `start`, `send` and `get` for callers by service binding
  * @throws Unsupported where a chart can't run durably, naming the state and the remedy
  */
 export function durachart<const Definitions extends Workflows>(options: {
@@ -83,13 +90,17 @@ export function durachart<const Definitions extends Workflows>(options: {
   export?: (env: never) => TransitionExport;
   /** Queues by name → their producers' bindings: where dead letters of theirs are sent again. */
   queues?: Readonly<Record<string, string>>;
+  /** What others post to `/hooks/{name}`, and which events it becomes. */
+  hooks?: Hooks;
   /** What an instance may take up; `{ ...defaultLimits, payloadBytes: 5_000_000 }` alters one. */
   limits?: Limits;
 }) {
   const workflows = registerWorkflows(options.workflows);
   for (const { warnings } of workflows.values()) for (const one of warnings) log.warn(one);
-  const { limits, queues = {} } = options;
-  const router = createRouter(workflows, { limits, waysBack: (env) => waysBackOf(queues, env) });
+  const { limits, hooks = {}, queues = {} } = options;
+  checkHooks(hooks);
+  const ways = (env: unknown) => waysBackOf(queues, env);
+  const router = createRouter(workflows, { limits, hooks, waysBack: ways });
   return {
     fetch: (request: Request, env: DurachartEnv): Promise<Response> => router.fetch(request, env),
     queue: async (
@@ -133,6 +144,7 @@ export function durachart<const Definitions extends Workflows>(options: {
     },
     Instance: instanceClass(workflows, options),
     Destination,
+    Webhooks: webhooksClass(),
     WorkflowsEntrypoint: entrypointClass<Definitions>(workflows),
   };
 }

@@ -1,9 +1,10 @@
-import { workflows } from "../machines/index.ts";
+import { hooks, workflows } from "../machines/index.ts";
 import { durachart } from "./index.ts";
 import { transports } from "./transports.ts";
 
 const app = durachart({
   workflows,
+  hooks,
   transports,
   queues: {
     "durachart-events": "EVENTS_QUEUE",
@@ -15,4 +16,4 @@ const app = durachart({
 });
 
 export default app;
-export const { Instance, Destination, WorkflowsEntrypoint } = app;
+export const { Instance, Destination, Webhooks, WorkflowsEntrypoint } = app;

@@ -23,5 +23,6 @@ export const orderEffects: EffectsOf<typeof orderMachine, unknown> = {
   },
   routes: {
     orderlog: ({ type, ...data }, { publish }) => publish("orderlog", { type, data }),
+    webhooks: ({ type, ...data }, { publish }) => publish("webhooks", { type, data }),
   },
 };

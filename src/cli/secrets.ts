@@ -8,6 +8,8 @@ import type { Caller } from "../contract/caller.ts";
 export interface Secrets {
   signingKey: JWK;
   webhookSecret: string;
+  /** What the payment provider signs its callbacks with. */
+  paymentSecret: string;
   /** The Workers' own settings, by name. */
   variables: Record<string, string>;
 }
@@ -23,10 +25,15 @@ export function makeSecrets(): Secrets {
   const kid = randomBytes(6).toString("base64url");
   const webhookSecret = `whsec_${randomBytes(24).toString("base64")}`;
   const keys = [{ ...publicKey.export({ format: "jwk" }), kid, alg: "EdDSA", use: "sig" }];
-  const senders = [{ name: "local", tenant, roles: ["service"], secrets: [webhookSecret] }];
+  const paymentSecret = randomBytes(24).toString("base64url");
+  const senders = [
+    { name: "local", tenant, roles: ["service"], secrets: [webhookSecret] },
+    { name: "payments", hook: true, tenant, roles: ["provider"], secrets: [paymentSecret] },
+  ];
   return {
     signingKey: { ...privateKey.export({ format: "jwk" }), kid },
     webhookSecret,
+    paymentSecret,
     variables: {
       TOKEN_KEYS: JSON.stringify({ keys }),
       TOKEN_ISSUER: issuer,

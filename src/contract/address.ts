@@ -30,6 +30,12 @@ export function objectName({ tenant, workflow, id }: Address): string {
   return name;
 }
 
+/** Whose a name is that `objectName` has made. */
+export function addressNamed(name: string): Address {
+  const [tenant = "", workflow = "", id = ""] = name.split("/").map(decodeURIComponent);
+  return { tenant, workflow, id };
+}
+
 /** `orders/o-1`: a CloudEvent's subject, and with a leading slash its source. */
 export function subjectOf({ workflow, id }: Address): string {
   return `${workflow}/${id}`;

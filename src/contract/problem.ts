@@ -62,8 +62,8 @@ export function problem(
 /** Statuses that pass by themselves: not started yet, not now, too much at once, broken. */
 const PASSING = new Set([404, 409, 429, 500, 503]);
 
-/** Problems that stay, whatever their status: an id in use stays so, and so does an end. */
-const LASTING = /:(id-in-use|has-ended)$/;
+/** Problems that stay, whatever their status: an id or a key in use stays so, and so does an end. */
+const LASTING = /:(id-in-use|has-ended|key-reused)$/;
 
 /** Whether what met it is worth another try. */
 export function isPassing({ status, type }: Problem): boolean {

@@ -1,4 +1,6 @@
+import { addressNamed, subjectOf } from "../contract/address.ts";
 import { bucketsOf, prefixes, type BucketName } from "../contract/buckets.ts";
+import { webhooksOf } from "../contract/webhooks.ts";
 
 /**
  * Removes an instance's payloads, those that were still coming in too. May be repeated.
@@ -20,6 +22,29 @@ export async function erasePayloads(env: unknown, objectId: string): Promise<num
  */
 export function eraseArchive(env: unknown, objectId: string): Promise<number> {
   return eraseUnder(env, "ARCHIVE", prefixes.journal(objectId));
+}
+
+/**
+ * Removes what of an instance is still to be delivered by webhooks, or noted about it there. May be
+ * repeated; does nothing where WEBHOOKS is not bound.
+ *
+ * @param name the object's
+ * @throws Error where that is not known, to be tried again
+ */
+export async function eraseWebhooks(
+  env: unknown,
+  name: string | undefined,
+  jurisdiction: string | null,
+): Promise<void> {
+  if ((env as { WEBHOOKS?: unknown } | undefined)?.WEBHOOKS === undefined) return;
+  // Found by its id alone, an object doesn't know its name; the next time it wakes by itself it does.
+  if (name === undefined) throw new Error("An object without its name can't say what to erase.");
+  const address = addressNamed(name);
+  const scope = {
+    tenant: address.tenant,
+    ...(jurisdiction === null ? {} : { jurisdiction: jurisdiction as DurableObjectJurisdiction }),
+  };
+  await webhooksOf(env, scope)?.eraseSubject(scope, subjectOf(address));
 }
 
 async function eraseUnder(env: unknown, name: BucketName, prefix: string): Promise<number> {

@@ -19,10 +19,13 @@ async function readText(request: Request): Promise<string> {
  * @param most bytes
  * @throws ProblemError body-too-large, unsupported-media-type
  */
-export async function readBytes(request: Request, most = MAX_EVENT_BYTES): Promise<Uint8Array> {
+export async function readBytes(
+  request: Request,
+  most = MAX_EVENT_BYTES,
+): Promise<Uint8Array<ArrayBuffer>> {
   requireNoEncoding(request.headers);
   checkAnnounced(request.headers, most);
-  const chunks: Uint8Array[] = [];
+  const chunks: Uint8Array<ArrayBuffer>[] = [];
   let length = 0;
   for await (const chunk of request.body ?? []) {
     length += chunk.byteLength;

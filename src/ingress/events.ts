@@ -15,7 +15,8 @@ import type { Visit } from "./handlers.ts";
 import { idempotencyKey } from "./idempotency.ts";
 import { addressOf, type Instances } from "./instances.ts";
 import { granted, jsonResponse } from "./respond.ts";
-import { authenticateWebhook, type WebhookSettings } from "./webhook.ts";
+import type { WebhookSettings } from "./senders.ts";
+import { authenticateWebhook } from "./webhook.ts";
 
 const eventBody = v.strictObject({ type: v.optional(v.unknown()), data: v.optional(v.unknown()) });
 

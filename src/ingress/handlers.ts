@@ -6,6 +6,7 @@ import { readOptionalJson } from "./body.ts";
 import { idempotencyKey } from "./idempotency.ts";
 import { expansion } from "./expand.ts";
 import { addressOf, type Instances } from "./instances.ts";
+import { wholeNumber } from "./query.ts";
 import { granted, jsonResponse } from "./respond.ts";
 import { startRequest } from "./start-body.ts";
 import { schemaOf } from "../instance/json-schema.ts";
@@ -92,15 +93,6 @@ export async function eventSchema({ workflow, type }: Visit): Promise<Response> 
   const document = schemaOf(workflow, decoded(type));
   if (document !== null) return jsonResponse(JSON.stringify(document), 200, SCHEMA_HEADERS);
   throw refusal("not-found", `${workflow.key} has no JSON Schema for "${type}".`);
-}
-
-function wholeNumber(query: URLSearchParams, name: string, least: number, most: number) {
-  const text = query.get(name);
-  if (text === null) return null;
-  const value = Number(text);
-  if (/^\d+$/.test(text) && value >= least && value <= most) return value;
-  const detail = `${name} must be a whole number of at least ${least}, at most ${most}.`;
-  throw refusal("bad-parameter", detail, { field: name });
 }
 
 /** What percent-encoding hides; text that is none as it is. */

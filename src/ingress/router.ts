@@ -2,6 +2,7 @@ import { Router, type IRequest } from "itty-router";
 import { defaultLimits, type Limits } from "../contract/limits.ts";
 import { problem, refusal } from "../contract/problem.ts";
 import { continueTrace } from "../contract/trace.ts";
+import type { Hooks } from "../kernel/hook.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import type { WaysBack } from "../dead-letters/redrive.ts";
 import { archive } from "./archive.ts";
@@ -9,6 +10,7 @@ import * as deadLetters from "./dead-letters.ts";
 import type { DeadLetterVisit } from "./dead-letters.ts";
 import { eventSchema, history, start, stream, view, type Visit } from "./handlers.ts";
 import { handshake, send, webhook } from "./events.ts";
+import { hook } from "./hooks.ts";
 import { list } from "./list.ts";
 import { Instances } from "./instances.ts";
 import { erase, moment, operation, operationNames, simulation } from "./operate.ts";
@@ -16,7 +18,8 @@ import { reindex } from "./operations.ts";
 import { downloadPayload, uploadPayload } from "./payloads.ts";
 import { errorResponse, problemResponse, withTrace } from "./respond.ts";
 import { authenticate, type TokenSettings } from "./token.ts";
-import type { WebhookSettings } from "./webhook.ts";
+import type { WebhookSettings } from "./senders.ts";
+import { webhookRoutes } from "./webhooks.ts";
 
 export interface IngressEnv extends TokenSettings, WebhookSettings {
   INSTANCES: DurableObjectNamespace;
@@ -24,6 +27,7 @@ export interface IngressEnv extends TokenSettings, WebhookSettings {
 
 export interface RouterOptions {
   limits?: Limits | undefined;
+  hooks?: Hooks | undefined;
   /** How dead letters get back to where they died. */
   waysBack?: (env: unknown) => WaysBack;
 }
@@ -32,7 +36,7 @@ type Workflows = ReadonlyMap<string, RegisteredWorkflow>;
 
 /** HTTP in. Every route but `/healthz` asks for credentials before it does anything else. */
 export function createRouter(workflows: Workflows, options: RouterOptions = {}) {
-  const { limits = defaultLimits } = options;
+  const { limits = defaultLimits, hooks = {} } = options;
   /** `traceparent`s to go on with, by request. */
   const traces = new WeakMap<object, string>();
   const router = Router<IRequest, [IngressEnv]>({
@@ -77,6 +81,22 @@ export function createRouter(workflows: Workflows, options: RouterOptions = {}) 
     };
 
   const upload = visit((one) => uploadPayload(one, limits));
+
+  // Before the workflows' own, which the same paths would fit.
+  for (const { method, path, handle } of webhookRoutes) {
+    router[method === "POST" ? "post" : method === "GET" ? "get" : "delete"](path, handle);
+  }
+  router.post("/hooks/:name", (request: IRequest, env: IngressEnv) => {
+    const { name = "" } = request.params as Record<string, string>;
+    const instances = new Instances(env.INSTANCES);
+    const trace = traces.get(request)!;
+    return hook(request, name, { hooks, workflows, instances, settings: env, trace });
+  });
+  router.all("/hooks/:name", only("POST"));
+  for (const path of new Set(webhookRoutes.map((route) => route.path))) {
+    const methods = webhookRoutes.filter((route) => route.path === path);
+    router.all(path, only(...methods.map(({ method }) => method)));
+  }
 
   // Routes are tried in turn: the busiest come first, what refuses a method last.
   router

@@ -1,30 +1,11 @@
 import { Webhook } from "standardwebhooks";
-import * as v from "valibot";
 import type { Caller } from "../contract/caller.ts";
 import { refusal } from "../contract/problem.ts";
 import { signedContent } from "./signed-content.ts";
-import { jurisdiction } from "./jurisdiction.ts";
-
-export interface WebhookSettings {
-  /** Who may post to /events: a JSON list of senders, a secret of the deployment. */
-  WEBHOOK_SENDERS?: string;
-  /** Requests a minute that senders are asked to keep to; 120 by default. */
-  WEBHOOK_RATE?: string;
-}
+import { callerOf, sendersOf, type WebhookSettings } from "./senders.ts";
 
 /** Seconds a signature may be old, or ahead. */
 const TOLERANCE = 300;
-
-const senders = v.array(
-  v.strictObject({
-    name: v.pipe(v.string(), v.minLength(1)),
-    tenant: v.pipe(v.string(), v.minLength(1)),
-    jurisdiction,
-    roles: v.array(v.string()),
-    /** `whsec_` and base64; several while they are being rotated. */
-    secrets: v.array(v.pipe(v.string(), v.startsWith("whsec_"))),
-  }),
-);
 
 /**
  * Who signed a webhook, by Standard Webhooks: HMAC-SHA256 over `id.timestamp.content`, at most five
@@ -54,29 +35,17 @@ export function authenticateWebhook(
   const body = new TextDecoder("utf-8", { fatal: false, ignoreBOM: true }).decode(bytes);
   const signature = Object.fromEntries(headers);
   const content = signedContent(headers, body);
-  for (const { name, secrets, tenant, roles, jurisdiction } of configured(settings)) {
-    for (const secret of secrets) {
+  for (const sender of sendersOf(settings)) {
+    if (sender.hook) continue;
+    for (const secret of sender.secrets) {
       try {
         new Webhook(secret).verify(content, signature, { jsonParse: false });
       } catch {
         continue;
       }
-      return {
-        tenant,
-        roles,
-        subject: `webhook:${name}`,
-        ...(jurisdiction === undefined ? {} : { jurisdiction }),
-      };
+      return callerOf(sender, `webhook:${sender.name}`);
     }
   }
   const hint = content === body ? "" : " In binary mode the ce- headers are signed too.";
   throw refusal("unauthenticated", `No known secret gives this signature.${hint}`);
-}
-
-function configured({ WEBHOOK_SENDERS }: WebhookSettings) {
-  try {
-    return v.parse(senders, JSON.parse(WEBHOOK_SENDERS ?? ""));
-  } catch {
-    throw refusal("not-configured", "WEBHOOK_SENDERS must be set to a list of senders.");
-  }
 }

@@ -19,7 +19,7 @@ export interface EdgesOptions {
   store: Store;
   processor: Processor;
   /** Deletes what the instance kept outside of its object; harmless when repeated. */
-  deleteLeftovers: () => Promise<void>;
+  deleteLeftovers: (of: Tombstone) => Promise<void>;
   /** What else the alarm is to ring for. */
   alsoDue: () => number;
   /** Told when there is nothing left to be watched. */
@@ -202,7 +202,7 @@ export class Edges {
   }
 
   async #clearLeftovers(tombstone: Tombstone): Promise<void> {
-    await this.#options.deleteLeftovers();
+    await this.#options.deleteLeftovers(tombstone);
     this.#storage.transactionSync(() =>
       this.#store.tombstones.write({ ...tombstone, hasLeftovers: false }),
     );

@@ -18,7 +18,7 @@ import type { EventReply, View } from "../contract/view.ts";
 import type { TransitionExport } from "../contract/transition.ts";
 import type { Destinations } from "../egress/leave.ts";
 import type { Sha256 } from "../egress/claim.ts";
-import { eraseArchive, erasePayloads } from "../egress/erase.ts";
+import { eraseArchive, erasePayloads, eraseWebhooks } from "../egress/erase.ts";
 import { Runner } from "../egress/runner.ts";
 import type { Transports } from "../egress/transport.ts";
 import { Quarantined } from "../kernel/errors.ts";
@@ -136,9 +136,10 @@ export class Engine {
       storage: context.storage,
       store: this.#store,
       processor: this.#processor,
-      deleteLeftovers: async () => {
+      deleteLeftovers: async ({ jurisdiction }) => {
         await erasePayloads(env, objectId);
         await eraseArchive(env, objectId);
+        await eraseWebhooks(env, context.id.name, jurisdiction);
       },
       alsoDue: () => this.#list?.dueAtEdge() ?? Infinity,
       buried: () => {

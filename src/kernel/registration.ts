@@ -48,6 +48,8 @@ const RESERVED = new Set([
   "healthz",
   "machines",
   "operations",
+  "webhooks",
+  "hooks",
   "openapi.json",
   "asyncapi.json",
 ]);

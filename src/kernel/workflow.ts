@@ -7,6 +7,7 @@ import type { AnyStateMachine, InputFrom, StateMachine, StateValue } from "xstat
  * (`durachart/workflow`): types, and the error that ends an actor's tries.
  */
 export { TerminalError } from "./terminal-error.ts";
+export type { HookDefinition, HookedEvent, Hooks, HookSignature } from "./hook.ts";
 
 export interface WorkflowDefinition {
   machine: AnyStateMachine;

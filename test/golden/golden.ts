@@ -40,7 +40,7 @@ export function run(
       return answered[index] === "done" ? null : new Promise(() => {});
     },
   ]);
-  const others = ["orderPizzaFromKitchen", "orderDelivery"].filter((name) => !(name in answers));
+  const others = Object.keys(definition.effects?.actors ?? {}).filter((name) => !(name in answers));
   const order = runInNode(definition, {
     now: from?.now ?? BEGIN,
     actors: {

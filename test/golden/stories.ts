@@ -27,6 +27,8 @@ const start: Move = {
     event: { type: "ADD_PIZZA", data: { id: "p1", pizza: "banana-curry" } },
   },
 };
+const euros = (amount: number) => ({ amount, currency: "EUR" });
+const due: Move = { start: { input: { purpose: "orders/o-1", due: euros(1_190) } } };
 const say = (type: string, data: object = {}): Move => ({ send: { type, data }, key: type });
 
 /**
@@ -83,6 +85,39 @@ export const stories: Partial<Record<keyof typeof workflows, Record<string, Stor
         { advance: 23 * hour },
         { advance: 2 * hour },
       ],
+    },
+  },
+  payments: {
+    "paid and given back": {
+      answers: {},
+      moves: [
+        due,
+        say("PAYMENT_AUTHORISED", euros(1_190)),
+        say("PAYMENT_CAPTURED", euros(1_190)),
+        { send: { type: "PAYMENT_CAPTURED", data: euros(1_190) }, key: "PAYMENT_CAPTURED" },
+        { advance: 24 * hour },
+        { send: { type: "PAYMENT_REFUNDED", data: euros(190) }, key: "a part" },
+        { send: { type: "PAYMENT_REFUNDED", data: euros(1_000) }, key: "the rest" },
+      ],
+    },
+    "failed, expired, and paid late": {
+      answers: {},
+      moves: [
+        due,
+        say("PAYMENT_FAILED", { reason: "card declined" }),
+        say("PAYMENT_AUTHORISED", euros(1_190)),
+        { advance: 8 * 24 * hour },
+        say("PAYMENT_CAPTURED", euros(1_190)),
+        { advance: 181 * 24 * hour },
+      ],
+    },
+    "paid wrongly": {
+      answers: {},
+      moves: [due, say("PAYMENT_CAPTURED", euros(1_000)), say("SETTLE")],
+    },
+    "never paid": {
+      answers: {},
+      moves: [due, { advance: hour }, { advance: 31 * 24 * hour }],
     },
   },
 };

@@ -50,11 +50,12 @@ describe("an event costs", () => {
       () => view("orders", id),
       ({ state }) => JSON.stringify(state).includes("waiting"),
     );
-    // The event (3), an actor, a message and an alarm (3); then the result (2) and two rows done (2).
+    // The event (3), an actor, a message by two routes and an alarm (4); then the result (2) and three
+    // rows done (3).
     await eventually(
       () => Promise.resolve(count()),
-      ({ rows }) => rows === 10,
+      ({ rows }) => rows === 12,
     );
-    expect(count().commits).toBe(3);
+    expect(count().commits).toBe(4);
   });
 });

@@ -215,7 +215,7 @@ describe("registration", () => {
     });
   });
 
-  it.each(["events", "healthz", "machines", "Orders", "a/b", ""])(
+  it.each(["events", "healthz", "machines", "webhooks", "hooks", "Orders", "a/b", ""])(
     "refuses the segment %j",
     (key) => {
       expect(() => registerWorkflows({ [key]: machineWith({}) })).toThrow(/URL segment/);

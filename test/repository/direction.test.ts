@@ -25,6 +25,7 @@ const mayImport: Record<string, string[]> = {
     "src/instance",
     "src/list",
   ],
+  "src/webhooks": ["src/cloudevents", "src/contract", "src/kernel", "src/egress"],
   "src/testing": ["src/contract", "src/kernel", "src/instance"],
 };
 

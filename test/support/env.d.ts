@@ -20,6 +20,15 @@ declare namespace Cloudflare {
     WEBHOOK_SENDERS: string;
     TEST_SIGNING_KEY: string;
     TEST_WEBHOOK_SECRET: string;
+    /** The origin of the receiver of webhooks. */
+    WEBHOOK_LOCAL_TARGETS: string;
+    /** Of the hook "standard". */
+    TEST_HOOK_SECRET: string;
+    /** JSON: the payment provider's, the old and the new one. */
+    TEST_PAYMENT_SECRETS: string;
+    WEBHOOKS: DurableObjectNamespace<
+      InstanceType<ReturnType<typeof import("../../src/webhooks/webhooks.ts").webhooksClass>>
+    >;
   }
   interface GlobalProps {
     mainModule: typeof import("./worker.ts");

@@ -1,4 +1,4 @@
-import { workflows } from "../../machines/index.ts";
+import { hooks, workflows } from "../../machines/index.ts";
 import type { Projection } from "../../src/contract/projection.ts";
 import { durachart } from "../../src/index.ts";
 import { transports } from "../../src/transports.ts";
@@ -13,6 +13,7 @@ import { lanes } from "./lanes.ts";
 import { lister } from "./lister.ts";
 import { mailbox } from "./mailbox.ts";
 import { fleeting, latecomer, probe, turnstile } from "./probe.ts";
+import { standardHook } from "./standard-hook.ts";
 
 /** The Worker under test in workerd: the shop's order, and a chart with one of everything. */
 const app = durachart({
@@ -34,6 +35,7 @@ const app = durachart({
     crowds: crowd,
     cancellables: cancellable,
   },
+  hooks: { ...hooks, standard: standardHook },
   limits,
   transports,
   queues: { kitchen: "KITCHEN_QUEUE" },
@@ -60,4 +62,4 @@ class Instance extends app.Instance {
 
 export default app;
 export { Instance };
-export const { Destination, WorkflowsEntrypoint } = app;
+export const { Destination, Webhooks, WorkflowsEntrypoint } = app;
