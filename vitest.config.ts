@@ -1,6 +1,7 @@
 import { generateKeyPairSync, randomBytes } from "node:crypto";
 import { cloudflareTest, readD1Migrations } from "@cloudflare/vitest-plugin";
 import { defineConfig } from "vitest/config";
+import { findBroker } from "./src/cli/broker-server.ts";
 
 // Every run has keys of its own; the tests sign with the private half.
 const { publicKey, privateKey } = generateKeyPairSync("ed25519");
@@ -19,6 +20,13 @@ const bindings = {
   TEST_SIGNING_KEY: JSON.stringify({ ...privateKey.export({ format: "jwk" }), kid }),
   TEST_WEBHOOK_SECRET: webhookSecret,
 };
+
+const isWithBroker = findBroker() !== null;
+if (!isWithBroker && process.env["VITEST_WORKER_ID"] === undefined) {
+  console.log(
+    "Left out: test/rabbitmq, since there is no rabbitmq-server here. apt-get install -y --no-install-recommends rabbitmq-server, then npm test.",
+  );
+}
 
 export default defineConfig({
   test: {
@@ -46,6 +54,21 @@ export default defineConfig({
           hookTimeout: 60_000,
         },
       },
+      ...(isWithBroker
+        ? [
+            {
+              test: {
+                name: "rabbitmq",
+                include: ["test/rabbitmq/**/*.test.ts", "test/flow/shop.test.ts"],
+                env: { DURACHART_TEST_TRANSPORT: "rabbitmq" },
+                testTimeout: 60_000,
+                hookTimeout: 60_000,
+                // Each has brokers and runtimes of its own.
+                fileParallelism: false,
+              },
+            },
+          ]
+        : []),
       {
         plugins: [
           cloudflareTest({

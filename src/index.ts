@@ -5,7 +5,7 @@ import type { Transports } from "./egress/transport.ts";
 import { deliverCloudEvent } from "./ingress/deliver.ts";
 import { entrypointClass } from "./ingress/entrypoint.ts";
 import { Instances } from "./ingress/instances.ts";
-import { bury, consume, retryDelay } from "./ingress/queue.ts";
+import { bury, consume, retryDelay, type Deliver } from "./ingress/queue.ts";
 import { createRouter, type IngressEnv } from "./ingress/router.ts";
 import { instanceClass } from "./instance/instance.ts";
 import { registerWorkflows } from "./kernel/registration.ts";
@@ -72,7 +72,17 @@ export function durachart<const Definitions extends Workflows>(options: {
   const workflows = registerWorkflows(options.workflows);
   for (const { warnings } of workflows.values()) for (const one of warnings) console.warn(one);
   const router = createRouter(workflows, options.limits);
+  const deliver =
+    (env: DurachartEnv): Deliver =>
+    async (caller, event) => {
+      const instances = new Instances(env.INSTANCES);
+      const brokered = { brokered: true };
+      const reply = await deliverCloudEvent(workflows, instances, caller, event, brokered);
+      return reply.ok ? null : reply.problem;
+    };
   return {
+    /** Brings what a broker has brought to its instance, as `queue` does. */
+    deliver,
     fetch: (request: Request, env: DurachartEnv): Promise<Response> => router.fetch(request, env),
     queue: async (
       { queue, messages }: MessageBatch,
@@ -91,12 +101,7 @@ export function durachart<const Definitions extends Workflows>(options: {
         context?.waitUntil(sendAlerts(databases, env, Date.now()).catch(console.error));
       }
       const events = { queue, messages: messages.filter(({ body }) => !isForTheList(body)) };
-      await consume(events, env.DEAD_LETTERS, async (caller, event) => {
-        const instances = new Instances(env.INSTANCES);
-        const brokered = { brokered: true };
-        const reply = await deliverCloudEvent(workflows, instances, caller, event, brokered);
-        return reply.ok ? null : reply.problem;
-      });
+      await consume(events, env.DEAD_LETTERS, deliver(env));
     },
     /** By cron: wakes instances whose due time passed, and sends the alerts that were not sent. */
     scheduled: async (_: ScheduledController, env: DurachartEnv): Promise<void> => {

@@ -26,6 +26,11 @@ const envelope = v.object({
  */
 const PASSING = new Set([404, 409, 429, 500, 503]);
 
+/** Whether it is worth trying again. */
+export function mayPass({ status }: Problem): boolean {
+  return PASSING.has(status);
+}
+
 /** Seconds until the next try; with the queue's 17 retries that makes about an hour. */
 export function retryDelay(attempts: number): number {
   return Math.min(300, 5 * 2 ** (attempts - 1));
@@ -55,10 +60,10 @@ export async function consume(
           message.retry({ delaySeconds: retryDelay(message.attempts) });
           continue;
         }
-        const met = await take(message.body, deliver);
+        const met = await attempt(() => openEnvelope(message.body), deliver);
         if (met === null) {
           message.ack();
-        } else if (PASSING.has(met.status) || deadLetters === undefined) {
+        } else if (mayPass(met) || deadLetters === undefined) {
           message.retry({ delaySeconds: retryDelay(message.attempts) });
           isWaiting = true;
         } else {
@@ -69,9 +74,13 @@ export async function consume(
   );
 }
 
-async function take(body: unknown, deliver: Deliver): Promise<Problem | null> {
+/** Delivers what was opened. @returns null when it is done, or the problem it met */
+export async function attempt(
+  open: () => { caller: Caller; event: ReceivedEvent },
+  deliver: Deliver,
+): Promise<Problem | null> {
   try {
-    const { caller, event } = openEnvelope(body);
+    const { caller, event } = open();
     return await deliver(caller, event);
   } catch (error) {
     if (error instanceof ProblemError) return error.problem;
@@ -80,14 +89,20 @@ async function take(body: unknown, deliver: Deliver): Promise<Problem | null> {
   }
 }
 
-/** @throws ProblemError invalid-body, bad-cloudevent */
-export function openEnvelope(body: unknown): { caller: Caller; event: ReceivedEvent } {
+/**
+ * @param by what brought it; repeats are known within it
+ * @throws ProblemError invalid-body, bad-cloudevent
+ */
+export function openEnvelope(
+  body: unknown,
+  by: "queue" | "rabbitmq" = "queue",
+): { caller: Caller; event: ReceivedEvent } {
   const { tenant, jurisdiction, event } = validate(envelope, body, "");
   checkMessage(body);
   const received = checkCloudEvent(event);
   const caller: Caller = {
     tenant,
-    subject: `queue:${received.source}`,
+    subject: `${by}:${received.source}`,
     roles: ["service"],
     ...(jurisdiction === undefined ? {} : { jurisdiction }),
   };

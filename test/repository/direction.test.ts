@@ -17,6 +17,7 @@ const mayImport: Record<string, string[]> = {
   "src/instance": ["src/contract", "src/kernel", "src/egress", "src/broadcast"],
   "src/list": ["src/contract"],
   "src/ingress": ["src/cloudevents", "src/contract", "src/kernel", "src/instance", "src/list"],
+  "src/rabbitmq": ["src/cloudevents", "src/contract", "src/egress", "src/ingress"],
   "src/testing": ["src/contract", "src/kernel", "src/instance"],
 };
 

@@ -1,5 +1,6 @@
 import { workflows } from "../../machines/index.ts";
 import type { Projection } from "../../src/contract/projection.ts";
+import { shopBroker } from "../../src/broker.ts";
 import { durachart } from "../../src/index.ts";
 import { transports } from "../../src/transports.ts";
 import { canary } from "./canary.ts";
@@ -60,3 +61,4 @@ class Instance extends app.Instance {
 export default app;
 export { Instance };
 export const { Destination, WorkflowsEntrypoint } = app;
+export const Broker = shopBroker(app.deliver);
