@@ -61,7 +61,7 @@ export default defineConfig({
                 name: "rabbitmq",
                 include: ["test/rabbitmq/**/*.test.ts", "test/flow/shop.test.ts"],
                 env: { DURACHART_TEST_TRANSPORT: "rabbitmq" },
-                testTimeout: 60_000,
+                testTimeout: 180_000,
                 hookTimeout: 60_000,
                 // Each has brokers and runtimes of its own.
                 fileParallelism: false,
