@@ -31,6 +31,8 @@ export interface BrokerServerOptions {
   folder: string;
   port: number;
   managementPort: number;
+  /** Lines of its configuration beside ours. */
+  settings?: Readonly<Record<string, string>>;
 }
 
 /**
@@ -86,6 +88,7 @@ export class BrokerServer {
       "log.file": "false",
       "log.console": "true",
       "log.console.level": "warning",
+      ...this.#options.settings,
     };
     const lines = Object.entries(settings).map(([name, value]) => `${name} = ${value}\n`);
     writeFileSync(join(folder, "rabbitmq.conf"), lines.join(""), { mode: 0o600 });

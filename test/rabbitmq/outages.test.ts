@@ -96,7 +96,7 @@ async function toldOf(ids: readonly string[], keys: number): Promise<Map<string,
     async () => {
       const message = await takeFrom(connection, published);
       if (message !== null) {
-        const subject = String(message.properties.headers?.["cloudEvents_subject"]);
+        const subject = message.properties.headers?.["cloudEvents_subject"] as string;
         const { key } = JSON.parse(message.bodyToString()!) as { key: string };
         told.get(subject.replace("counters/", ""))?.push(key);
       }

@@ -13,7 +13,12 @@ import { topology } from "../../src/topology.ts";
 export async function startBroker() {
   const folder = mkdtempSync(join(tmpdir(), "durachart-broker-"));
   const ports = { port: await freePort(), managementPort: await freePort() };
-  const server = new BrokerServer({ folder, ...ports });
+  const server = new BrokerServer({
+    folder,
+    ...ports,
+    // What the management tells of queues and connections is never older.
+    settings: { collect_statistics_interval: "200" },
+  });
   await server.start();
   return Object.assign(server, {
     ...ports,
