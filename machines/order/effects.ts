@@ -1,11 +1,8 @@
 import type { EffectsOf } from "durachart/workflow";
 import type { orderMachine } from "./machine.ts";
 
-/**
- * A transport takes a message or it doesn't: a broker that is restarted is waited for, tries for some
- * minutes, then the chart decides.
- */
-const ask = { attempts: 15, timeout: 10_000, backoff: { longest: 30_000 } };
+/** A transport takes a message or it doesn't: five tries within a minute or so, then the chart decides. */
+const ask = { attempts: 5, timeout: 10_000 };
 
 export const orderEffects: EffectsOf<typeof orderMachine, unknown> = {
   actors: {

@@ -40,7 +40,10 @@ const PREFETCH = 100;
 /** Milliseconds between two looks at the connection, at most. */
 const ALARM = 30_000;
 
-/** Milliseconds for connecting and the confirm together: an effect has ten seconds by the shop's policy. */
+/**
+ * Milliseconds for connecting and the confirm together. An effect has ten seconds by the shop's policy and
+ * five tries, so a broker may be away for most of a minute before a chart hears of it.
+ */
 const PUBLISH_PATIENCE = 9_000;
 
 /**
@@ -55,7 +58,8 @@ export function brokerClass<Env>({
 }: BrokerOptions<Env>) {
   return class Broker extends DurableObject<Env & RabbitSettings> {
     #link: Link | undefined;
-    #isArmed = false;
+    /** When it was last seen that an alarm is set, in milliseconds since the epoch. */
+    #armedAt = 0;
     /** Connects that failed, or were lost, one after the other. */
     #failures = 0;
 
@@ -66,13 +70,15 @@ export function brokerClass<Env>({
     async publish(json: string): Promise<void> {
       const { to, message } = JSON.parse(json) as Order;
       await this.#arm();
-      await within(
-        this.#linked()
-          .connected()
-          .then((connection) => connection.publish(publicationOf(to, message))),
-        PUBLISH_PATIENCE,
-        `RabbitMQ did not take ${to} within ${PUBLISH_PATIENCE / 1_000} s.`,
-      );
+      const deadline = Date.now() + PUBLISH_PATIENCE;
+      const late = `RabbitMQ is away, or slow: it did not take a message to ${to} within ${PUBLISH_PATIENCE / 1_000} s.`;
+      const publish = async (): Promise<void> => {
+        const connection = await this.#linked().patiently();
+        // Whoever asked has been told that it failed: it must not leave behind their back.
+        if (Date.now() >= deadline) throw new Error(late);
+        await connection.publish(publicationOf(to, message));
+      };
+      await within(publish(), PUBLISH_PATIENCE, late);
     }
 
     /** Has it connect and consume from now on. */
@@ -86,16 +92,16 @@ export function brokerClass<Env>({
       if (this.env.RABBITMQ_URL === undefined) return;
       // Should what follows die or hang: another comes.
       await this.ctx.storage.setAlarm(Date.now() + ALARM);
-      this.#isArmed = true;
+      this.#armedAt = Date.now();
       await this.#check();
     }
 
     async #arm(): Promise<void> {
-      if (this.#isArmed) return;
+      if (Date.now() - this.#armedAt < ALARM) return;
       if ((await this.ctx.storage.getAlarm()) === null) {
         await this.ctx.storage.setAlarm(Date.now() + ALARM);
       }
-      this.#isArmed = true;
+      this.#armedAt = Date.now();
     }
 
     /** Never throws: the platform drops an alarm that goes on throwing. */

@@ -9,6 +9,10 @@ import { within } from "./within.ts";
 /** Milliseconds for the topology and the consumers; a broker in trouble may accept and then stall. */
 const PREPARE_PATIENCE = 20_000;
 
+/** Milliseconds between two looks whether the broker is back, on average, while somebody waits for it. */
+const WAIT = 500;
+const MAX_WAITS = 60;
+
 export interface LinkOptions {
   /** `amqp://` or `amqps://` */
   url: string;
@@ -30,6 +34,7 @@ export interface LinkOptions {
 export class Link {
   readonly #options: LinkOptions;
   #connection: Promise<Connection> | undefined;
+  #waiting: Promise<Connection> | undefined;
 
   constructor(options: LinkOptions) {
     this.#options = options;
@@ -39,6 +44,28 @@ export class Link {
   connected(): Promise<Connection> {
     this.#connection ??= this.#open();
     return this.#connection;
+  }
+
+  /**
+   * The connection, waited for while the broker is away: a restart should cost nobody a try. Whoever
+   * waits is served in the order of asking.
+   *
+   * @throws Error where it stays away
+   */
+  patiently(): Promise<Connection> {
+    this.#waiting ??= this.#waitForIt().finally(() => (this.#waiting = undefined));
+    return this.#waiting;
+  }
+
+  async #waitForIt(): Promise<Connection> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await this.connected();
+      } catch (error) {
+        if (tries === MAX_WAITS) throw error;
+        await new Promise((resolve) => setTimeout(resolve, WAIT * (0.5 + Math.random())));
+      }
+    }
   }
 
   /** Connected, and the other side answers. @throws Error where it is not to be had just now */

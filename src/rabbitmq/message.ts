@@ -17,7 +17,10 @@ const REASON = "durachart-reason";
 
 const MAX_ROUTING_KEY = 255;
 
-/** Characters of a message that a dead letter shows where it can't be read; queues take 128 KB. */
+/** Bytes that a dead letter may have as JSON: queues take 128 KB. */
+const MAX_LETTER = 100_000;
+
+/** Bytes of a message that a dead letter shows where it can't be shown as an event. */
 const MAX_SHOWN = 24_000;
 
 /** A message as it is sent to the queue `to`. */
@@ -157,12 +160,11 @@ function reasonIn(headers: Readonly<Record<string, unknown>>): Problem {
 function shown(message: AMQPMessage): unknown {
   const bytes = bodyOf(message);
   const { contentType, headers } = message.properties;
-  if (bytes.byteLength <= MAX_SHOWN * 2) {
-    try {
-      return envelopeIn(message, undefined);
-    } catch {
-      // It is shown as it is.
-    }
+  try {
+    const envelope = envelopeIn(message, undefined);
+    if (bytesOf(envelope) <= MAX_LETTER) return envelope;
+  } catch {
+    // It is shown as it is.
   }
   const content = new TextDecoder().decode(bytes.subarray(0, MAX_SHOWN));
   const more = bytes.byteLength - MAX_SHOWN;
@@ -173,6 +175,10 @@ function shown(message: AMQPMessage): unknown {
     ...(more > 0 ? { bytesLeftOut: more } : {}),
     headers: JSON.stringify(headers ?? {}, bigintsAsText).slice(0, 4_000),
   };
+}
+
+function bytesOf(value: unknown): number {
+  return new TextEncoder().encode(JSON.stringify(value)).byteLength;
 }
 
 function bigintsAsText(_: string, value: unknown): unknown {
