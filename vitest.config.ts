@@ -2,6 +2,7 @@ import { generateKeyPairSync, randomBytes } from "node:crypto";
 import { cloudflareTest, readD1Migrations } from "@cloudflare/vitest-plugin";
 import { defineConfig } from "vitest/config";
 import { freePort } from "./bench/workerd.ts";
+import { findBroker } from "./src/cli/broker-server.ts";
 
 // Every run has keys of its own; the tests sign with the private half.
 const { publicKey, privateKey } = generateKeyPairSync("ed25519");
@@ -33,6 +34,18 @@ const bindings = {
   TEST_PAYMENT_SECRETS: JSON.stringify(paymentSecrets),
 };
 
+const isWithBroker = findBroker() !== null;
+if (!isWithBroker) {
+  if (process.env["DURACHART_LEAVE_NOTHING_OUT"]) throw new Error("There is no rabbitmq-server.");
+  // Vitest reads this file once for itself and once for each project with a plugin.
+  if (process.env["DURACHART_LEFT_OUT"] === undefined) {
+    console.log(
+      "Left out: the project rabbitmq, since RabbitMQ isn't installed here: sudo apt-get install -y --no-install-recommends rabbitmq-server, then npm test.",
+    );
+  }
+  process.env["DURACHART_LEFT_OUT"] = "rabbitmq";
+}
+
 export default defineConfig({
   test: {
     projects: [
@@ -61,6 +74,21 @@ export default defineConfig({
           hookTimeout: 60_000,
         },
       },
+      ...(isWithBroker
+        ? [
+            {
+              test: {
+                name: "rabbitmq",
+                include: ["test/rabbitmq/**/*.test.ts", "test/flow/shop.test.ts"],
+                env: { DURACHART_TEST_TRANSPORT: "rabbitmq" },
+                testTimeout: 180_000,
+                hookTimeout: 60_000,
+                // Each has brokers and runtimes of its own.
+                fileParallelism: false,
+              },
+            },
+          ]
+        : []),
       {
         plugins: [
           cloudflareTest({

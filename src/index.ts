@@ -7,7 +7,7 @@ import type { Transports } from "./egress/transport.ts";
 import { entrypointClass } from "./ingress/entrypoint.ts";
 import { checkHooks } from "./ingress/hooks.ts";
 import { Instances } from "./ingress/instances.ts";
-import { bury, consume, retryDelay, toInstances } from "./ingress/queue.ts";
+import { bury, consume, retryDelay, toInstances, type Deliver } from "./ingress/queue.ts";
 import { createRouter, type IngressEnv } from "./ingress/router.ts";
 import { instanceClass } from "./instance/instance.ts";
 import type { Hooks } from "./kernel/hook.ts";
@@ -101,7 +101,11 @@ export function durachart<const Definitions extends Workflows>(options: {
   checkHooks(hooks);
   const ways = (env: unknown) => waysBackOf(queues, env);
   const router = createRouter(workflows, { limits, hooks, waysBack: ways });
+  const deliver = (env: DurachartEnv): Deliver =>
+    toInstances(workflows, new Instances(env.INSTANCES));
   return {
+    /** Brings what a broker has brought to its instance, as `queue` does. */
+    deliver,
     fetch: (request: Request, env: DurachartEnv): Promise<Response> => router.fetch(request, env),
     queue: async (
       { queue, messages }: MessageBatch,
@@ -127,8 +131,7 @@ export function durachart<const Definitions extends Workflows>(options: {
         context?.waitUntil(sendAlerts(databases, env, Date.now()).catch(failed));
       }
       const events = { queue, messages: messages.filter(({ body }) => !isForTheList(body)) };
-      const instances = new Instances(env.INSTANCES);
-      await consume(events, env.DEAD_LETTERS, toInstances(workflows, instances));
+      await consume(events, env.DEAD_LETTERS, deliver(env));
     },
     /** By cron: wakes instances whose due time passed, and sends the alerts that were not sent. */
     scheduled: async (_: ScheduledController, env: DurachartEnv): Promise<void> => {

@@ -1,5 +1,7 @@
 import { hooks, workflows } from "../machines/index.ts";
+import { shopBroker } from "./broker.ts";
 import { durachart } from "./index.ts";
+import { consuming } from "./rabbitmq/broker.ts";
 import { transports } from "./transports.ts";
 
 const app = durachart({
@@ -15,5 +17,6 @@ const app = durachart({
   },
 });
 
-export default app;
+export default consuming(app);
 export const { Instance, Destination, Webhooks, WorkflowsEntrypoint } = app;
+export const Broker = shopBroker(app.deliver);

@@ -1,7 +1,9 @@
 import { DurableObject } from "cloudflare:workers";
 import { log } from "../../src/contract/log.ts";
 import { backoff } from "../../src/egress/timing.ts";
-import { queueTransport } from "../../src/egress/transport.ts";
+import { toQueue } from "../../src/egress/transport.ts";
+import type { RabbitSettings } from "../../src/rabbitmq/pool.ts";
+import { overRabbitMQ } from "../../src/rabbitmq/transport.ts";
 
 /** What a station is told and what it reports, as CloudEvent types. */
 export interface StationVocabulary {
@@ -14,9 +16,16 @@ export interface StationVocabulary {
   fails: string;
 }
 
-export interface StationEnv {
+export interface StationEnv extends RabbitSettings {
   EVENTS_QUEUE: Queue;
 }
+
+/** A station's connections to RabbitMQ: it has no more to say or to hear than one can carry. */
+export const STATION_MEMBERS = 1;
+
+const reports = overRabbitMQ("durachart-events", toQueue("EVENTS_QUEUE"), {
+  members: STATION_MEMBERS,
+});
 
 /** A job as the shop sees it. Times are ISO 8601. */
 export interface Job {
@@ -225,7 +234,7 @@ export function stationClass(vocabulary: StationVocabulary) {
       const [tenant = "", jurisdiction] = (this.ctx.id.name ?? "").split("/");
       const [workflow = "", instance = ""] = order.split("/");
       try {
-        await queueTransport(this.env.EVENTS_QUEUE).send({
+        await reports(this.env).send({
           source: `/${vocabulary.name}`,
           id: `${tenant}-${id}`,
           type,

@@ -2,15 +2,21 @@ import { Router, type IRequest } from "itty-router";
 import * as v from "valibot";
 import type { Caller } from "../../src/contract/caller.ts";
 import { problem, refusal, type Problem } from "../../src/contract/problem.ts";
-import { readOptionalJson } from "../../src/ingress/body.ts";
+import { readBytes, readOptionalJson } from "../../src/ingress/body.ts";
 import { idempotencyKey } from "../../src/ingress/idempotency.ts";
-import { consume, oneByOne } from "../../src/ingress/queue.ts";
-import { errorResponse, problemResponse } from "../../src/ingress/respond.ts";
-import { authenticate, type TokenSettings } from "../../src/ingress/token.ts";
-import { validate } from "../../src/instance/validate.ts";
 import type { ReceivedEvent } from "../../src/cloudevents/received.ts";
+import { readCloudEvents } from "../../src/cloudevents/http.ts";
+import { consume, oneByOne, type Deliver } from "../../src/ingress/queue.ts";
+import { errorResponse, problemResponse } from "../../src/ingress/respond.ts";
+import type { WebhookSettings } from "../../src/ingress/senders.ts";
+import { authenticate, type TokenSettings } from "../../src/ingress/token.ts";
+import { authenticateWebhook } from "../../src/ingress/webhook.ts";
+import { validate } from "../../src/instance/validate.ts";
+import { brokerClass, consuming } from "../../src/rabbitmq/broker.ts";
+import { topology } from "../../src/topology.ts";
 import { requireStaff } from "../staff.ts";
 import {
+  STATION_MEMBERS,
   stationClass,
   type Delivery,
   type Job,
@@ -20,7 +26,7 @@ import {
   type StationVocabulary,
 } from "./station.ts";
 
-interface Env extends StationEnv, TokenSettings {
+interface Env extends StationEnv, TokenSettings, WebhookSettings {
   STATIONS: DurableObjectNamespace;
   DEAD_LETTERS: Queue;
 }
@@ -75,6 +81,19 @@ export function stationWorker(vocabulary: StationVocabulary) {
     .all("/finish-next", only("POST"))
     .post("/fail-next", move("fail", failure))
     .all("/fail-next", only("POST"));
+  // What a webhook brings instead of a queue: signed, by a sender of WEBHOOK_SENDERS.
+  router
+    .post("/events", async (incoming: IRequest, env: Env) => {
+      const request = incoming as unknown as Request;
+      const body = await readBytes(request);
+      const caller = authenticateWebhook(request.headers, body, env);
+      requireStaff(caller, vocabulary.name);
+      const arrived = readCloudEvents(request.headers, body);
+      if ("batch" in arrived) throw refusal("unsupported-media-type", "Send one event a request.");
+      const met = await receive(vocabulary, env, caller, arrived.event);
+      return met === null ? new Response(null, { status: 202 }) : problemResponse(met);
+    })
+    .all("/events", only("POST"));
   if (vocabulary.begins !== undefined) {
     router.post("/begin-next", move("begin", nothing)).all("/begin-next", only("POST"));
   }
@@ -85,15 +104,21 @@ export function stationWorker(vocabulary: StationVocabulary) {
     }),
   );
 
-  return {
+  const deliver = (env: Env): Deliver =>
+    oneByOne((caller, event) => receive(vocabulary, env, caller, event));
+  const handlers = {
     fetch: (request: Request, env: Env): Promise<Response> => router.fetch(request, env),
     queue: (batch: MessageBatch, env: Env): Promise<void> =>
-      consume(
-        batch,
-        env.DEAD_LETTERS,
-        oneByOne((caller, event) => receive(vocabulary, env, caller, event)),
-      ),
+      consume(batch, env.DEAD_LETTERS, deliver(env)),
+  };
+  return {
+    ...consuming(handlers, STATION_MEMBERS),
     Station: stationClass(vocabulary),
+    Broker: brokerClass<Env>({
+      topology,
+      members: STATION_MEMBERS,
+      consumes: [{ queue: vocabulary.name, deliver }],
+    }),
   };
 }
 

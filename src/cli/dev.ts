@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import colors from "picocolors";
-import { configPaths, databases, quietly, root } from "./fleet.ts";
+import { brokerSettings, configPaths, databases, quietly, root, wakeFleet } from "./fleet.ts";
 import { checkedWorkflows } from "./preflight.ts";
 import { localSecrets, mintToken, writeDevVars } from "./secrets.ts";
 
@@ -17,7 +17,7 @@ const wrangler = join(root, "node_modules", "wrangler", "wrangler-dist", "cli.js
 async function main(): Promise<void> {
   checkAlone();
   const secrets = localSecrets(root);
-  writeDevVars(root, configPaths, secrets);
+  writeDevVars(root, configPaths, { ...secrets.variables, ...brokerSettings() });
   for (const { database, configPath } of databases) {
     await run([
       ...["d1", "migrations", "apply", database, "--local"],
@@ -33,7 +33,9 @@ async function main(): Promise<void> {
   writeFileSync(owner, String(server.pid));
   server.on("message", (message) => {
     if (!JSON.stringify(message).includes("DEV_SERVER_READY")) return;
-    void greet(secrets).catch(fail);
+    void greet(secrets)
+      .then(() => wakeFleet(`http://localhost:${port}`))
+      .catch(fail);
   });
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     process.on(signal, () => stop(server.pid));

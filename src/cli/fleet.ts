@@ -31,16 +31,35 @@ export const quietly = {
   WRANGLER_LOG: "warn",
 };
 
+/** The Workers' own health addresses, by way of the gateway: a call begins what a Worker does by itself. */
+const workersThatConsume = ["/healthz", "/kitchen/healthz", "/delivery/healthz"];
+
+/** What the environment says about RabbitMQ, as settings of the Workers: there they are secrets. */
+export function brokerSettings(): Record<string, string> {
+  const names = ["RABBITMQ_URL", "RABBITMQ_HTTP_URL"];
+  const set = names.flatMap((name) => {
+    const value = process.env[name];
+    return value === undefined || value === "" ? [] : [[name, value]];
+  });
+  return Object.fromEntries(set) as Record<string, string>;
+}
+
+/** Has the Workers behind an address begin to consume from RabbitMQ. */
+export async function wakeFleet(url: string): Promise<void> {
+  for (const path of workersThatConsume) await (await fetch(new URL(path, url))).body?.cancel();
+}
+
 /**
  * Starts the whole shop in one local runtime that leaves nothing behind: no files, no processes.
  *
+ * @param settings beside the secrets, for all Workers
  * @returns the shop's address, and how to close it
  */
-export async function startEphemeralFleet(secrets: Secrets) {
+export async function startEphemeralFleet(secrets: Secrets, settings: Record<string, string> = {}) {
   // wrangler reads these when it is loaded.
   Object.assign(process.env, quietly);
   const { createTestHarness } = await import("wrangler");
-  const vars = secrets.variables;
+  const vars = { ...secrets.variables, ...settings };
   const harness = createTestHarness({
     root,
     workers: configPaths.map((configPath) => ({ configPath, secrets: vars })),
@@ -49,5 +68,6 @@ export async function startEphemeralFleet(secrets: Secrets) {
   for (const { worker, database } of databases) {
     await harness.getWorker(worker).applyD1Migrations(database);
   }
+  if (Object.keys(settings).length > 0) await wakeFleet(url.href);
   return { url: url.href, harness, close: () => harness.close() };
 }

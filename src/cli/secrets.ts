@@ -54,8 +54,12 @@ export function localSecrets(root: string): Secrets {
 }
 
 /** Writes each Worker's `.dev.vars` beside its configuration. */
-export function writeDevVars(root: string, configPaths: readonly string[], secrets: Secrets): void {
-  const lines = Object.entries(secrets.variables).map(([name, value]) => `${name}='${value}'\n`);
+export function writeDevVars(
+  root: string,
+  configPaths: readonly string[],
+  variables: Record<string, string>,
+): void {
+  const lines = Object.entries(variables).map(([name, value]) => `${name}='${value}'\n`);
   for (const configPath of configPaths) {
     writePrivately(join(root, dirname(configPath), ".dev.vars"), lines.join(""));
   }

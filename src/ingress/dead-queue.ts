@@ -15,7 +15,7 @@ export function letterOf(queue: string, { id, body, attempts, timestamp }: Messa
   const { tenant } = (inner ?? {}) as { tenant?: unknown };
   return {
     tenant: typeof tenant === "string" && tenant.length <= 1_000 ? tenant : null,
-    origin: `queue:${from}`,
+    origin: from.startsWith("rabbitmq:") ? from : `queue:${from}`,
     message: `${queue} ${id}`,
     reason: ours?.reason ?? problem("exhausted", `The retries of the queue ${from} are exhausted.`),
     attempts: ours?.attempts ?? attempts,

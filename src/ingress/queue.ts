@@ -156,14 +156,23 @@ function toProblem(error: unknown): Problem {
   return problem("internal", error instanceof Error ? error.message : String(error));
 }
 
-/** @throws ProblemError invalid-body, bad-cloudevent */
-export function openEnvelope(body: unknown): Parcel {
+/** One message by itself. @returns null when it is done, or the problem it met */
+export async function attempt(open: () => Parcel, deliver: Deliver): Promise<Problem | null> {
+  const [met] = await problemsOf(async () => deliver([open()]));
+  return met === undefined ? problem("overloaded", "It was not tried.") : met;
+}
+
+/**
+ * @param by what brought it; repeats are known within it
+ * @throws ProblemError invalid-body, bad-cloudevent
+ */
+export function openEnvelope(body: unknown, by: "queue" | "rabbitmq" = "queue"): Parcel {
   const { tenant, jurisdiction, event } = validate(envelope, body, "");
   checkMessage(body);
   const received = checkCloudEvent(event);
   const caller: Caller = {
     tenant,
-    subject: `queue:${received.source}`,
+    subject: `${by}:${received.source}`,
     roles: ["service"],
     ...(jurisdiction === undefined ? {} : { jurisdiction }),
   };

@@ -26,6 +26,7 @@ const mayImport: Record<string, string[]> = {
     "src/list",
   ],
   "src/webhooks": ["src/cloudevents", "src/contract", "src/kernel", "src/egress"],
+  "src/rabbitmq": ["src/cloudevents", "src/contract", "src/egress", "src/ingress"],
   "src/testing": ["src/contract", "src/kernel", "src/instance"],
 };
 

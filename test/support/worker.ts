@@ -1,5 +1,6 @@
 import { hooks, workflows } from "../../machines/index.ts";
 import type { Projection } from "../../src/contract/projection.ts";
+import { shopBroker } from "../../src/broker.ts";
 import { durachart } from "../../src/index.ts";
 import { transports } from "../../src/transports.ts";
 import { canary } from "./canary.ts";
@@ -63,3 +64,4 @@ class Instance extends app.Instance {
 export default app;
 export { Instance };
 export const { Destination, Webhooks, WorkflowsEntrypoint } = app;
+export const Broker = shopBroker(app.deliver);
