@@ -1,3 +1,4 @@
+import { log } from "../contract/log.ts";
 import { DurableObject } from "cloudflare:workers";
 import { ProblemError, refusal } from "../contract/problem.ts";
 import {
@@ -59,7 +60,7 @@ export function webhooksClass(onParked: (letter: ParkedLetter) => void = logPark
         await this.#alarm.read();
         this.#alarm.noLaterThan(this.#outbox.due(this.#courier.running, Date.now()));
       } catch (error) {
-        console.error(error);
+        log.error("The webhooks could not wake up", { error });
       }
     }
 
@@ -233,7 +234,7 @@ export function webhooksClass(onParked: (letter: ParkedLetter) => void = logPark
         this.#alarm.set(this.#outbox.due(this.#courier.running, now));
       } catch (error) {
         // The platform drops an alarm whose handler goes on throwing.
-        console.error("The alarm of webhooks failed", error);
+        log.error("The alarm of the webhooks failed", { error });
         this.#alarm.set(now + AFTER_FAILURE);
       }
     }
@@ -261,7 +262,10 @@ export function webhooksClass(onParked: (letter: ParkedLetter) => void = logPark
         this.#change(scope, (now) => this.#outbox.settle(begun, result, { began, now }));
       } catch (error) {
         // Its lease ends, and it is tried again.
-        console.error(`What became of ${begun.delivery.id} could not be noted`, error);
+        log.error("What became of a webhook could not be noted", {
+          delivery: begun.delivery.id,
+          error,
+        });
       }
     }
 

@@ -116,6 +116,44 @@ const letters = async () =>
     )
   ).body.letters;
 
+describe("a trace", () => {
+  it("goes with an order through both stations and back", async () => {
+    const id = freshId();
+    await call("carla", "POST", "/orders", { id, event: addPizza("p1") });
+    const trace = crypto.randomUUID().replaceAll("-", "");
+    const confirmed = await fetch(new URL(`/orders/${id}/events`, fleet.url).href, {
+      method: "POST",
+      headers: {
+        Authorization: `Bearer ${tokens.carla}`,
+        "Content-Type": "application/json",
+        traceparent: `00-${trace}-b7ad6b7169203331-01`,
+      },
+      body: JSON.stringify({ type: "CONFIRM_PIZZA" }),
+    });
+    expect(confirmed.headers.get("traceparent")).toContain(`00-${trace}-`);
+    await confirmed.body?.cancel();
+    for (const station of ["kitchen", "delivery"] as const) {
+      await waitsIn(station, id);
+      await call("staff", "POST", `/${station}/finish-next`);
+    }
+    await eventually(
+      () => view(id),
+      ({ state }) => state === "delivered",
+    );
+    const { body } = await call<{ entries: JournalEntry[] }>(
+      "carla",
+      "GET",
+      `/orders/${id}/history`,
+    );
+    const traced = body.entries.filter(({ event }) =>
+      String(event.attributes?.["traceparent"]).includes(trace),
+    );
+    expect(traced.map(({ event }) => event.type)).toEqual([
+      ...["CONFIRM_PIZZA", "PIZZA_READY", "PIZZA_DELIVERED"],
+    ]);
+  });
+});
+
 describe("a whole order", () => {
   it("goes from the first pizza to the door, and its watcher sees every step", async () => {
     const id = freshId();
