@@ -36,7 +36,7 @@ const workersThatConsume = ["/healthz", "/kitchen/healthz", "/delivery/healthz"]
 
 /** What the environment says about RabbitMQ, as settings of the Workers: there they are secrets. */
 export function brokerSettings(): Record<string, string> {
-  const names = ["RABBITMQ_URL", "RABBITMQ_HTTP_URL"];
+  const names = ["RABBITMQ_URL", "RABBITMQ_HTTP_URL", "WEBHOOK_LOCAL_TARGETS", "LOG_LEVEL"];
   const set = names.flatMap((name) => {
     const value = process.env[name];
     return value === undefined || value === "" ? [] : [[name, value]];
