@@ -101,6 +101,15 @@ describe("a dead letter", () => {
     expect(await list(tenant, "?limit=100")).toHaveLength(60);
   });
 
+  it("with characters that no database takes doesn't take the others along", async () => {
+    const tenant = freshTenant();
+    const odd = envelope(tenant, { subject: "orders/\ud800\0", type: "\0", data: "\ud800\0" });
+    await die([odd, envelope(tenant)]);
+    expect(await list(tenant)).toHaveLength(2);
+    const letter = (await list(tenant)).find(({ type }) => type !== "MAKE_PIZZA")!;
+    expect((await read(tenant, letter.id)).body.body).toEqual(odd);
+  });
+
   it("waits, ever longer, while it can't be filed", async () => {
     vi.spyOn(console, "error").mockReturnValue();
     const delays: unknown[] = [];
