@@ -29,6 +29,7 @@ export interface DeadLetterVisit {
 const MAX_LIMIT = 100;
 
 const query = v.strictObject({
+  unowned: v.optional(v.literal("true")),
   status: v.optional(v.picklist(["dead", "sending", "sent", "discarded"]), "dead"),
   origin: v.optional(v.pipe(v.string(), v.maxLength(300))),
   limit: v.optional(
@@ -41,11 +42,11 @@ const query = v.strictObject({
 /** `GET /dead-letters`: the tenant's, newest first; on the first page also what its instances keep parked. */
 export async function list(visit: DeadLetterVisit): Promise<Response> {
   const { request, caller, workflows } = visit;
-  const database = databaseFor(visit);
+  const { database, tenant } = shelfOf(visit);
   const url = new URL(request.url);
   const wanted = validate(query, Object.fromEntries(url.searchParams), "");
   const { status, origin, limit, cursor } = wanted;
-  const { tenant, jurisdiction = null } = caller;
+  const { jurisdiction = null } = caller;
   const after = cursor === undefined ? undefined : readCursor(cursor);
   const isParkedWanted =
     status === "dead" && after === undefined && (origin?.startsWith("instance:") ?? true);
@@ -71,7 +72,8 @@ export async function read(visit: DeadLetterVisit): Promise<Response> {
     if (found === undefined) throw notFound(id);
     return jsonResponse(JSON.stringify({ ...found, incident, id, status: "dead" }));
   }
-  const letter = await readLetter(databaseFor(visit), caller.tenant, id);
+  const { database, tenant } = shelfOf(visit);
+  const letter = await readLetter(database, tenant, id);
   if (letter === null) throw notFound(id);
   const { tenant: _, ...shown } = letter;
   return jsonResponse(JSON.stringify(shown));
@@ -92,8 +94,8 @@ export async function sendAgain(visit: DeadLetterVisit): Promise<Response> {
     );
     return jsonResponse(JSON.stringify({ id, status: "sent" }));
   }
-  const database = databaseFor(visit);
-  const { tenant, subject: by } = caller;
+  const { database, tenant } = shelfOf(visit);
+  const { subject: by } = caller;
   await redrive({ database, tenant, id, by, waysBack, now: Date.now() });
   return jsonResponse(JSON.stringify({ id, status: "sent" }));
 }
@@ -113,8 +115,8 @@ export async function discard(visit: DeadLetterVisit): Promise<Response> {
     );
     return jsonResponse(JSON.stringify({ id, status: "discarded" }));
   }
-  const database = databaseFor(visit);
-  const { tenant, subject: by } = caller;
+  const { database, tenant } = shelfOf(visit);
+  const { subject: by } = caller;
   const change = { tenant, id, from: "dead" as const, to: "discarded" as const };
   const what = "discarded";
   if (!(await settleLetter(database, { ...change, what, by, now: Date.now() }))) {
@@ -127,11 +129,24 @@ export async function discard(visit: DeadLetterVisit): Promise<Response> {
   return jsonResponse(JSON.stringify({ id, status: "discarded" }));
 }
 
-/** @throws ProblemError forbidden, not-configured */
-function databaseFor({ caller, env }: DeadLetterVisit): D1Database {
+/**
+ * Where the letters are that the caller asks for: the tenant's, or with `unowned=true` those that are too
+ * broken to tell whose they are, for those who run the deployment.
+ *
+ * @throws ProblemError forbidden, not-configured
+ */
+function shelfOf({ request, caller, env }: DeadLetterVisit): {
+  database: D1Database;
+  tenant: string;
+} {
   requireScope(caller, "dead-letters");
+  const isUnowned = new URL(request.url).searchParams.get("unowned") === "true";
+  if (isUnowned && !caller.roles.includes("administrator")) {
+    throw refusal("forbidden", "What belongs to nobody is for the role administrator.");
+  }
   const databases = databasesOf(env);
-  if (databases.length > 0) return databaseOf(databases, caller.tenant);
+  const tenant = isUnowned ? "" : caller.tenant;
+  if (databases.length > 0) return { database: databaseOf(databases, tenant), tenant };
   throw refusal(
     "not-configured",
     "This deployment keeps no dead letters: bind a D1 database as LIST.",

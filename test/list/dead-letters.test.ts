@@ -236,6 +236,27 @@ describe("who may", () => {
   });
 });
 
+describe("a letter that belongs to nobody", () => {
+  const run = (roles: string[]): Caller => ({ ...undertakerOf("tropical"), roles });
+  const ask = (method: string, path: string, roles: string[]) =>
+    call<{ letters: ListedLetter[] }>(method, `/dead-letters${path}unowned=true`, {
+      as: run(roles),
+    });
+
+  it("is for those who run the deployment: listed, read, discarded", async () => {
+    await die([{ lost: true }], "kitchen-dead", [crypto.randomUUID()]);
+    expect((await ask("GET", "?", [])).status).toBe(403);
+    const { body } = await ask("GET", "?limit=1&", ["administrator"]);
+    const [{ id }] = body.letters as [ListedLetter];
+    expect((await ask("GET", `/${id}?`, ["operator"])).status).toBe(403);
+    expect((await ask("GET", `/${id}?`, ["administrator"])).body).toMatchObject({
+      body: { lost: true },
+    });
+    expect((await ask("DELETE", `/${id}?`, ["administrator"])).status).toBe(200);
+    expect((await read("tropical", id)).status).toBe(404);
+  });
+});
+
 describe("pages", () => {
   it("have no double and no gap", async () => {
     const tenant = freshTenant();
