@@ -16,7 +16,7 @@ import type { Workflows } from "./kernel/workflow.ts";
 import { clearAlerts, sendAlerts, type AlertSettings } from "./list/alerts.ts";
 import { filingIn } from "./filing.ts";
 import { waysBackOf } from "./dead-letters/ways-back.ts";
-import { isDeadQueue, letterOf } from "./ingress/dead-queue.ts";
+import { fileBatch, isDeadQueue, letterOf } from "./ingress/dead-queue.ts";
 import { isForTheList, takeProjections } from "./list/consumer.ts";
 import { databasesOf } from "./list/databases.ts";
 import { sweep, type Wake } from "./list/sweep.ts";
@@ -114,11 +114,11 @@ export function durachart<const Definitions extends Workflows>(options: {
     ): Promise<void> => {
       const databases = databasesOf(env);
       if (isDeadQueue(queue)) {
-        const file = filingIn(env);
-        if (file === null) throw new Error(`${queue} needs a database: bind LIST.`);
-        const letters = messages.map((message) => letterOf(queue, message));
-        await file(letters);
-        for (const message of messages) message.ack();
+        await fileBatch(messages, async () => {
+          const file = filingIn(env);
+          if (file === null) throw new Error(`${queue} needs a database: bind LIST.`);
+          await file(messages.map((message) => letterOf(queue, message)));
+        });
         return;
       }
       const projections = messages.filter(({ body }) => isForTheList(body));

@@ -1,3 +1,4 @@
+import { log } from "../contract/log.ts";
 import { DurableObject } from "cloudflare:workers";
 import { objectName } from "../contract/address.ts";
 import type { DeadLetter } from "../contract/dead-letter.ts";
@@ -130,7 +131,7 @@ export function brokerClass<Env>({
         await this.#linked().check();
         this.#failures = 0;
       } catch (error) {
-        console.warn(`Pool member ${this.ctx.id.name}: ${saidBy(error)}`);
+        log.warn("RabbitMQ can't be reached", { member: this.ctx.id.name, error: saidBy(error) });
         await this.#comeBack();
       }
     }
@@ -143,7 +144,7 @@ export function brokerClass<Env>({
         const set = await this.ctx.storage.getAlarm();
         if (set === null || set > soon) await this.ctx.storage.setAlarm(soon);
       } catch (error) {
-        console.error(error);
+        log.error("The alarm of a pool member could not be set", { error });
       }
     }
 
@@ -157,7 +158,9 @@ export function brokerClass<Env>({
         topology,
         consumers: this.#consumers(),
         onLost: (reason) => {
-          console.warn(`Pool member ${this.ctx.id.name}: connection lost, ${reason.message}`);
+          log.warn("The connection to RabbitMQ was lost", {
+            ...{ member: this.ctx.id.name, error: reason.message },
+          });
           this.ctx.waitUntil(this.#comeBack());
         },
       });

@@ -7,6 +7,9 @@ import type { Delivery } from "./deliveries.ts";
 /** Dead letters that are filed in one go: a delivery may have 128 KB. */
 const AT_ONCE = 20;
 
+/** How long filing may take before it counts as failed, in milliseconds: it must end before its lease does. */
+const PATIENCE = 20_000;
+
 export const UNFILED_SCHEMA = `
   CREATE TABLE IF NOT EXISTS unfiled (
     position INTEGER PRIMARY KEY, due INTEGER NOT NULL, tries INTEGER NOT NULL);
@@ -99,6 +102,20 @@ export class UnfiledTable {
         ...[due, position, leaseUntil],
       );
     }
+  }
+}
+
+/** @throws Error where filing takes too long */
+export async function inTime(filing: Promise<void>): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    const error = new Error(`The dead letters gave no answer within ${PATIENCE / 1_000} s`);
+    timer = setTimeout(() => reject(error), PATIENCE);
+  });
+  try {
+    await Promise.race([filing, late]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 

@@ -1,3 +1,4 @@
+import { log } from "../contract/log.ts";
 import { DurableObject } from "cloudflare:workers";
 import type { FileLetters } from "../contract/dead-letter.ts";
 import { ProblemError, refusal } from "../contract/problem.ts";
@@ -21,7 +22,7 @@ import { deliveryView, Outbox, type Begun, type Event, type Parked } from "./out
 import { post, type Post, type PostResult } from "./post.ts";
 import { newSecret } from "./signing.ts";
 import { checkTarget, type TargetSettings } from "./target.ts";
-import { letterOf, type FilingBegun } from "./unfiled.ts";
+import { inTime, letterOf, type FilingBegun } from "./unfiled.ts";
 
 const MAX_ENDPOINTS = 50;
 const MAX_KEYS = 5;
@@ -33,9 +34,6 @@ const MAX_PARKED_SHOWN = 1_000;
 
 /** When the alarm's handler itself fails, it is tried again after so long. */
 const AFTER_FAILURE = 60_000;
-
-/** How long filing may take before it counts as failed: it must end before its lease does. */
-const FILING_PATIENCE = 20_000;
 
 /**
  * A tenant's webhooks: who is told, what is still to be delivered, and what became of it. Objects of the
@@ -68,7 +66,7 @@ export function webhooksClass(filingOf: (env: unknown) => FileLetters | null = (
         await this.#alarm.read();
         this.#alarm.noLaterThan(this.#outbox.due(this.#courier.running, Date.now()));
       } catch (error) {
-        console.error(error);
+        log.error("The webhooks could not wake up", { error });
       }
     }
 
@@ -244,7 +242,7 @@ export function webhooksClass(filingOf: (env: unknown) => FileLetters | null = (
         this.#alarm.set(this.#outbox.due(this.#courier.running, now));
       } catch (error) {
         // The platform drops an alarm whose handler goes on throwing.
-        console.error("The alarm of webhooks failed", error);
+        log.error("The alarm of the webhooks failed", { error });
         this.#alarm.set(now + AFTER_FAILURE);
       }
     }
@@ -277,27 +275,25 @@ export function webhooksClass(filingOf: (env: unknown) => FileLetters | null = (
         this.#change(scope, (now) => this.#outbox.settle(begun, result, { began, now }));
       } catch (error) {
         // Its lease ends, and it is tried again.
-        console.error(`What became of ${begun.delivery.id} could not be noted`, error);
+        log.error("What became of a webhook could not be noted", {
+          delivery: begun.delivery.id,
+          error,
+        });
       }
     }
 
     async #fileNow(scope: WebhookScope, filing: FilingBegun): Promise<void> {
-      let timer: ReturnType<typeof setTimeout> | undefined;
       let isFiled = true;
       try {
         // Nothing leaves before it is on disk that it is parked.
         await this.ctx.storage.sync();
         const letters = filing.deliveries.map((one) => letterOf(scope, one, Date.now()));
-        const late = new Promise<never>((_, reject) => {
-          const error = new Error(`no answer within ${FILING_PATIENCE / 1_000} s`);
-          timer = setTimeout(() => reject(error), FILING_PATIENCE);
-        });
-        await Promise.race([this.#file!(letters), late]);
+        await inTime(this.#file!(letters));
       } catch (error) {
         isFiled = false;
-        console.error(`${filing.deliveries.length} parked deliveries could not be filed`, error);
+        const deliveries = filing.deliveries.length;
+        log.error("Parked deliveries could not be filed", { deliveries, error });
       }
-      clearTimeout(timer);
       this.#outbox.unfiled.isBusy = false;
       try {
         this.#change(scope, (now) => {
@@ -307,7 +303,7 @@ export function webhooksClass(filingOf: (env: unknown) => FileLetters | null = (
         });
       } catch (error) {
         // Its lease ends, and it is filed again, which changes nothing.
-        console.error("What was filed could not be noted", error);
+        log.error("What was filed of webhooks could not be noted", { error });
       }
     }
 
