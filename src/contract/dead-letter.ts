@@ -17,6 +17,9 @@ export interface DeadLetter {
   at: number;
 }
 
+/** Files letters where somebody sees them; the same death filed twice changes nothing. */
+export type FileLetters = (letters: readonly DeadLetter[]) => Promise<void>;
+
 /** What a letter says of itself, as far as it can be read. */
 export interface Heading {
   subject: string | null;

@@ -1,14 +1,9 @@
 import * as v from "valibot";
 import type { Caller } from "../contract/caller.ts";
 import { refusal } from "../contract/problem.ts";
-import {
-  listLetters,
-  readLetter,
-  settleLetter,
-  type LetterPosition,
-} from "../dead-letters/letters.ts";
+import { listLetters, readLetter, type LetterPosition } from "../dead-letters/letters.ts";
 import { listParked, readParkedId, type Parked } from "../dead-letters/parked.ts";
-import { redrive, type WaysBack } from "../dead-letters/redrive.ts";
+import { discardLetter, redrive, type WaysBack } from "../dead-letters/redrive.ts";
 import { databaseOf, databasesOf } from "../list/databases.ts";
 import { validate } from "../instance/validate.ts";
 import { addressOf, type Instances } from "./instances.ts";
@@ -75,7 +70,7 @@ export async function read(visit: DeadLetterVisit): Promise<Response> {
   const { database, tenant } = shelfOf(visit);
   const letter = await readLetter(database, tenant, id);
   if (letter === null) throw notFound(id);
-  const { tenant: _, ...shown } = letter;
+  const { tenant: _, message: __, ...shown } = letter;
   return jsonResponse(JSON.stringify(shown));
 }
 
@@ -102,7 +97,7 @@ export async function sendAgain(visit: DeadLetterVisit): Promise<Response> {
 
 /** `DELETE /dead-letters/{id}`: gives it up. It stays in the list as discarded. */
 export async function discard(visit: DeadLetterVisit): Promise<Response> {
-  const { caller, id, instances } = visit;
+  const { caller, id, instances, waysBack } = visit;
   const parked = parkedOf(visit);
   if (parked !== null) {
     const { workflow, instance, incident } = parked;
@@ -117,15 +112,7 @@ export async function discard(visit: DeadLetterVisit): Promise<Response> {
   }
   const { database, tenant } = shelfOf(visit);
   const { subject: by } = caller;
-  const change = { tenant, id, from: "dead" as const, to: "discarded" as const };
-  const what = "discarded";
-  if (!(await settleLetter(database, { ...change, what, by, now: Date.now() }))) {
-    const there = await readLetter(database, tenant, id);
-    if (there === null) throw notFound(id);
-    if (there.status !== "discarded") {
-      throw refusal("operation-not-possible", `The dead letter "${id}" is ${there.status}.`);
-    }
-  }
+  await discardLetter({ database, tenant, id, by, waysBack, now: Date.now() });
   return jsonResponse(JSON.stringify({ id, status: "discarded" }));
 }
 
