@@ -62,13 +62,16 @@ describe("dead letters", () => {
     const isIt = ({ subject }: ListedLetter) => subject === `orders/${id}`;
     const letter = (await eventually(letters, (all) => all.some(isIt))).find(isIt)!;
     const redrive = () => call("undertaker", "POST", `/dead-letters/${letter.id}/redrive`);
-    for (let asked = 0; asked < 3; asked++) expect((await redrive()).status).toBe(200);
+    const answers = await Promise.all([redrive(), redrive(), redrive()]);
+    // Who asks while it is being sent may be told so.
+    for (const { status } of answers) expect([200, 409]).toContain(status);
     // Nothing was mended: it dies once more, and is the same letter.
     const dead = await eventually(
       async () => (await call<Letter>("undertaker", "GET", `/dead-letters/${letter.id}`)).body,
-      ({ history }) => history.length === 3,
+      ({ status, history }) => status === "dead" && history.length >= 3,
     );
-    expect(dead.history.map(({ what }) => what)).toEqual(["died", "sent again", "died"]);
+    const happened = dead.history.map(({ what }) => what);
+    expect(happened).toEqual(happened.map((_, at) => (at % 2 === 0 ? "died" : "sent again")));
     expect((await call("undertaker", "DELETE", `/dead-letters/${letter.id}`)).status).toBe(200);
     expect((await letters()).some(isIt)).toBe(false);
   });
