@@ -111,6 +111,27 @@ export default defineConfig({
       {
         plugins: [
           cloudflareTest({
+            main: "./test/contract/worker.ts",
+            wrangler: { configPath: "./wrangler.toml" },
+            miniflare: {
+              bindings: {
+                ...bindings,
+                LIST_MIGRATIONS: await readD1Migrations("migrations/list"),
+              },
+              d1Databases: { OTHER_LIST: "other-list" },
+            },
+          }),
+        ],
+        test: {
+          name: "contract",
+          include: ["test/contract/transports/*.test.ts"],
+          setupFiles: ["test/support/list-databases.ts"],
+          testTimeout: 30_000,
+        },
+      },
+      {
+        plugins: [
+          cloudflareTest({
             main: "./test/support/worker.ts",
             wrangler: { configPath: "./wrangler.toml" },
             miniflare: {
