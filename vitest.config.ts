@@ -69,7 +69,7 @@ export default defineConfig({
       {
         test: {
           name: "flow",
-          include: ["test/flow/**/*.test.ts", "test/webhooks/fleet/**/*.test.ts"],
+          include: ["test/{flow,webhooks/fleet,contract/fleet}/**/*.test.ts"],
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },
