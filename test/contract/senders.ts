@@ -3,7 +3,7 @@ import { assign, enqueueActions, setup } from "xstate";
 import type { EffectContext, WorkflowDefinition } from "../../src/kernel/workflow.ts";
 
 /** Destinations that an instance has, each with a lane of its own. */
-export const LANES = 60;
+const LANES = 60;
 
 interface Told {
   lane: number;
@@ -28,7 +28,7 @@ const senderMachine = setup({
 type Say = (told: Told & { type: string }, context: EffectContext<unknown>) => Promise<void>;
 
 /** Says what it is told to, each lane by a route of its own. */
-export function sender(say: Say): WorkflowDefinition {
+function sender(say: Say): WorkflowDefinition {
   const routes = Array.from({ length: LANES }, (_, lane) => [
     `lane-${lane}`,
     { types: [`to.${lane}`], deliver: say },

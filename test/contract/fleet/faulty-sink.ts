@@ -40,21 +40,17 @@ export class FaultySink {
     this.#server.closeAllConnections();
   }
 
-  #draw(path: string, attempt: Try): Fate {
-    const fate = this.fateOf(path, attempt);
-    this.fates.set(fate, (this.fates.get(fate) ?? 0) + 1);
-    return fate;
-  }
-
   async #take(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
     const path = incoming.url ?? "";
     let body = "";
     for await (const chunk of incoming) body += String(chunk);
     const attempt = this.#read(path, incoming.headers, body);
-    let fate = attempt === null ? "take" : this.#draw(path, attempt);
-    while (fate === "hang" && attempt !== null && !response.destroyed) {
+    const again = (): Fate => (attempt === null ? "take" : this.fateOf(path, attempt));
+    let fate = again();
+    if (attempt !== null) this.fates.set(fate, (this.fates.get(fate) ?? 0) + 1);
+    while (fate === "hang" && !response.destroyed) {
       await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN));
-      fate = this.fateOf(path, attempt);
+      fate = again();
     }
     // Who waited for an answer has given up.
     if (response.destroyed) return;
