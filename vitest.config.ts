@@ -69,7 +69,7 @@ export default defineConfig({
       {
         test: {
           name: "flow",
-          include: ["test/flow/**/*.test.ts", "test/webhooks/fleet/**/*.test.ts"],
+          include: ["test/{flow,webhooks/fleet,contract/fleet}/**/*.test.ts"],
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },
@@ -106,6 +106,27 @@ export default defineConfig({
             "test/{instance,ingress,broadcast,egress}/**/*.test.ts",
             "test/webhooks/*.test.ts",
           ],
+        },
+      },
+      {
+        plugins: [
+          cloudflareTest({
+            main: "./test/contract/worker.ts",
+            wrangler: { configPath: "./wrangler.toml" },
+            miniflare: {
+              bindings: {
+                ...bindings,
+                LIST_MIGRATIONS: await readD1Migrations("migrations/list"),
+              },
+              d1Databases: { OTHER_LIST: "other-list" },
+            },
+          }),
+        ],
+        test: {
+          name: "contract",
+          include: ["test/contract/transports/*.test.ts"],
+          setupFiles: ["test/support/list-databases.ts"],
+          testTimeout: 30_000,
         },
       },
       {

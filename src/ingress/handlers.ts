@@ -96,7 +96,7 @@ export async function eventSchema({ workflow, type }: Visit): Promise<Response> 
 }
 
 /** What percent-encoding hides; text that is none as it is. */
-function decoded(part: string): string {
+export function decoded(part: string): string {
   try {
     return decodeURIComponent(part);
   } catch {

@@ -8,7 +8,7 @@ import type { WaysBack } from "../dead-letters/redrive.ts";
 import { archive } from "./archive.ts";
 import * as deadLetters from "./dead-letters.ts";
 import type { DeadLetterVisit } from "./dead-letters.ts";
-import { eventSchema, history, start, stream, view, type Visit } from "./handlers.ts";
+import { decoded, eventSchema, history, start, stream, view, type Visit } from "./handlers.ts";
 import { handshake, send, webhook } from "./events.ts";
 import { hook } from "./hooks.ts";
 import { list } from "./list.ts";
@@ -73,7 +73,8 @@ export function createRouter(workflows: Workflows, options: RouterOptions = {}) 
     (handle: (visit: DeadLetterVisit) => Promise<Response>) =>
     async (request: IRequest, env: IngressEnv): Promise<Response> => {
       const caller = await authenticate(request, env);
-      const { id = "" } = request.params as Record<string, string>;
+      // Ids of what instances keep hold a percent sign, which most clients encode.
+      const id = decoded((request.params as Record<string, string>)["id"] ?? "");
       const instances = new Instances(env.INSTANCES);
       const keys = [...workflows.keys()];
       const waysBack = options.waysBack?.(env) ?? {};
