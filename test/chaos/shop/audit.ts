@@ -8,6 +8,8 @@ export interface Seen {
   told: Told[];
   done: Done[];
   receipts: Receipt[];
+  /** Events in the order log, which always has a queue before it. */
+  logged: number;
   /** Messages that each station has taken in, by `source id`. */
   taken: Record<Station, string[]>;
   /** Reports that each station has made. */
@@ -29,6 +31,7 @@ export interface Audit {
   toStations: Traffic;
   toOrders: Traffic;
   webhooks: Traffic;
+  orderLog: Traffic;
   /** Customers' events that were answered and aren't in the journal. */
   lost: number;
   /** Events that a journal applied more than once, jobs done twice, webhooks under two ids. */
@@ -39,6 +42,8 @@ export interface Audit {
   cancelled: number;
   /** Times an order needed somebody to decide. */
   failures: number;
+  /** Of those, how often because a deadline passed: somebody had not reported in time. */
+  deadlines: number;
   /** Webhooks that came more than once. */
   repeats: number;
 }
@@ -60,7 +65,8 @@ export function audit(seen: Seen): Audit {
   const violations: string[] = [];
   const found: Audit = {
     ...{ violations, lost: 0, twice: 0, stuck: 0, events: seen.told.length },
-    ...{ delivered: 0, cancelled: 0, failures: 0, repeats: 0 },
+    ...{ delivered: 0, cancelled: 0, failures: 0, deadlines: 0, repeats: 0 },
+    orderLog: { sent: 0, vanished: 0 },
     toStations: { sent: 0, vanished: 0 },
     toOrders: { sent: seen.reported.kitchen + seen.reported.delivery, vanished: 0 },
     webhooks: { sent: 0, vanished: 0 },
@@ -75,7 +81,9 @@ export function audit(seen: Seen): Audit {
     checkTickets(order, journal, seen, found);
     checkReceipts(order, journal, seen, found);
     found.failures += failuresIn(journal);
+    found.deadlines += journal.filter(({ event }) => event.type.startsWith("xstate.after.")).length;
   }
+  found.orderLog = { sent: found.webhooks.sent, vanished: found.webhooks.sent - seen.logged };
   found.toOrders.vanished = found.toOrders.sent - arrived;
   for (const { isSigned, delivery } of seen.receipts) {
     if (!isSigned) violations.push(`The webhook ${delivery} is not signed as it should be`);

@@ -1,6 +1,8 @@
 import colors from "picocolors";
 import { findBroker } from "../../../src/cli/broker-server.ts";
 import { startBroker } from "../../support/broker.ts";
+import { randomFrom } from "../../support/random.ts";
+import { inRandomOrder } from "./troubles.ts";
 import { shopChaos, type ShopChaosReport } from "./scenario.ts";
 
 type Transport = "rabbitmq" | "queues";
@@ -14,7 +16,12 @@ export async function shopMain(transport: Transport, seed: number): Promise<bool
   const broker = transport === "rabbitmq" ? await startBroker() : null;
   try {
     const report = await shopChaos({
-      ...{ seed, broker, kills: 5, between: 8_000, customers: 6, pace: 400 },
+      ...{ seed, broker, between: 8_000, customers: 10, pace: 400 },
+      troubles: inRandomOrder(
+        5,
+        broker === null ? ["runtime"] : ["runtime", "broker"],
+        randomFrom(seed + 3),
+      ),
       orders: Number(process.env["DURACHART_ORDERS"] ?? 600),
       say: (text) => console.log(colors.dim(`  ${text}`)),
     });
@@ -25,7 +32,8 @@ export async function shopMain(transport: Transport, seed: number): Promise<bool
 }
 
 function print(report: ShopChaosReport, transport: Transport): boolean {
-  const { violations, kills, wire, toStations, toOrders, webhooks, refused, ...figures } = report;
+  const { violations, kills, wire, toStations, toOrders, webhooks, orderLog, refused, ...figures } =
+    report;
   const rows: Record<string, number> = {
     ...figures,
     "messages to stations": toStations.sent,
@@ -34,6 +42,8 @@ function print(report: ShopChaosReport, transport: Transport): boolean {
     "  that vanished ": toOrders.vanished,
     "webhooks emitted": webhooks.sent,
     "  that vanished  ": webhooks.vanished,
+    "events for the order log (always by a local queue)": orderLog.sent,
+    "  that vanished   ": orderLog.vanished,
     ...Object.fromEntries(
       Object.entries(wire ?? {}).map(([name, value]) => [`AMQP ${name}`, value]),
     ),

@@ -23,6 +23,7 @@ const pause = (milliseconds: number) =>
 export class Customer {
   readonly orders: string[] = [];
   readonly told: Told[] = [];
+  confirmed = 0;
   readonly #caller: Caller;
   readonly #name: string;
   readonly #random: () => number;
@@ -54,6 +55,7 @@ export class Customer {
     this.told.push({ order, type: "ADD_PIZZA" });
     await this.#say(order, pizza("p2"), "second");
     await this.#say(order, { type: "CONFIRM_PIZZA" }, "confirm");
+    this.confirmed += 1;
     if (this.#random() < 0.1) await this.#say(order, { type: "CANCEL_ORDER" }, "cancel");
   }
 

@@ -10,15 +10,15 @@ import { Customer, Worker, type Station } from "./people.ts";
 import { readStation } from "./stations.ts";
 import { Receiver } from "./receiver.ts";
 import { Shop } from "./shop.ts";
-import { Troubles, type TroubleFigures } from "./troubles.ts";
+import { Troubles, type Trouble, type TroubleFigures } from "./troubles.ts";
 import { Wire } from "./wire.ts";
 
 export interface ShopChaosOptions {
   seed: number;
   /** Over it go kitchen and delivery; without it, over the local runtime's queues, which forget. */
   broker: TestBroker | null;
-  /** Kills of the runtime, and as many of the broker where there is one. */
-  kills: number;
+  /** Who is killed, and when, one after the other. Without a broker: right after a confirmation. */
+  troubles: readonly Trouble[];
   /** Milliseconds between two kills, at most. */
   between: number;
   /** Orders that there must have been when the load ends. */
@@ -77,11 +77,14 @@ export async function shopChaos(options: ShopChaosOptions): Promise<ShopChaosRep
     await mintToken(secrets, subject, "2h"),
     randomFrom(seed + 2),
   );
-  const troubles = new Troubles({ ...options, shop, wire, random: randomFrom(seed) });
-  const run = new Run(options, { shop, caller, receiver, troubles, host });
+  const run = new Run(options, { caller, receiver, host });
+  const troubles = new Troubles({
+    ...{ ...options, shop, wire, random: randomFrom(seed) },
+    confirmed: () => run.confirmed(),
+  });
   try {
     await run.openEndpoint(origin);
-    await run.load();
+    await run.load((isOver) => troubles.run(isOver));
     const seen = await run.atRest();
     await shop.kill();
     for (const station of STATIONS) {
@@ -107,10 +110,8 @@ export async function shopChaos(options: ShopChaosOptions): Promise<ShopChaosRep
 }
 
 interface Parts {
-  shop: Shop;
   caller: Caller;
   receiver: Receiver;
-  troubles: Troubles;
   host: VirtualHost | null;
 }
 
@@ -149,8 +150,8 @@ class Run {
     receiver.secret = (body as EndpointWithSecret).secret;
   }
 
-  async load(): Promise<void> {
-    const { troubles } = this.#parts;
+  /** @param troubles what happens meanwhile */
+  async load(troubles: (isOver: () => boolean) => Promise<void>): Promise<void> {
     const { pace, orders } = this.#options;
     this.#working = Promise.all(this.#workers.map((worker) => worker.run(() => this.#isOver)));
     const ordering = Promise.all(
@@ -160,7 +161,7 @@ class Run {
     failed.catch(() => {
       this.#isLoadOver = true;
     });
-    await troubles.run(() => this.#isLoadOver);
+    await troubles(() => this.#isLoadOver);
     while (this.#orders().length < orders && !this.#isLoadOver) await pause(100);
     this.#isLoadOver = true;
     await ordering;
@@ -205,12 +206,22 @@ class Run {
       orders.set(order, { view, journal: entries });
     }
     return {
-      ...{ orders, left, receipts: receiver.receipts },
+      ...{ orders, left, receipts: receiver.receipts, logged: await this.#logged() },
       told: this.#customers.flatMap(({ told }) => told),
       done: this.#workers.flatMap(({ done }) => done),
       taken: { kitchen: [], delivery: [] },
       reported: { kitchen: 0, delivery: 0 },
     };
+  }
+
+  async #logged(): Promise<number> {
+    for (let all = 0, after = 0; ;) {
+      const path = `/orderlog/log?limit=1000&after=${after}`;
+      const { entries } = await this.#parts.caller.get<{ entries: { position: number }[] }>(path);
+      if (entries.length === 0) return all;
+      all += entries.length;
+      after = entries.at(-1)!.position;
+    }
   }
 
   async #decide(view: View): Promise<void> {
@@ -242,6 +253,11 @@ class Run {
 
   #orders(): string[] {
     return this.#customers.flatMap(({ orders }) => orders);
+  }
+
+  /** How many orders their customers know to be confirmed. */
+  confirmed(): number {
+    return this.#customers.reduce((sum, { confirmed }) => sum + confirmed, 0);
   }
 
   figures(): Pick<ShopChaosReport, "orders" | "retries"> {

@@ -3,7 +3,7 @@ import type { Shop } from "./shop.ts";
 import type { Wire, Withheld } from "./wire.ts";
 
 /** Who is killed, and what must be under way just then; null for any moment. */
-interface Trouble {
+export interface Trouble {
   victim: "broker" | "runtime";
   during: Aim;
 }
@@ -15,12 +15,14 @@ export interface TroubleFigures {
 }
 
 interface TroubleOptions {
-  kills: number;
+  troubles: readonly Trouble[];
   between: number;
   broker: TestBroker | null;
   shop: Shop;
   wire: Wire | null;
   random: () => number;
+  /** How many orders were confirmed so far: their tickets are on their way then. */
+  confirmed: () => number;
   say?(text: string): void;
 }
 
@@ -40,6 +42,23 @@ const aims = {
   runtime: ["acknowledged", "ack", "confirm", null, "publish"],
 } as const;
 
+/** So many kills of each, in random order. */
+export function inRandomOrder(
+  kills: number,
+  victims: readonly Trouble["victim"][],
+  random: () => number,
+): Trouble[] {
+  const all = victims.flatMap((victim) =>
+    Array.from({ length: kills }, (_, index): Trouble => {
+      return { victim, during: aims[victim][index % aims[victim].length]! };
+    }),
+  );
+  return all
+    .map((trouble) => ({ trouble, place: random() }))
+    .toSorted((one, other) => one.place - other.place)
+    .map(({ trouble }) => trouble);
+}
+
 /** Kills the broker and the runtime, some at random moments, some while something is half-way. */
 export class Troubles {
   readonly figures: TroubleFigures = { kills: {} };
@@ -50,8 +69,7 @@ export class Troubles {
   }
 
   async run(isOver: () => boolean): Promise<void> {
-    const { random, between, say } = this.#options;
-    const all = this.#inSomeOrder();
+    const { random, between, say, troubles: all } = this.#options;
     for (const [index, trouble] of all.entries()) {
       await pause(500 + random() * between);
       if (isOver()) return;
@@ -61,34 +79,32 @@ export class Troubles {
     }
   }
 
-  /** The same trouble never comes in a row of its own: who is killed alternates at random. */
-  #inSomeOrder(): Trouble[] {
-    const { kills, broker, wire, random } = this.#options;
-    const victims = broker === null ? (["runtime"] as const) : (["runtime", "broker"] as const);
-    const all = victims.flatMap((victim) =>
-      Array.from({ length: kills }, (_, index): Trouble => {
-        const during = wire === null ? null : aims[victim][index % aims[victim].length]!;
-        return { victim, during };
-      }),
-    );
-    return all
-      .map((trouble) => ({ trouble, place: random() }))
-      .toSorted((one, other) => one.place - other.place)
-      .map(({ trouble }) => trouble);
+  /** What the local queues have in memory then is gone. */
+  async #afterConfirmation(): Promise<string> {
+    const { shop, confirmed, random } = this.#options;
+    const before = confirmed();
+    const deadline = performance.now() + AIM;
+    while (confirmed() === before && performance.now() < deadline) await pause(1);
+    const isHit = confirmed() > before;
+    await pause(random() * 15);
+    await shop.kill();
+    await shop.restart();
+    return `runtime killed ${isHit ? "right after a confirmation" : "at any moment"}`;
   }
 
   /** @returns what it hit */
   async #happen({ victim, during }: Trouble): Promise<string> {
     const { broker, shop, wire, random } = this.#options;
-    const isHit = wire !== null && during !== null && (await aim(wire, during));
+    if (wire === null) return this.#afterConfirmation();
+    const isHit = during !== null && (await aim(wire, during));
     if (victim === "broker") {
       await broker!.kill();
-      wire!.passOn();
+      wire.passOn();
       await pause(random() * 500);
       await broker!.start();
     } else {
       await shop.kill();
-      wire?.passOn();
+      wire.passOn();
       await pause(random() * 500);
       await shop.restart();
     }
