@@ -1,26 +1,32 @@
 import type { Alteration } from "./shop.ts";
 
-/** The chart's own deadlines, made short: where messages vanish, they are what an order recovers by. */
-export const shortDeadlines: readonly Alteration[] = [
+/**
+ * Over queues that forget. Their consumers gather for a second, as the platform's may: a kill then hits
+ * messages for sure. The chart's own deadlines are made short: they are what an order recovers by.
+ */
+export const forgetful: readonly Alteration[] = [
+  ...["wrangler.toml", "services/kitchen/wrangler.toml", "services/delivery/wrangler.toml"].map(
+    (file) => ({ file, find: /max_batch_timeout = 0/g, put: "max_batch_timeout = 1" }),
+  ),
   {
     file: "machines/order/machine.ts",
-    find: /const minute = 60_000;\nconst hour = 60 \* minute;/g,
-    put: "const minute = 200;\nconst hour = 60 * minute;",
+    find: /const minute = 60_000;/g,
+    put: "const minute = 150;",
   },
 ];
 
-/** How long a run may go unrenewed, in milliseconds: what a kill holds up waits for it. */
-export function leaseOf(milliseconds: number): readonly Alteration[] {
-  const to = (file: string, name: string): Alteration => ({
-    file,
-    find: new RegExp(`const ${name} = 30_000;`, "g"),
-    put: `const ${name} = ${milliseconds};`,
-  });
+/** For short runs: seconds after which work whose process died is taken over, and a webhook is given up. */
+export function hurried(seconds: number): readonly Alteration[] {
   return [
-    to("src/egress/timing.ts", "LEASE"),
-    to("src/instance/ringing.ts", "DEAD_MAN"),
-    to("src/rabbitmq/broker.ts", "ALARM"),
-  ];
+    { file: "src/egress/timing.ts", name: "LEASE", from: "30_000" },
+    { file: "src/instance/ringing.ts", name: "DEAD_MAN", from: "30_000" },
+    { file: "src/rabbitmq/broker.ts", name: "ALARM", from: "30_000" },
+    { file: "src/webhooks/post.ts", name: "TIMEOUT", from: "15_000" },
+  ].map(({ file, name, from }) => ({
+    file,
+    find: new RegExp(`const ${name} = ${from};`, "g"),
+    put: `const ${name} = ${seconds * 1_000};`,
+  }));
 }
 
 /** Builds that break a promise on purpose: a checker that finds nothing in them finds nothing at all. */

@@ -3,7 +3,7 @@ import type { EndpointView, EndpointWithSecret } from "../../../src/contract/web
 import type { JournalEntry, View } from "../../../src/contract/view.ts";
 import type { TestBroker, VirtualHost } from "../../support/broker.ts";
 import { randomFrom } from "../../support/random.ts";
-import { leaseOf, sabotages, shortDeadlines, type Sabotage } from "./alterations.ts";
+import { forgetful, hurried, sabotages, type Sabotage } from "./alterations.ts";
 import { audit, type Audit, type Seen } from "./audit.ts";
 import { Caller } from "./caller.ts";
 import { Customer, Worker, type Station } from "./people.ts";
@@ -26,9 +26,11 @@ export interface ShopChaosOptions {
   customers: number;
   /** Milliseconds between two orders of a customer, on average. */
   pace: number;
-  /** Milliseconds after which work whose process died is taken over; the real 30 s by default. */
-  lease?: number;
+  /** Seconds after which work whose process died is taken over; the real times by default. */
+  hurry?: number;
   sabotage?: Sabotage;
+  /** Milliseconds without any change after which what isn't at its end never will be. */
+  patience?: number;
   say?(text: string): void;
 }
 
@@ -44,14 +46,14 @@ export interface ShopChaosReport extends Audit, TroubleFigures {
 }
 
 /** Milliseconds without any change after which what isn't at its end never will be. */
-const STILL = 15_000;
+const STILL = 20_000;
 
 const STATIONS: readonly Station[] = ["kitchen", "delivery"];
 
 /** The whole shop under load, its runtime and its broker killed again and again; then held to its promises. */
 export async function shopChaos(options: ShopChaosOptions): Promise<ShopChaosReport> {
   const began = performance.now();
-  const { seed, broker, lease, sabotage } = options;
+  const { seed, broker, hurry, sabotage } = options;
   const receiver = new Receiver(randomFrom(seed + 1));
   const origin = await receiver.listen();
   const wire = broker === null ? null : new Wire(broker.port);
@@ -65,8 +67,8 @@ export async function shopChaos(options: ShopChaosOptions): Promise<ShopChaosRep
       ...(host === null ? {} : { RABBITMQ_URL: host.url(port!) }),
     },
     alterations: [
-      ...(broker === null ? shortDeadlines : []),
-      ...(lease === undefined ? [] : leaseOf(lease)),
+      ...(broker === null ? forgetful : []),
+      ...(hurry === undefined ? [] : hurried(hurry)),
       ...(sabotage === undefined ? [] : [sabotages[sabotage]]),
     ],
   });
@@ -193,7 +195,7 @@ class Run {
       if (now !== last || isWaiting || left["webhooks waiting"] !== 0)
         stillSince = performance.now();
       last = now;
-      const patience = this.#options.broker === null ? 2 * STILL : STILL;
+      const { patience = STILL } = this.#options;
       if (performance.now() - stillSince > patience) break;
       await pause(250);
     }

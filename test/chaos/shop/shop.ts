@@ -1,20 +1,15 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import {
-  cpSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { freePort } from "../../../bench/workerd.ts";
 import { configPaths, databases, quietly, root, wakeFleet } from "../../../src/cli/fleet.ts";
 import { writeDevVars } from "../../../src/cli/secrets.ts";
 import { replaceOnce } from "../sabotage.ts";
+
+/** Made once: it takes as long as the whole shop's start. */
+let tables: string | undefined;
 
 /** A line of the shop's own source, and what stands there instead. */
 export interface Alteration {
@@ -59,8 +54,8 @@ export class Shop {
       writeFileSync(path, replaceOnce(readFileSync(path, "utf8"), find, put));
     }
     writeDevVars(folder, configPaths, variables);
-    mkdirSync(shop.#state);
-    await Promise.all(databases.map((one) => shop.#migrate(one)));
+    tables ??= await shop.#makeTables();
+    cpSync(tables, shop.#state, { recursive: true });
     shop.#port = await freePort();
     await shop.restart();
     return shop;
@@ -122,14 +117,21 @@ export class Shop {
     rmSync(this.#folder, { recursive: true, force: true, maxRetries: 5 });
   }
 
-  async #migrate({ database, configPath }: (typeof databases)[number]): Promise<void> {
-    const parameters = ["d1", "migrations", "apply", database, "--local", "-c", configPath];
-    const child = spawn(process.execPath, [wrangler, ...parameters, "--persist-to", this.#state], {
-      cwd: this.#folder,
-      env: this.#environment,
-      stdio: "ignore",
-    });
-    const [code] = (await once(child, "exit")) as [number | null];
-    if (code !== 0) throw new Error(`The tables of ${database} could not be made.`);
+  /** @returns a folder with the databases as they begin, which goes with this process */
+  async #makeTables(): Promise<string> {
+    const made = mkdtempSync(join(tmpdir(), "durachart-tables-"));
+    process.once("exit", () => rmSync(made, { recursive: true, force: true }));
+    // One after the other: wrangler keeps what it is doing in the folder that it runs in.
+    for (const { database, configPath } of databases) {
+      const parameters = ["d1", "migrations", "apply", database, "--local", "-c", configPath];
+      const child = spawn(process.execPath, [wrangler, ...parameters, "--persist-to", made], {
+        cwd: this.#folder,
+        env: this.#environment,
+        stdio: "ignore",
+      });
+      const [code] = (await once(child, "exit")) as [number | null];
+      if (code !== 0) throw new Error(`The tables of ${database} could not be made.`);
+    }
+    return made;
   }
 }
