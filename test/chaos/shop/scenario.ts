@@ -94,6 +94,7 @@ export async function shopChaos(options: ShopChaosOptions): Promise<ShopChaosRep
       seen.taken[station] = taken;
       seen.reported[station] = reported;
     }
+    if (wire !== null) seen.left["dead letters published"] = wire.figures.dead;
     const seconds = Math.round((performance.now() - began) / 1_000);
     wire?.close();
     return {

@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { connect, createServer, type AddressInfo, type Socket } from "node:net";
+import { DEAD } from "../../../src/rabbitmq/topology.ts";
 
 /** AMQP 0-9-1: class and method of the frames that matter here. */
 const methods = { "60.40": "publish", "60.60": "deliver", "60.80": "ack" } as const;
@@ -24,13 +25,15 @@ interface Figures {
   /** Of those, the ones that the broker itself says it has delivered before. */
   redelivered: number;
   acknowledged: number;
+  /** Publications to where dead letters go: they are counted here, whatever becomes of them later. */
+  dead: number;
 }
 
 /** A TCP proxy before a broker that reads along, and can withhold what one side says at the right moment. */
 export class Wire {
   readonly figures: Figures = {
     ...{ published: 0, confirmed: 0, unconfirmed: 0 },
-    ...{ delivered: 0, redelivered: 0, acknowledged: 0 },
+    ...{ delivered: 0, redelivered: 0, acknowledged: 0, dead: 0 },
   };
   /** How many frames were withheld at the moment. */
   withheld = 0;
@@ -79,8 +82,9 @@ export class Wire {
         broker.destroy();
       });
     }
-    const up = new Frames(PROTOCOL_HEADER, (said, channel) => {
+    const up = new Frames(PROTOCOL_HEADER, (said, channel, frame) => {
       if (said === "publish") open.published(channel);
+      if (said === "publish" && exchangeIn(frame) === DEAD) this.figures.dead += 1;
       return this.#passes(said);
     });
     const down = new Frames(0, (said, channel, frame) => {
@@ -157,6 +161,12 @@ function saidIn(frame: Buffer): Said | undefined {
 function isRedelivered(frame: Buffer): boolean {
   const tag = FRAME_HEADER + 4;
   return (frame[tag + 1 + frame[tag]! + 8]! & 1) === 1;
+}
+
+/** basic.publish: two reserved bytes, exchange (short string). */
+function exchangeIn(frame: Buffer): string {
+  const start = FRAME_HEADER + 6;
+  return frame.toString("utf8", start + 1, start + 1 + frame[start]!);
 }
 
 /** What one connection has published, by channel, and what of it is confirmed. */
