@@ -54,7 +54,7 @@ const answers = {
   delivery: "xstate.done.actor.orderDelivery",
 } as const;
 
-const ENDS = ["delivered", "cancelled"];
+const ENDS: ReadonlySet<View["state"]> = new Set(["delivered", "cancelled"]);
 const isAbout = (entry: JournalEntry, ...types: string[]) => types.includes(entry.event.type);
 const stateOf = ({ state }: JournalEntry): string => JSON.stringify(state);
 const isFailed = (entry: JournalEntry | undefined): boolean =>
@@ -136,7 +136,7 @@ function checkEnd(order: string, view: View, found: Audit): void {
   if (state === "delivered") found.delivered += 1;
   if (state === "cancelled") found.cancelled += 1;
   const open = pending + actors.length + incidents.length + retrying.length + timerCount;
-  if (ENDS.includes(String(state)) && open === 0) return;
+  if (ENDS.has(state) && open === 0) return;
   found.stuck += 1;
   const rest = { state, pending, incidents, retrying };
   found.violations.push(`${order} is stuck: ${JSON.stringify(rest)}`);

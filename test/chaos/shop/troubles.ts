@@ -69,13 +69,13 @@ export class Troubles {
   }
 
   async run(isOver: () => boolean): Promise<void> {
-    const { random, between, say, troubles: all } = this.#options;
+    const { random, between, troubles: all } = this.#options;
     for (const [index, trouble] of all.entries()) {
       await pause(500 + random() * between);
       if (isOver()) return;
       const what = await this.#happen(trouble);
       this.figures.kills[what] = (this.figures.kills[what] ?? 0) + 1;
-      say?.(`kill ${index + 1} of ${all.length}: ${what}`);
+      this.#options.say?.(`kill ${index + 1} of ${all.length}: ${what}`);
     }
   }
 
