@@ -79,7 +79,7 @@ export default defineConfig({
             {
               test: {
                 name: "rabbitmq",
-                include: ["test/rabbitmq/**/*.test.ts", "test/flow/shop.test.ts"],
+                include: ["test/rabbitmq/**/*.test.ts", "test/flow/shop*.test.ts"],
                 env: { DURACHART_TEST_TRANSPORT: "rabbitmq" },
                 testTimeout: 180_000,
                 hookTimeout: 60_000,

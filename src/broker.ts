@@ -1,5 +1,6 @@
 import type { DurachartEnv } from "./index.ts";
-import type { Deliver } from "./ingress/queue.ts";
+import type { Buried, Deliver } from "./ingress/queue.ts";
+import { filingIn } from "./filing.ts";
 import { brokerClass } from "./rabbitmq/broker.ts";
 import { topology } from "./topology.ts";
 
@@ -9,8 +10,14 @@ export function shopBroker(deliver: (env: DurachartEnv) => Deliver) {
     topology,
     consumes: [{ queue: "durachart-events", deliver }],
     file: (env) => async (letter) => {
-      if (env.DEAD_LETTERS === undefined) throw new Error("The queue DEAD_LETTERS is not bound.");
-      await env.DEAD_LETTERS.send(letter, { contentType: "json" });
+      const file = filingIn(env);
+      if (file !== null) return file([letter]);
+      if (env.DEAD_LETTERS === undefined) {
+        throw new Error("Dead letters have no place: bind the database LIST, or DEAD_LETTERS.");
+      }
+      const { origin: queue, reason, attempts, body } = letter;
+      const buried: Buried = { queue, reason, attempts, body };
+      await env.DEAD_LETTERS.send(buried, { contentType: "json" });
     },
   });
 }

@@ -14,11 +14,11 @@ import type { Hooks } from "./kernel/hook.ts";
 import { registerWorkflows } from "./kernel/registration.ts";
 import type { Workflows } from "./kernel/workflow.ts";
 import { clearAlerts, sendAlerts, type AlertSettings } from "./list/alerts.ts";
-import { fileLetters } from "./dead-letters/file.ts";
+import { filingIn } from "./filing.ts";
 import { waysBackOf } from "./dead-letters/ways-back.ts";
-import { isDeadQueue, letterOf } from "./ingress/dead-queue.ts";
+import { fileBatch, isDeadQueue, letterOf } from "./ingress/dead-queue.ts";
 import { isForTheList, takeProjections } from "./list/consumer.ts";
-import { databaseOf, databasesOf } from "./list/databases.ts";
+import { databasesOf } from "./list/databases.ts";
 import { sweep, type Wake } from "./list/sweep.ts";
 import type { TargetSettings } from "./webhooks/target.ts";
 import { webhooksClass } from "./webhooks/webhooks.ts";
@@ -114,10 +114,11 @@ export function durachart<const Definitions extends Workflows>(options: {
     ): Promise<void> => {
       const databases = databasesOf(env);
       if (isDeadQueue(queue)) {
-        if (databases.length === 0) throw new Error(`${queue} needs a database: bind LIST.`);
-        const letters = messages.map((message) => letterOf(queue, message));
-        await fileLetters((tenant) => databaseOf(databases, tenant), letters);
-        for (const message of messages) message.ack();
+        await fileBatch(messages, async () => {
+          const file = filingIn(env);
+          if (file === null) throw new Error(`${queue} needs a database: bind LIST.`);
+          await file(messages.map((message) => letterOf(queue, message)));
+        });
         return;
       }
       const projections = messages.filter(({ body }) => isForTheList(body));
@@ -147,7 +148,7 @@ export function durachart<const Definitions extends Workflows>(options: {
     },
     Instance: instanceClass(workflows, options),
     Destination,
-    Webhooks: webhooksClass(),
+    Webhooks: webhooksClass(filingIn),
     WorkflowsEntrypoint: entrypointClass<Definitions>(workflows),
   };
 }

@@ -43,6 +43,8 @@ export interface Delivery {
   /** `{workflow}/{id}` */
   order: string;
   data: unknown;
+  /** `traceparent` */
+  trace?: string;
 }
 
 /** A report that was made: which order it is about, and the event it was sent as. */
@@ -61,13 +63,25 @@ const SCHEMA = `
     id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, at INTEGER NOT NULL, answer TEXT);
   CREATE TABLE IF NOT EXISTS jobs (
     position INTEGER PRIMARY KEY, "order" TEXT NOT NULL UNIQUE, state TEXT NOT NULL,
-    ticket TEXT NOT NULL, at INTEGER NOT NULL);
+    ticket TEXT NOT NULL, at INTEGER NOT NULL, trace TEXT);
   CREATE TABLE IF NOT EXISTS cancelled ("order" TEXT PRIMARY KEY, at INTEGER NOT NULL);
   CREATE TABLE IF NOT EXISTS finished ("order" TEXT PRIMARY KEY, at INTEGER NOT NULL);
   CREATE TABLE IF NOT EXISTS outbox (
     id INTEGER PRIMARY KEY AUTOINCREMENT, type TEXT NOT NULL, "order" TEXT NOT NULL,
-    data TEXT NOT NULL, at INTEGER NOT NULL, attempts INTEGER NOT NULL);
+    data TEXT NOT NULL, at INTEGER NOT NULL, attempts INTEGER NOT NULL, trace TEXT);
 `;
+
+/** Tables that an earlier deployment made lack what came later. */
+function addTrace(sql: SqlStorage): void {
+  const tables = sql
+    .exec<{ name: string; sql: string }>(
+      "SELECT name, sql FROM sqlite_master WHERE name IN ('jobs', 'outbox')",
+    )
+    .toArray();
+  for (const table of tables) {
+    if (!/\btrace\b/.test(table.sql)) sql.exec(`ALTER TABLE ${table.name} ADD COLUMN trace TEXT`);
+  }
+}
 
 interface OutboxRow extends Record<string, SqlStorageValue> {
   id: number;
@@ -76,6 +90,7 @@ interface OutboxRow extends Record<string, SqlStorageValue> {
   data: string;
   at: number;
   attempts: number;
+  trace: string | null;
 }
 
 /**
@@ -92,6 +107,7 @@ export function stationClass(vocabulary: StationVocabulary) {
       super(context, env);
       this.#sql = context.storage.sql;
       this.#sql.exec(SCHEMA);
+      addTrace(this.#sql);
       if (this.#oldest() !== undefined) void context.blockConcurrencyWhile(() => this.#wakeUp());
     }
 
@@ -101,11 +117,12 @@ export function stationClass(vocabulary: StationVocabulary) {
     }
 
     /** Takes a delivery in, once. */
-    receive({ key, type, order, data }: Delivery): void {
+    receive({ key, type, order, data, trace: given }: Delivery): void {
+      const trace = given ?? null;
       const now = Date.now();
       this.ctx.storage.transactionSync(() => {
         if (!this.#remember(key, now)) return;
-        if (type === vocabulary.takes) this.#take(order, data, now);
+        if (type === vocabulary.takes) this.#take(order, data, trace, now);
         if (type === vocabulary.cancels) this.#cancel(order, now);
       });
       // Few deliveries are answered with a report; the others have nothing to send.
@@ -149,22 +166,23 @@ export function stationClass(vocabulary: StationVocabulary) {
       await this.#flush();
     }
 
-    #take(order: string, ticket: unknown, now: number): void {
+    #take(order: string, ticket: unknown, trace: string | null, now: number): void {
       // Queues keep no order: the cancellation may have come first.
       const cancelled = this.#sql.exec(`SELECT 1 FROM cancelled WHERE "order" = ?`, order);
       if (cancelled.toArray().length > 0) return;
       // Asked again for what was done: the report is late or lost, the work needn't be done twice.
       const finished = this.#sql.exec(`SELECT 1 FROM finished WHERE "order" = ?`, order);
       if (finished.toArray().length > 0) {
-        this.#report(vocabulary.finishes, order, {}, now);
+        this.#report(vocabulary.finishes, order, {}, trace, now);
         return;
       }
       this.#sql.exec(
-        `INSERT INTO jobs ("order", state, ticket, at) VALUES (?, 'pending', ?, ?)
-           ON CONFLICT ("order") DO UPDATE SET ticket = excluded.ticket`,
+        `INSERT INTO jobs ("order", state, ticket, at, trace) VALUES (?, 'pending', ?, ?, ?)
+           ON CONFLICT ("order") DO UPDATE SET ticket = excluded.ticket, trace = excluded.trace`,
         order,
         JSON.stringify(ticket),
         now,
+        trace,
       );
     }
 
@@ -175,8 +193,8 @@ export function stationClass(vocabulary: StationVocabulary) {
 
     #moveNext(move: StationMove, data: unknown, now: number): Report | null {
       const wanted = move === "begin" ? "WHERE state = 'pending'" : "";
-      const found = this.#sql.exec<{ position: number; order: string }>(
-        `SELECT position, "order" FROM jobs ${wanted} ORDER BY state, position LIMIT 1`,
+      const found = this.#sql.exec<{ position: number; order: string; trace: string | null }>(
+        `SELECT position, "order", trace FROM jobs ${wanted} ORDER BY state, position LIMIT 1`,
       );
       const job = found.toArray()[0];
       if (job === undefined) return null;
@@ -195,17 +213,18 @@ export function stationClass(vocabulary: StationVocabulary) {
       if (move === "finish") {
         this.#sql.exec("INSERT OR IGNORE INTO finished VALUES (?, ?)", job.order, now);
       }
-      this.#report(type, job.order, data, now);
+      this.#report(type, job.order, data, job.trace, now);
       return { order: job.order, type };
     }
 
-    #report(type: string, order: string, data: unknown, now: number): void {
+    #report(type: string, order: string, data: unknown, trace: string | null, now: number): void {
       this.#sql.exec(
-        `INSERT INTO outbox (type, "order", data, at, attempts) VALUES (?, ?, ?, ?, 0)`,
+        `INSERT INTO outbox (type, "order", data, at, attempts, trace) VALUES (?, ?, ?, ?, 0, ?)`,
         type,
         order,
         JSON.stringify(data),
         now,
+        trace,
       );
       // Should the process die before the flush that follows, this sends it.
       this.ctx.waitUntil(this.ctx.storage.setAlarm(now + 5_000));
@@ -230,7 +249,7 @@ export function stationClass(vocabulary: StationVocabulary) {
       return this.#sql.exec<OutboxRow>("SELECT * FROM outbox ORDER BY id LIMIT 1").toArray()[0];
     }
 
-    async #deliver({ id, type, order, data, at, attempts }: OutboxRow): Promise<boolean> {
+    async #deliver({ id, type, order, data, at, attempts, trace }: OutboxRow): Promise<boolean> {
       const [tenant = "", jurisdiction] = (this.ctx.id.name ?? "").split("/");
       const [workflow = "", instance = ""] = order.split("/");
       try {
@@ -240,6 +259,7 @@ export function stationClass(vocabulary: StationVocabulary) {
           type,
           data: JSON.parse(data) as unknown,
           time: at,
+          trace: trace ?? undefined,
           about: { tenant, workflow, id: instance },
           jurisdiction: (jurisdiction || undefined) as DurableObjectJurisdiction | undefined,
         });
@@ -250,6 +270,7 @@ export function stationClass(vocabulary: StationVocabulary) {
           tenant,
           workflow,
           instance,
+          trace,
           error,
         });
         this.#sql.exec("UPDATE outbox SET attempts = attempts + 1 WHERE id = ?", id);

@@ -140,7 +140,7 @@ async function receive(
   { name, takes, cancels }: StationVocabulary,
   env: Env,
   caller: Caller,
-  { source, id, type, subject, data }: ReceivedEvent,
+  { source, id, type, subject, data, extensions }: ReceivedEvent,
 ): Promise<Problem | null> {
   if (type !== takes && type !== cancels) {
     return problem("unknown-event", `The ${name} takes ${takes} and ${cancels}, not "${type}".`);
@@ -149,6 +149,10 @@ async function receive(
     return problem("bad-cloudevent", "subject must be {workflow}/{id}.", { field: "subject" });
   }
   const key = `event:${source} ${id}`;
-  await stationOf(env, caller).receive({ key, type, order: subject, data: data ?? null });
+  const { traceparent } = extensions;
+  await stationOf(env, caller).receive({
+    ...{ key, type, order: subject, data: data ?? null },
+    ...(typeof traceparent === "string" ? { trace: traceparent } : {}),
+  });
   return null;
 }

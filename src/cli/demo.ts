@@ -2,7 +2,7 @@ import colors from "picocolors";
 import type { StateValue } from "xstate";
 import type { Simulation } from "../contract/simulation.ts";
 import type { JournalEntry, View } from "../contract/view.ts";
-import { brokerSettings, startEphemeralFleet } from "./fleet.ts";
+import { settingsFromEnvironment, startEphemeralFleet } from "./fleet.ts";
 import { checkedWorkflows } from "./preflight.ts";
 import { makeSecrets, mintToken, tenant, type Secrets } from "./secrets.ts";
 import { watch, type Watch } from "./watch.ts";
@@ -15,7 +15,7 @@ async function main(): Promise<void> {
   const began = performance.now();
   console.log(colors.bold("\nDurachart: three pizza orders, each a durable statechart\n"));
   const secrets = makeSecrets();
-  const fleet = await startEphemeralFleet(secrets, brokerSettings());
+  const fleet = await startEphemeralFleet(secrets, settingsFromEnvironment());
   const ready = Math.round(performance.now() - began);
   console.log(
     colors.dim(

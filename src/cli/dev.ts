@@ -3,7 +3,14 @@ import { once } from "node:events";
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import colors from "picocolors";
-import { brokerSettings, configPaths, databases, quietly, root, wakeFleet } from "./fleet.ts";
+import {
+  settingsFromEnvironment,
+  configPaths,
+  databases,
+  quietly,
+  root,
+  wakeFleet,
+} from "./fleet.ts";
 import { checkedWorkflows } from "./preflight.ts";
 import { localSecrets, mintToken, writeDevVars } from "./secrets.ts";
 
@@ -17,7 +24,7 @@ const wrangler = join(root, "node_modules", "wrangler", "wrangler-dist", "cli.js
 async function main(): Promise<void> {
   checkAlone();
   const secrets = localSecrets(root);
-  writeDevVars(root, configPaths, { ...secrets.variables, ...brokerSettings() });
+  writeDevVars(root, configPaths, { ...secrets.variables, ...settingsFromEnvironment() });
   for (const { database, configPath } of databases) {
     await run([
       ...["d1", "migrations", "apply", database, "--local"],

@@ -34,9 +34,9 @@ export const quietly = {
 /** The Workers' own health addresses, by way of the gateway: a call begins what a Worker does by itself. */
 const workersThatConsume = ["/healthz", "/kitchen/healthz", "/delivery/healthz"];
 
-/** What the environment says about RabbitMQ, as settings of the Workers: there they are secrets. */
-export function brokerSettings(): Record<string, string> {
-  const names = ["RABBITMQ_URL", "RABBITMQ_HTTP_URL"];
+/** What the environment says to the Workers: about RabbitMQ, webhooks and the log. */
+export function settingsFromEnvironment(): Record<string, string> {
+  const names = ["RABBITMQ_URL", "RABBITMQ_HTTP_URL", "WEBHOOK_LOCAL_TARGETS", "LOG_LEVEL"];
   const set = names.flatMap((name) => {
     const value = process.env[name];
     return value === undefined || value === "" ? [] : [[name, value]];

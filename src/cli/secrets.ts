@@ -46,7 +46,11 @@ export function makeSecrets(): Secrets {
 /** The secrets of local development: made on first start, kept in a file that git ignores. */
 export function localSecrets(root: string): Secrets {
   const path = join(root, ".durachart", "secrets.json");
-  if (existsSync(path)) return JSON.parse(readFileSync(path, "utf8")) as Secrets;
+  if (existsSync(path)) {
+    const known = JSON.parse(readFileSync(path, "utf8")) as Partial<Secrets>;
+    // Of an earlier version of the shop they lack what came since: then they are made anew.
+    if (known.paymentSecret !== undefined) return known as Secrets;
+  }
   const secrets = makeSecrets();
   mkdirSync(dirname(path), { recursive: true });
   writePrivately(path, `${JSON.stringify(secrets, null, 2)}\n`);

@@ -17,6 +17,9 @@ export interface DeadLetter {
   at: number;
 }
 
+/** Files letters where somebody sees them; the same death filed twice changes nothing. */
+export type FileLetters = (letters: readonly DeadLetter[]) => Promise<void>;
+
 /** What a letter says of itself, as far as it can be read. */
 export interface Heading {
   subject: string | null;
@@ -44,6 +47,8 @@ export function letterId({ tenant, origin, message, body }: DeadLetter): string 
 
 const MAX_TEXT = 500;
 
-function textOf(value: unknown): string | null {
-  return typeof value === "string" ? value.slice(0, MAX_TEXT) : null;
+/** SQLite's texts end at U+0000, and lone surrogates are no text at all. */
+export function textOf(value: unknown): string | null {
+  if (typeof value !== "string") return null;
+  return value.slice(0, MAX_TEXT).toWellFormed().replaceAll("\0", "\uFFFD");
 }

@@ -81,6 +81,9 @@ export interface HistoryRequest extends InstanceRequest {
   limit: number;
 }
 
+/** A request to the object itself: what RPC can't carry. */
+export const STREAM_PATH = "/stream";
+
 export interface WatchRequest extends InstanceRequest {
   /** The last seq that the watcher has; null for none. */
   after: number | null;

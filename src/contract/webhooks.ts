@@ -78,12 +78,6 @@ export interface DeliveriesView {
   parked: DeliveryView[];
 }
 
-/** What is told when a delivery is given up until somebody sends it again. */
-export interface ParkedLetter extends WebhookScope {
-  delivery: DeliveryView;
-  url: string;
-}
-
 /** Problems travel as data, since an error's class doesn't survive RPC. */
 export type WebhookReply<Value> = { ok: true; value: Value } | { ok: false; problem: Problem };
 

@@ -1,4 +1,4 @@
-import { headingOf, letterId, type DeadLetter } from "../contract/dead-letter.ts";
+import { headingOf, letterId, textOf, type DeadLetter } from "../contract/dead-letter.ts";
 
 /** Bytes of letters in one statement: D1 binds at most 2 MB. */
 const MAX_BYTES = 1_000_000;
@@ -34,8 +34,8 @@ function rowOf(letter: DeadLetter): Record<string, unknown> {
   const died = { at: new Date(at).toISOString(), what: "died", attempts, reason };
   return {
     id: letterId(letter),
-    tenant: tenant ?? "",
-    ...{ origin, message, subject, type, attempts, at },
+    tenant: textOf(tenant) ?? "",
+    ...{ origin: textOf(origin), message: textOf(message), subject, type, attempts, at },
     reason: JSON.stringify(reason),
     body: JSON.stringify(body ?? null),
     died: JSON.stringify(died),

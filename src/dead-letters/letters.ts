@@ -17,6 +17,8 @@ export interface ListedLetter {
 
 export interface Letter extends ListedLetter {
   tenant: string;
+  /** What its newest death is known by at its origin. */
+  message: string;
   body: unknown;
   /** What has happened to it, oldest first. */
   history: { at: string; what: string; by?: string; reason?: unknown }[];
@@ -26,6 +28,7 @@ interface Row {
   id: string;
   tenant: string;
   origin: string;
+  message: string;
   status: LetterStatus;
   subject: string | null;
   type: string | null;
@@ -147,6 +150,7 @@ function whole(row: Row): Letter {
   return {
     ...listed(row),
     tenant: row.tenant,
+    message: row.message,
     body: JSON.parse(row.body) as unknown,
     history: JSON.parse(row.history) as Letter["history"],
   };

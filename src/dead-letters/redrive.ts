@@ -1,17 +1,21 @@
 import { refusal } from "../contract/problem.ts";
 import { claimLetter, readLetter, settleLetter, type Letter } from "./letters.ts";
 
-/** Brings a letter back to where it died. Resolves when it is safe there. */
-type WayBack = (letter: Letter) => Promise<void>;
+interface WayBack {
+  /** Brings a letter back to where it died. Resolves when it is safe there. */
+  sendAgain(letter: Letter): Promise<void>;
+  /** Has the place forget what it keeps of the letter; may be repeated. Left out where it keeps nothing. */
+  discard?(letter: Letter): Promise<void>;
+}
 
 /** Ways back by the kind of the place: `queue`, `rabbitmq`, `webhook`. Each is given the place's name. */
 export type WaysBack = Readonly<Record<string, (name: string) => WayBack | undefined>>;
 
+/** Which letter, and who asks. */
 export interface Redriving {
   database: D1Database;
   tenant: string;
   id: string;
-  /** Who asks. */
   by: string;
   waysBack: WaysBack;
   now: number;
@@ -31,17 +35,15 @@ export async function redrive({
   waysBack,
   now,
 }: Redriving): Promise<void> {
-  const letter = await claimLetter(database, { tenant, id, now });
-  if (letter === null) {
-    const there = await readLetter(database, tenant, id);
-    if (there === null) throw refusal("not-found", `There is no dead letter "${id}".`);
-    if (there.status === "sent") return;
-    const why = there.status === "sending" ? "is being sent again" : "was discarded";
-    throw refusal("operation-not-possible", `The dead letter "${id}" ${why}.`);
-  }
+  const letter = await claim({ database, tenant, id, now }, "sent");
+  if (letter === null) return;
   const change = { tenant, id, from: "sending" as const, by };
   try {
-    await wayBackOf(letter, waysBack)(letter);
+    const way = wayBackOf(letter, waysBack);
+    if (way === undefined) {
+      throw new Error(`no way back to ${letter.origin} is configured (durachart({ queues }))`);
+    }
+    await way.sendAgain(letter);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     await settleLetter(database, { ...change, to: "dead", what: "not sent", reason, now });
@@ -50,10 +52,51 @@ export async function redrive({
   await settleLetter(database, { ...change, to: "sent", what: "sent again", now });
 }
 
-function wayBackOf({ origin }: Letter, waysBack: WaysBack): WayBack {
+/**
+ * Gives a letter up, at the place that keeps it too. It stays in the list as discarded.
+ *
+ * @throws ProblemError not-found, operation-not-possible, redrive-failed where its place can't be told
+ */
+export async function discardLetter(asked: Redriving): Promise<void> {
+  const { database, tenant, id, by, waysBack, now } = asked;
+  const letter = await claim(asked, "discarded");
+  if (letter === null) return;
+  const change = { tenant, id, from: "sending" as const, by, now };
+  try {
+    await wayBackOf(letter, waysBack)?.discard?.(letter);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    await settleLetter(database, { ...change, to: "dead", what: "not discarded", reason });
+    throw refusal("redrive-failed", `The dead letter "${id}" could not be discarded: ${reason}`);
+  }
+  await settleLetter(database, { ...change, to: "discarded", what: "discarded" });
+}
+
+/**
+ * A letter that nobody else is at; null where it has come to `end` already.
+ *
+ * @throws ProblemError not-found, operation-not-possible
+ */
+async function claim(
+  { database, tenant, id, now }: Pick<Redriving, "database" | "tenant" | "id" | "now">,
+  end: "sent" | "discarded",
+): Promise<Letter | null> {
+  const letter = await claimLetter(database, { tenant, id, now });
+  if (letter !== null) return letter;
+  const there = await readLetter(database, tenant, id);
+  if (there === null) throw refusal("not-found", `There is no dead letter "${id}".`);
+  if (there.status === end) return null;
+  const why = {
+    dead: "is dead again",
+    sending: "is being sent again, or discarded",
+    sent: "was sent again",
+    discarded: "was discarded",
+  }[there.status];
+  throw refusal("operation-not-possible", `The dead letter "${id}" ${why}.`);
+}
+
+function wayBackOf({ origin }: Letter, waysBack: WaysBack): WayBack | undefined {
   const [kind = "", ...rest] = origin.split(":");
   const name = rest.join(":");
-  const way = Object.hasOwn(waysBack, kind) ? waysBack[kind]!(name) : undefined;
-  if (way !== undefined) return way;
-  throw new Error(`no way back to ${origin} is configured (durachart({ queues }))`);
+  return Object.hasOwn(waysBack, kind) ? waysBack[kind]!(name) : undefined;
 }

@@ -1,15 +1,51 @@
+import type { Envelope } from "../contract/envelope.ts";
+import { brokerOf } from "../contract/rabbitmq.ts";
+import { webhooksOf, type WebhookScope } from "../contract/webhooks.ts";
+import type { Letter } from "./letters.ts";
 import type { WaysBack } from "./redrive.ts";
 
-/** To queues, by the bindings of their producers. */
+/** To queues by the bindings of their producers, to RabbitMQ, and to webhooks' endpoints. */
 export function waysBackOf(queues: Readonly<Record<string, string>>, env: unknown): WaysBack {
   return {
     queue: (name) => {
       const binding = Object.hasOwn(queues, name) ? queues[name]! : undefined;
       const queue = binding && (env as Record<string, Queue | undefined>)[binding];
       if (!queue) return undefined;
-      return async ({ body }) => {
-        await queue.send(body, { contentType: "json" });
+      return {
+        sendAgain: async ({ body }) => {
+          await queue.send(body, { contentType: "json" });
+        },
       };
     },
+    rabbitmq: (name) => {
+      const broker = brokerOf(env);
+      if (broker === undefined) return undefined;
+      return { sendAgain: ({ body }) => broker.sendAgain(name, JSON.stringify(body)) };
+    },
+    webhook: (endpoint) => ({
+      sendAgain: async (letter) => {
+        const { webhooks, scope, delivery } = placeOf(env, letter);
+        const reply = await webhooks.retry(scope, delivery, endpoint);
+        if (!reply.ok) throw new Error(reply.problem.detail);
+        if (reply.value.status === "discarded") throw new Error("the delivery was discarded");
+      },
+      discard: async (letter) => {
+        const { webhooks, scope, delivery } = placeOf(env, letter);
+        const reply = await webhooks.discard(scope, delivery, endpoint);
+        // What isn't there any more, its endpoint perhaps, is as good as discarded.
+        if (!reply.ok && reply.problem.status !== 404) throw new Error(reply.problem.detail);
+      },
+    }),
   };
+}
+
+/** @throws Error where webhooks are not bound */
+function placeOf(env: unknown, { tenant, message, body }: Letter) {
+  // The tenant is the letter's; the body says no more than where in its rooms.
+  const { jurisdiction } = (body ?? {}) as Partial<Envelope>;
+  const scope: WebhookScope = { tenant, jurisdiction };
+  const webhooks = webhooksOf(env, scope);
+  if (webhooks === undefined) throw new Error("the object class Webhooks is not bound as WEBHOOKS");
+  const [delivery = ""] = message.split(" ");
+  return { webhooks, scope, delivery };
 }

@@ -1,14 +1,9 @@
 import * as v from "valibot";
 import type { Caller } from "../contract/caller.ts";
 import { refusal } from "../contract/problem.ts";
-import {
-  listLetters,
-  readLetter,
-  settleLetter,
-  type LetterPosition,
-} from "../dead-letters/letters.ts";
+import { listLetters, readLetter, type LetterPosition } from "../dead-letters/letters.ts";
 import { listParked, readParkedId, type Parked } from "../dead-letters/parked.ts";
-import { redrive, type WaysBack } from "../dead-letters/redrive.ts";
+import { discardLetter, redrive, type WaysBack } from "../dead-letters/redrive.ts";
 import { databaseOf, databasesOf } from "../list/databases.ts";
 import { validate } from "../instance/validate.ts";
 import { addressOf, type Instances } from "./instances.ts";
@@ -29,6 +24,7 @@ export interface DeadLetterVisit {
 const MAX_LIMIT = 100;
 
 const query = v.strictObject({
+  unowned: v.optional(v.literal("true")),
   status: v.optional(v.picklist(["dead", "sending", "sent", "discarded"]), "dead"),
   origin: v.optional(v.pipe(v.string(), v.maxLength(300))),
   limit: v.optional(
@@ -41,11 +37,11 @@ const query = v.strictObject({
 /** `GET /dead-letters`: the tenant's, newest first; on the first page also what its instances keep parked. */
 export async function list(visit: DeadLetterVisit): Promise<Response> {
   const { request, caller, workflows } = visit;
-  const database = databaseFor(visit);
+  const { database, tenant } = shelfOf(visit);
   const url = new URL(request.url);
   const wanted = validate(query, Object.fromEntries(url.searchParams), "");
   const { status, origin, limit, cursor } = wanted;
-  const { tenant, jurisdiction = null } = caller;
+  const { jurisdiction = null } = caller;
   const after = cursor === undefined ? undefined : readCursor(cursor);
   const isParkedWanted =
     status === "dead" && after === undefined && (origin?.startsWith("instance:") ?? true);
@@ -71,9 +67,10 @@ export async function read(visit: DeadLetterVisit): Promise<Response> {
     if (found === undefined) throw notFound(id);
     return jsonResponse(JSON.stringify({ ...found, incident, id, status: "dead" }));
   }
-  const letter = await readLetter(databaseFor(visit), caller.tenant, id);
+  const { database, tenant } = shelfOf(visit);
+  const letter = await readLetter(database, tenant, id);
   if (letter === null) throw notFound(id);
-  const { tenant: _, ...shown } = letter;
+  const { tenant: _, message: __, ...shown } = letter;
   return jsonResponse(JSON.stringify(shown));
 }
 
@@ -92,15 +89,15 @@ export async function sendAgain(visit: DeadLetterVisit): Promise<Response> {
     );
     return jsonResponse(JSON.stringify({ id, status: "sent" }));
   }
-  const database = databaseFor(visit);
-  const { tenant, subject: by } = caller;
+  const { database, tenant } = shelfOf(visit);
+  const { subject: by } = caller;
   await redrive({ database, tenant, id, by, waysBack, now: Date.now() });
   return jsonResponse(JSON.stringify({ id, status: "sent" }));
 }
 
 /** `DELETE /dead-letters/{id}`: gives it up. It stays in the list as discarded. */
 export async function discard(visit: DeadLetterVisit): Promise<Response> {
-  const { caller, id, instances } = visit;
+  const { caller, id, instances, waysBack } = visit;
   const parked = parkedOf(visit);
   if (parked !== null) {
     const { workflow, instance, incident } = parked;
@@ -113,25 +110,30 @@ export async function discard(visit: DeadLetterVisit): Promise<Response> {
     );
     return jsonResponse(JSON.stringify({ id, status: "discarded" }));
   }
-  const database = databaseFor(visit);
-  const { tenant, subject: by } = caller;
-  const change = { tenant, id, from: "dead" as const, to: "discarded" as const };
-  const what = "discarded";
-  if (!(await settleLetter(database, { ...change, what, by, now: Date.now() }))) {
-    const there = await readLetter(database, tenant, id);
-    if (there === null) throw notFound(id);
-    if (there.status !== "discarded") {
-      throw refusal("operation-not-possible", `The dead letter "${id}" is ${there.status}.`);
-    }
-  }
+  const { database, tenant } = shelfOf(visit);
+  const { subject: by } = caller;
+  await discardLetter({ database, tenant, id, by, waysBack, now: Date.now() });
   return jsonResponse(JSON.stringify({ id, status: "discarded" }));
 }
 
-/** @throws ProblemError forbidden, not-configured */
-function databaseFor({ caller, env }: DeadLetterVisit): D1Database {
+/**
+ * Where the letters are that the caller asks for: the tenant's, or with `unowned=true` those that are too
+ * broken to tell whose they are, for those who run the deployment.
+ *
+ * @throws ProblemError forbidden, not-configured
+ */
+function shelfOf({ request, caller, env }: DeadLetterVisit): {
+  database: D1Database;
+  tenant: string;
+} {
   requireScope(caller, "dead-letters");
+  const isUnowned = new URL(request.url).searchParams.get("unowned") === "true";
+  if (isUnowned && !caller.roles.includes("administrator")) {
+    throw refusal("forbidden", "What belongs to nobody is for the role administrator.");
+  }
   const databases = databasesOf(env);
-  if (databases.length > 0) return databaseOf(databases, caller.tenant);
+  const tenant = isUnowned ? "" : caller.tenant;
+  if (databases.length > 0) return { database: databaseOf(databases, tenant), tenant };
   throw refusal(
     "not-configured",
     "This deployment keeps no dead letters: bind a D1 database as LIST.",

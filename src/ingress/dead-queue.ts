@@ -1,10 +1,34 @@
 import type { DeadLetter } from "../contract/dead-letter.ts";
+import { log } from "../contract/log.ts";
 import { problem, type Problem } from "../contract/problem.ts";
 import type { Buried } from "./queue.ts";
 
 /** Queues of this name hold what other queues gave up on. */
 export function isDeadQueue(queue: string): boolean {
   return queue.endsWith("-dead");
+}
+
+/** Seconds until what could not be filed is tried again, at most. */
+const LONGEST = 3_600;
+
+/**
+ * Acknowledges a batch once it is filed. Behind this queue there is no other: what fails is tried again, ever
+ * further apart, so that the platform's hundred tries last for four days.
+ */
+export async function fileBatch(
+  messages: readonly Message[],
+  file: () => Promise<void>,
+): Promise<void> {
+  try {
+    await file();
+  } catch (error) {
+    log.error("Dead letters could not be filed", { error });
+    for (const message of messages) {
+      message.retry({ delaySeconds: Math.min(LONGEST, 30 * 2 ** (message.attempts - 1)) });
+    }
+    return;
+  }
+  for (const message of messages) message.ack();
 }
 
 /** Either ours, with its reason, or what the platform moved here after the last retry. */

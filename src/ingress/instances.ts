@@ -19,7 +19,8 @@ import type {
   StartRequest,
   WatchRequest,
 } from "../contract/requests.ts";
-import { STREAM_PATH, type InstanceClass } from "../instance/instance.ts";
+import { STREAM_PATH } from "../contract/requests.ts";
+import type { InstanceClass } from "../instance/instance.ts";
 
 type Namespace = DurableObjectNamespace<InstanceType<InstanceClass>>;
 

@@ -113,6 +113,9 @@ export function createRouter(workflows: Workflows, options: RouterOptions = {}) 
       webhook(request, workflows, new Instances(env.INSTANCES), env, traces.get(request)!),
     )
     .options("/events", (request: IRequest, env: IngressEnv) => handshake(request, env))
+    .options("/:workflow/:id/events", (request: IRequest, env: IngressEnv) =>
+      handshake(request, env),
+    )
     .post("/operations/reindex", (request: IRequest, env: IngressEnv) =>
       reindex(request, env, new Instances(env.INSTANCES)),
     )
@@ -133,7 +136,7 @@ export function createRouter(workflows: Workflows, options: RouterOptions = {}) 
     .get("/:workflow", visit(list))
     .all("/:workflow", only("GET", "POST"))
     .all("/:workflow/:id", only("GET"))
-    .all("/:workflow/:id/events", only("POST"))
+    .all("/:workflow/:id/events", only("POST", "OPTIONS"))
     .all("/:workflow/:id/history", only("GET"))
     .all("/:workflow/:id/history/:seq", only("GET"))
     .all("/:workflow/:id/stream", only("GET"))

@@ -17,6 +17,7 @@ import type {
   StartRequest,
   WatchRequest,
 } from "../contract/requests.ts";
+import { STREAM_PATH } from "../contract/requests.ts";
 import type { SimulationReply, SimulationRequest } from "../contract/simulation.ts";
 import type { TransitionExport } from "../contract/transition.ts";
 import type { Destinations } from "../egress/leave.ts";
@@ -24,9 +25,6 @@ import type { Transports } from "../egress/transport.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import { Engine } from "./engine.ts";
 import { takeFromSocket } from "./socket-events.ts";
-
-/** Requests to the object itself: what RPC can't carry. */
-export const STREAM_PATH = "/stream";
 
 export type InstanceClass = ReturnType<typeof instanceClass>;
 

@@ -1,14 +1,17 @@
+import { log } from "../contract/log.ts";
 import { DurableObject } from "cloudflare:workers";
 import { objectName } from "../contract/address.ts";
+import type { DeadLetter } from "../contract/dead-letter.ts";
 import type { Message } from "../contract/message.ts";
 import { backoff } from "../egress/timing.ts";
-import { attempt, openEnvelope, type Buried, type Deliver } from "../ingress/queue.ts";
+import { attempt, openEnvelope, type Deliver } from "../ingress/queue.ts";
 import { Consumer, type Handle } from "./consumer.ts";
+import type { Publication } from "./connection.ts";
 import { Link, type LinkOptions } from "./link.ts";
-import { envelopeIn, letterIn, publicationOf } from "./message.ts";
+import { envelopeIn, letterIn, publicationOf, revivedPublication } from "./message.ts";
 import { MEMBERS, memberFor, wakeBrokers, type RabbitSettings } from "./pool.ts";
 import { dialOverSockets } from "./sockets.ts";
-import { DEAD, type Topology } from "./topology.ts";
+import { DEAD, eventQueuesOf, type Topology } from "./topology.ts";
 import { saidBy, within } from "./within.ts";
 
 export interface Consumed<Env> {
@@ -26,7 +29,7 @@ export interface BrokerOptions<Env> {
   members?: number;
   consumes: readonly Consumed<Env>[];
   /** Takes a dead letter to where somebody sees it; until it resolves the letter stays with the broker. */
-  file?: (env: Env) => (letter: Buried) => Promise<void>;
+  file?: (env: Env) => (letter: DeadLetter) => Promise<void>;
 }
 
 /** What a member publishes: a message to a queue. */
@@ -69,6 +72,24 @@ export function brokerClass<Env>({
      */
     async publish(json: string): Promise<void> {
       const { to, message } = JSON.parse(json) as Order;
+      await this.#publish(to, publicationOf(to, message));
+    }
+
+    /**
+     * What died in a queue once more, into that queue alone.
+     *
+     * @param json of the dead letter's body
+     * @throws Error where there is no such queue, the letter isn't whole, or the broker hasn't confirmed it
+     */
+    async sendAgain(queue: string, json: string): Promise<void> {
+      // The name was read from a message: it must not lead anywhere else.
+      if (!eventQueuesOf(topology).includes(queue)) {
+        throw new Error(`the topology has no queue "${queue.slice(0, 100)}" of events`);
+      }
+      await this.#publish(queue, revivedPublication(queue, JSON.parse(json)));
+    }
+
+    async #publish(to: string, publication: Publication): Promise<void> {
       await this.#arm();
       const deadline = Date.now() + PUBLISH_PATIENCE;
       const late = `RabbitMQ is away, or slow: it did not take a message to ${to} within ${PUBLISH_PATIENCE / 1_000} s.`;
@@ -76,7 +97,7 @@ export function brokerClass<Env>({
         const connection = await this.#linked().patiently();
         // Whoever asked has been told that it failed: it must not leave behind their back.
         if (Date.now() >= deadline) throw new Error(late);
-        await connection.publish(publicationOf(to, message));
+        await connection.publish(publication);
       };
       await within(publish(), PUBLISH_PATIENCE, late);
     }
@@ -110,7 +131,7 @@ export function brokerClass<Env>({
         await this.#linked().check();
         this.#failures = 0;
       } catch (error) {
-        console.warn(`Pool member ${this.ctx.id.name}: ${saidBy(error)}`);
+        log.warn("RabbitMQ can't be reached", { member: this.ctx.id.name, error: saidBy(error) });
         await this.#comeBack();
       }
     }
@@ -123,7 +144,7 @@ export function brokerClass<Env>({
         const set = await this.ctx.storage.getAlarm();
         if (set === null || set > soon) await this.ctx.storage.setAlarm(soon);
       } catch (error) {
-        console.error(error);
+        log.error("The alarm of a pool member could not be set", { error });
       }
     }
 
@@ -137,7 +158,9 @@ export function brokerClass<Env>({
         topology,
         consumers: this.#consumers(),
         onLost: (reason) => {
-          console.warn(`Pool member ${this.ctx.id.name}: connection lost, ${reason.message}`);
+          log.warn("The connection to RabbitMQ was lost", {
+            ...{ member: this.ctx.id.name, error: reason.message },
+          });
           this.ctx.waitUntil(this.#comeBack());
         },
       });
@@ -163,10 +186,12 @@ export function brokerClass<Env>({
       );
       if (file !== undefined && String(all.length % members) === this.ctx.id.name) {
         const filing = file(this.env);
+        const tenantOf = (name: string): string | undefined =>
+          consumes.find(({ queue }) => queue === name)?.tenant;
         const consumer = new Consumer(
           DEAD,
           async (message) => {
-            await filing(letterIn(message));
+            await filing(letterIn(message, tenantOf, Date.now()));
             return null;
           },
           { keep: true },

@@ -1,3 +1,4 @@
+import { log } from "../contract/log.ts";
 import type { AMQPMessage } from "@cloudamqp/amqp-client/amqp-message";
 import { isPassing, problem, type Problem } from "../contract/problem.ts";
 import { backoff } from "../egress/timing.ts";
@@ -106,7 +107,7 @@ export class Consumer {
       const late = `The delivery took longer than ${seconds} s`;
       return await within(this.#handle(message), DELIVERY_PATIENCE, late);
     } catch (error) {
-      console.error(error);
+      log.error("A message could not be delivered", { queue: this.queue, error });
       return problem("internal", saidBy(error));
     }
   }
@@ -124,7 +125,7 @@ export class Consumer {
         acknowledge(message);
         return;
       } catch (error) {
-        console.warn(`A message of ${this.queue} can't be put away: ${saidBy(error)}`);
+        log.warn("A message can't be put away", { queue: this.queue, error: saidBy(error) });
         if (error instanceof Unwritable) publication = forms.next().value ?? publication;
         await pause(tries);
       }

@@ -1,3 +1,4 @@
+import { log } from "../contract/log.ts";
 import type { AMQPMessage } from "@cloudamqp/amqp-client/amqp-message";
 import { Connection } from "./connection.ts";
 import { declareTopology } from "./declare.ts";
@@ -112,7 +113,7 @@ export class Link {
     const { topology, consumers } = this.#options;
     for (const { what, outcome, error } of await declareTopology(connection, topology)) {
       // What is there with other arguments may still do; what isn't there shows when it is used.
-      if (outcome === "failed") console.warn(`RabbitMQ, ${what}: ${error}`);
+      if (outcome === "failed") log.warn(`RabbitMQ: ${what} could not be declared`, { error });
     }
     for (const { queue, prefetch, take } of consumers) {
       await connection.consume(queue, prefetch, (message) => take(connection, message));

@@ -1,10 +1,11 @@
 import type { AMQPMessage } from "@cloudamqp/amqp-client/amqp-message";
 import type { AMQPProperties, Field } from "@cloudamqp/amqp-client/amqp-properties";
 import { amqpOf, readAmqp, type AmqpContent } from "../cloudevents/amqp.ts";
+import type { DeadLetter } from "../contract/dead-letter.ts";
 import type { Envelope } from "../contract/envelope.ts";
+import { fingerprint } from "../contract/fingerprint.ts";
 import type { Message } from "../contract/message.ts";
 import type { Problem } from "../contract/problem.ts";
-import type { Buried } from "../ingress/queue.ts";
 import type { Publication } from "./connection.ts";
 import { DEAD, EXCHANGE, retryOf } from "./topology.ts";
 
@@ -14,8 +15,17 @@ const JURISDICTION = "durachart-jurisdiction";
 const ATTEMPTS = "durachart-attempts";
 const QUEUE = "durachart-queue";
 const REASON = "durachart-reason";
+/** One death: the same however often its letter is brought. */
+const DEATH = "durachart-death";
+
+const STRUCTURED = "application/cloudevents+json";
 
 const MAX_ROUTING_KEY = 255;
+
+/** UTF-16 units that surely fit into the 255 bytes of a short string. */
+const MAX_MESSAGE_ID = 85;
+
+const MAX_TENANT = 1_000;
 
 /** Bytes that a dead letter may have as JSON: queues take 128 KB. */
 const MAX_LETTER = 100_000;
@@ -106,6 +116,7 @@ export function deadPublication(
     properties: again(message.properties, {
       [ATTEMPTS]: attempts,
       [QUEUE]: queue,
+      [DEATH]: crypto.randomUUID(),
       [REASON]: JSON.stringify(short),
     }),
   };
@@ -132,48 +143,101 @@ export function* simpler(whole: Publication): Generator<Publication> {
   yield { ...whole, properties: { headers: plain(isOurs) } };
 }
 
-/** A message of the dead-letter queue as it is filed. Never throws: nobody would see it then. */
-export function letterIn(message: AMQPMessage): Buried {
+/**
+ * A message of the dead-letter queue as it is filed. Never throws: nobody would see it then.
+ *
+ * @param tenantOf whose all messages of a queue are, whatever they say themselves
+ * @param now milliseconds since the epoch
+ */
+export function letterIn(
+  message: AMQPMessage,
+  tenantOf: (queue: string) => string | undefined,
+  now: number,
+): DeadLetter {
   const { properties, routingKey } = message;
   const headers = properties.headers ?? {};
-  const queue = headers[QUEUE];
+  const died = headers[QUEUE];
+  const queue = typeof died === "string" ? died : routingKey;
   const attempts = headers[ATTEMPTS];
+  const body = shown(message, tenantOf(queue));
+  const { tenant } = body as { tenant?: unknown };
+  const death = headers[DEATH];
   return {
-    queue: `rabbitmq:${typeof queue === "string" ? queue : routingKey}`,
+    tenant: typeof tenant === "string" && tenant.length <= MAX_TENANT ? tenant : null,
+    origin: `rabbitmq:${queue}`,
+    message:
+      typeof death === "string" ? death : fingerprint([queue, decoded(message), text(headers)]),
     reason: reasonIn(headers),
     attempts: typeof attempts === "number" ? attempts : 1,
-    body: shown(message),
+    body,
+    at: now,
   };
+}
+
+/**
+ * What a dead letter holds, for the queue that it died in: straight there, as if it came for the first time.
+ *
+ * @param body as `letterIn` gives it
+ * @throws Error where it could not be read as an event, and so is not whole
+ */
+export function revivedPublication(queue: string, body: unknown): Publication {
+  const { tenant, jurisdiction, event } = (body ?? {}) as Partial<Envelope>;
+  if (typeof event !== "object" || event === null) {
+    throw new Error("it is not an event that could be read, and was not kept whole");
+  }
+  const { id } = event as { id?: unknown };
+  return {
+    exchange: "",
+    routingKey: queue,
+    body: new TextEncoder().encode(JSON.stringify(event)),
+    properties: {
+      contentType: STRUCTURED,
+      ...(typeof id === "string" && id.length <= MAX_MESSAGE_ID ? { messageId: id } : {}),
+      headers: {
+        ...(typeof tenant === "string" ? { [TENANT]: tenant } : {}),
+        ...(typeof jurisdiction === "string" ? { [JURISDICTION]: jurisdiction } : {}),
+      },
+    },
+  };
+}
+
+function decoded(message: AMQPMessage): string {
+  return new TextDecoder().decode(bodyOf(message));
+}
+
+function text(value: unknown): string {
+  return JSON.stringify(value, bigintsAsText) ?? "";
 }
 
 function reasonIn(headers: Readonly<Record<string, unknown>>): Problem {
   try {
     return JSON.parse(String(headers[REASON])) as Problem;
   } catch {
-    const why = JSON.stringify(headers["x-death"] ?? null);
+    const why = text(headers["x-death"] ?? null);
     const detail = `The broker gave it up: ${why}`.slice(0, 2_000);
     return { type: "about:blank", title: "Given up by the broker", status: 500, detail };
   }
 }
 
 /** The envelope where it can be read: it can be put into a queue of ours again. */
-function shown(message: AMQPMessage): unknown {
+function shown(message: AMQPMessage, tenant: string | undefined): unknown {
   const bytes = bodyOf(message);
   const { contentType, headers } = message.properties;
   try {
-    const envelope = envelopeIn(message, undefined);
+    const envelope = envelopeIn(message, tenant);
     if (bytesOf(envelope) <= MAX_LETTER) return envelope;
   } catch {
     // It is shown as it is.
   }
   const content = new TextDecoder().decode(bytes.subarray(0, MAX_SHOWN));
   const more = bytes.byteLength - MAX_SHOWN;
+  const whose = tenant ?? headers?.[TENANT];
   return {
-    ...(typeof headers?.[TENANT] === "string" ? { tenant: headers[TENANT] } : {}),
+    ...(typeof whose === "string" ? { tenant: whose } : {}),
     contentType,
     content,
     ...(more > 0 ? { bytesLeftOut: more } : {}),
-    headers: JSON.stringify(headers ?? {}, bigintsAsText).slice(0, 4_000),
+    headers: text(headers ?? {}).slice(0, 4_000),
   };
 }
 

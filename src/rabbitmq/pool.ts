@@ -1,3 +1,4 @@
+import { log } from "../contract/log.ts";
 /**
  * Durable Objects that hold the connections to the broker, unless said otherwise. Few: each is one
  * connection, and the broker's memory goes with their number.
@@ -41,6 +42,7 @@ export async function wakeBrokers(env: RabbitSettings, members: number): Promise
   if (env.RABBITMQ_URL === undefined) return;
   const calls = Array.from({ length: members }, (_, index) => memberAt(env, index).wake());
   for (const call of await Promise.allSettled(calls)) {
-    if (call.status === "rejected") console.error("RabbitMQ's pool can't be woken", call.reason);
+    if (call.status === "rejected")
+      log.error("RabbitMQ's pool can't be woken", { error: call.reason });
   }
 }

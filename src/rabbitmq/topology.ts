@@ -37,6 +37,13 @@ const durable = {
   "x-overflow": "reject-publish",
 };
 
+/** The queues that events are published to: neither the dead letters' nor those that only delay. */
+export function eventQueuesOf({ queues }: Topology): string[] {
+  const isOfEvents = ({ bindings }: Queue): boolean =>
+    bindings.some(({ exchange }) => exchange === EXCHANGE);
+  return queues.filter(isOfEvents).map(({ name }) => name);
+}
+
 /** All exchanges and queues there are, for so many queues of events. */
 export function topologyOf(queues: readonly string[]): Topology {
   return {

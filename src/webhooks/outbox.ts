@@ -6,6 +6,7 @@ import { DELIVERY_SCHEMA, DeliveryTable, type Delivery } from "./deliveries.ts";
 import { ENDPOINT_SCHEMA, EndpointTable, takesType, type Endpoint } from "./endpoints.ts";
 import { deliveryId } from "./names.ts";
 import type { PostResult } from "./post.ts";
+import { UNFILED_SCHEMA, UnfiledTable } from "./unfiled.ts";
 
 /** Deliveries under way to one endpoint. */
 export const AT_ONCE = 16;
@@ -38,13 +39,18 @@ export class Outbox {
   readonly endpoints: EndpointTable;
   readonly deliveries: DeliveryTable;
   readonly log: DeliveryLog;
+  readonly unfiled: UnfiledTable;
   readonly #sql: SqlStorage;
   /** Endpoint → how many deliveries it has at most: it counts up only, and is looked up when that is a lot. */
   readonly #atMost = new Map<string, number>();
   #isThere: boolean;
+  readonly #isFiled: boolean;
 
-  constructor(sql: SqlStorage) {
+  /** @param isFiled whether what is parked is to be filed with the dead letters */
+  constructor(sql: SqlStorage, isFiled: boolean) {
     this.#sql = sql;
+    this.#isFiled = isFiled;
+    this.unfiled = new UnfiledTable(sql);
     this.endpoints = new EndpointTable(sql);
     this.deliveries = new DeliveryTable(sql);
     this.log = new DeliveryLog(sql);
@@ -59,7 +65,7 @@ export class Outbox {
   }
 
   setUp(): void {
-    this.#sql.exec(ENDPOINT_SCHEMA + DELIVERY_SCHEMA + LOG_SCHEMA);
+    this.#sql.exec(ENDPOINT_SCHEMA + DELIVERY_SCHEMA + LOG_SCHEMA + UNFILED_SCHEMA);
     this.#isThere = true;
   }
 
@@ -103,7 +109,7 @@ export class Outbox {
     }
     if (this.#atMost.get(endpoint.id)! < 2 * MAX_WAITING) return parked;
     const reason = `It had ${2 * MAX_WAITING} undelivered events`;
-    return [...parked, ...this.disable(endpoint, reason)];
+    return [...parked, ...this.disable(endpoint, reason, now)];
   }
 
   #count(endpoint: string): number {
@@ -141,7 +147,8 @@ export class Outbox {
       const isFull = (running.get(id)?.size ?? 0) >= AT_ONCE;
       return isFull ? Math.max(due, now + LEASE) : due;
     });
-    return Math.min(this.endpoints.nextExpiry(), ...dues);
+    const filing = this.#isFiled ? this.unfiled.nextDue(now) : Infinity;
+    return Math.min(this.endpoints.nextExpiry(), filing, ...dues);
   }
 
   /** What a try has led to. What was erased, discarded or removed meanwhile leaves no trace. */
@@ -162,7 +169,7 @@ export class Outbox {
       return [];
     }
     log("failed");
-    if (status === 410) return this.disable(endpoint, "It answered 410 Gone");
+    if (status === 410) return this.disable(endpoint, "It answered 410 Gone", now);
     if (delivery.state === "parked") return [];
     if (now - delivery.since >= EXHAUSTED_AFTER) {
       return [this.#park(endpoint, delivery, `Tried for 24 hours. ${error}`, now)];
@@ -172,10 +179,11 @@ export class Outbox {
   }
 
   /** What waits is parked, so that nobody takes it for on its way. */
-  disable(endpoint: Endpoint, reason: string): Parked[] {
+  disable(endpoint: Endpoint, reason: string, now: number): Parked[] {
     if (!endpoint.isEnabled) return [];
     this.endpoints.setReason(endpoint.id, reason);
     const parked = this.deliveries.parkAll(endpoint.id, `The endpoint was disabled: ${reason}`);
+    for (const { position } of parked) this.#toBeFiled(position, now);
     return parked.map((delivery) => ({ delivery, endpoint }));
   }
 
@@ -216,8 +224,13 @@ export class Outbox {
 
   #park(endpoint: Endpoint, delivery: Delivery, error: string, now: number): Parked {
     this.deliveries.park(delivery, error, now);
+    this.#toBeFiled(delivery.position, now);
     this.log.append({ ...aboutOf(delivery), ...noTry(delivery, now), outcome: "parked", error });
     return { endpoint, delivery: { ...delivery, state: "parked", due: null, error } };
+  }
+
+  #toBeFiled(position: number, now: number): void {
+    if (this.#isFiled) this.unfiled.add(position, now);
   }
 
   viewOf(endpoint: Endpoint, now: number): EndpointView {

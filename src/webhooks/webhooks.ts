@@ -1,4 +1,6 @@
+import { log } from "../contract/log.ts";
 import { DurableObject } from "cloudflare:workers";
+import type { FileLetters } from "../contract/dead-letter.ts";
 import { ProblemError, refusal } from "../contract/problem.ts";
 import {
   webhooksName,
@@ -8,18 +10,19 @@ import {
   type EndpointRequest,
   type EndpointView,
   type EndpointWithSecret,
-  type ParkedLetter,
   type WebhookReply,
   type WebhookScope,
 } from "../contract/webhooks.ts";
 import { LEASE } from "../egress/timing.ts";
 import { Alarm } from "./alarm.ts";
 import { Courier } from "./courier.ts";
+import type { Delivery } from "./deliveries.ts";
 import { newEndpointId } from "./names.ts";
 import { deliveryView, Outbox, type Begun, type Event, type Parked } from "./outbox.ts";
 import { post, type Post, type PostResult } from "./post.ts";
 import { newSecret } from "./signing.ts";
 import { checkTarget, type TargetSettings } from "./target.ts";
+import { inTime, letterOf, type FilingBegun } from "./unfiled.ts";
 
 const MAX_ENDPOINTS = 50;
 const MAX_KEYS = 5;
@@ -36,18 +39,22 @@ const AFTER_FAILURE = 60_000;
  * A tenant's webhooks: who is told, what is still to be delivered, and what became of it. Objects of the
  * same class carry its posts (see `Courier`); they store nothing.
  *
- * @param onParked told of each delivery that is given up until somebody sends it again. It is told after
- *   the commit, so at most once: what `parked()` says is what counts
+ * @param filingOf where dead letters are filed, if anywhere: each delivery that is given up until somebody
+ *   sends it again is filed there, tried until it is
  */
-export function webhooksClass(onParked: (letter: ParkedLetter) => void = logParked) {
+export function webhooksClass(filingOf: (env: unknown) => FileLetters | null = () => null) {
   return class Webhooks extends DurableObject<TargetSettings> {
     readonly #outbox: Outbox;
     readonly #alarm: Alarm;
     readonly #courier: Courier;
+    readonly #file: FileLetters | null;
+    /** What is being filed; it never rejects. */
+    #filing: Promise<void> = Promise.resolve();
 
     constructor(context: DurableObjectState, env: TargetSettings) {
       super(context, env);
-      this.#outbox = new Outbox(context.storage.sql);
+      this.#file = filingOf(env);
+      this.#outbox = new Outbox(context.storage.sql, this.#file !== null);
       this.#alarm = new Alarm(context);
       this.#courier = new Courier(context, env);
       if (this.#outbox.isThere) void context.blockConcurrencyWhile(() => this.#wakeUp());
@@ -59,7 +66,7 @@ export function webhooksClass(onParked: (letter: ParkedLetter) => void = logPark
         await this.#alarm.read();
         this.#alarm.noLaterThan(this.#outbox.due(this.#courier.running, Date.now()));
       } catch (error) {
-        console.error(error);
+        log.error("The webhooks could not wake up", { error });
       }
     }
 
@@ -146,7 +153,7 @@ export function webhooksClass(onParked: (letter: ParkedLetter) => void = logPark
     disable(scope: WebhookScope, id: string): WebhookReply<EndpointView> {
       return this.#answer(scope, () => {
         const endpoint = this.#outbox.endpoint(id);
-        this.#change(scope, () => this.#outbox.disable(endpoint, "By an operator"));
+        this.#change(scope, (now) => this.#outbox.disable(endpoint, "By an operator", now));
         return this.#view(id);
       });
     }
@@ -202,7 +209,7 @@ export function webhooksClass(onParked: (letter: ParkedLetter) => void = logPark
       });
     }
 
-    eraseSubject(scope: WebhookScope, subject: string): void {
+    async eraseSubject(scope: WebhookScope, subject: string): Promise<void> {
       this.#check(scope);
       if (!this.#outbox.isThere) return;
       const { deliveries, endpoints, log } = this.#outbox;
@@ -211,6 +218,8 @@ export function webhooksClass(onParked: (letter: ParkedLetter) => void = logPark
         deliveries.eraseSubject(subject, all, Date.now());
         log.eraseSubject(subject);
       });
+      // What is being filed about it must be there before the list is told to forget it.
+      await this.#filing;
     }
 
     /** For another object of this class alone. */
@@ -233,7 +242,7 @@ export function webhooksClass(onParked: (letter: ParkedLetter) => void = logPark
         this.#alarm.set(this.#outbox.due(this.#courier.running, now));
       } catch (error) {
         // The platform drops an alarm whose handler goes on throwing.
-        console.error("The alarm of webhooks failed", error);
+        log.error("The alarm of the webhooks failed", { error });
         this.#alarm.set(now + AFTER_FAILURE);
       }
     }
@@ -242,16 +251,21 @@ export function webhooksClass(onParked: (letter: ParkedLetter) => void = logPark
     #change(scope: WebhookScope, work: (now: number) => Parked[]): void {
       const now = Date.now();
       const { running } = this.#courier;
-      const { parked, begun } = this.#alarm.transact(() => {
+      const { parked, begun, filing } = this.#alarm.transact(() => {
         const parked = work(now);
         const begun = this.#outbox.begin(running, now);
+        const filing = this.#file === null ? null : this.#outbox.unfiled.begin(now);
         this.#alarm.noLaterThan(this.#outbox.due(running, now));
-        return { parked, begun };
+        return { parked, begun, filing };
       });
       for (const one of begun) this.ctx.waitUntil(this.#deliver(scope, one));
       for (const { delivery, endpoint } of parked) {
-        this.#tell({ ...scope, url: endpoint.url, delivery: deliveryView(delivery) });
+        logParked(scope, delivery, endpoint.url);
       }
+      if (filing === null) return;
+      this.#outbox.unfiled.isBusy = true;
+      this.#filing = this.#fileNow(scope, filing);
+      this.ctx.waitUntil(this.#filing);
     }
 
     async #deliver(scope: WebhookScope, begun: Begun): Promise<void> {
@@ -261,15 +275,35 @@ export function webhooksClass(onParked: (letter: ParkedLetter) => void = logPark
         this.#change(scope, (now) => this.#outbox.settle(begun, result, { began, now }));
       } catch (error) {
         // Its lease ends, and it is tried again.
-        console.error(`What became of ${begun.delivery.id} could not be noted`, error);
+        log.error("What became of a webhook could not be noted", {
+          delivery: begun.delivery.id,
+          error,
+        });
       }
     }
 
-    #tell(letter: ParkedLetter): void {
+    async #fileNow(scope: WebhookScope, filing: FilingBegun): Promise<void> {
+      let isFiled = true;
       try {
-        onParked(letter);
+        // Nothing leaves before it is on disk that it is parked.
+        await this.ctx.storage.sync();
+        const letters = filing.deliveries.map((one) => letterOf(scope, one, Date.now()));
+        await inTime(this.#file!(letters));
       } catch (error) {
-        console.error(error);
+        isFiled = false;
+        const deliveries = filing.deliveries.length;
+        log.error("Parked deliveries could not be filed", { deliveries, error });
+      }
+      this.#outbox.unfiled.isBusy = false;
+      try {
+        this.#change(scope, (now) => {
+          if (isFiled) this.#outbox.unfiled.end(filing);
+          else this.#outbox.unfiled.putOff(filing, now);
+          return [];
+        });
+      } catch (error) {
+        // Its lease ends, and it is filed again, which changes nothing.
+        log.error("What was filed of webhooks could not be noted", { error });
       }
     }
 
@@ -298,9 +332,9 @@ function wrongName(): Error {
   return new Error("The webhooks of another tenant were asked for.");
 }
 
-function logParked({ tenant, url, delivery }: ParkedLetter): void {
-  const { id, endpoint, event, error } = delivery;
+function logParked({ tenant }: WebhookScope, delivery: Delivery, url: string): void {
+  const { id, endpoint, type, subject, error } = delivery;
   console.error(
-    `Webhook delivery ${id} of ${tenant} (${event.type} of ${event.subject}) to ${endpoint}, ${new URL(url).host}, is parked: ${error}`,
+    `Webhook delivery ${id} of ${tenant} (${type} of ${subject}) to ${endpoint}, ${new URL(url).host}, is parked: ${error}`,
   );
 }

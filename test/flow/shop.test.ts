@@ -1,120 +1,60 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { startEphemeralFleet } from "../../src/cli/fleet.ts";
-import { makeSecrets, mintToken, tenant } from "../../src/cli/secrets.ts";
+import { describe, expect, it } from "vitest";
 import { watch } from "../../src/cli/watch.ts";
-import type { Letter, ListedLetter } from "../../src/dead-letters/letters.ts";
-import { over } from "../support/shop-transport.ts";
-import type { EventReply, JournalEntry, View } from "../../src/index.ts";
+import type { JournalEntry } from "../../src/index.ts";
+import {
+  addPizza,
+  call,
+  cloudEvent,
+  confirmedOrder,
+  enqueue,
+  eventually,
+  fleet,
+  freshId,
+  pending,
+  reach,
+  send,
+  tokens,
+  view,
+  waitsIn,
+} from "../support/shop.ts";
 
-/**
- * The whole shop in the local runtime: five Workers, their queues, their objects, D1. The project
- * "rabbitmq" runs these tests too, with kitchen and delivery over a broker.
- */
-let fleet: Awaited<ReturnType<typeof startEphemeralFleet>>;
-const tokens = { carla: "", staff: "", stranger: "", undertaker: "" };
-
-beforeAll(async () => {
-  const secrets = makeSecrets();
-  fleet = await startEphemeralFleet(secrets, await over.start());
-  tokens.carla = await mintToken(secrets, { subject: "carla", roles: ["customer"] }, "10m");
-  const undertaker = { subject: "ursula", roles: [], scopes: ["dead-letters"] };
-  tokens.undertaker = await mintToken(secrets, undertaker, "10m");
-  tokens.staff = await mintToken(secrets, { subject: "staff", roles: ["service"] }, "10m");
-});
-
-afterAll(async () => {
-  await fleet.close();
-  await over.stop();
-});
-
-interface Answer<Body> {
-  status: number;
-  body: Body;
-}
-
-async function call<Body = Record<string, unknown>>(
-  who: keyof typeof tokens | null,
-  method: string,
-  path: string,
-  body?: unknown,
-  key?: string,
-): Promise<Answer<Body>> {
-  const response = await fetch(new URL(path, fleet.url).href, {
-    method,
-    headers: {
-      ...(who === null ? {} : { Authorization: `Bearer ${tokens[who]}` }),
-      ...(body === undefined ? {} : { "Content-Type": "application/json" }),
-      ...(key === undefined ? {} : { "Idempotency-Key": key }),
-    },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+describe("a trace", () => {
+  it("goes with an order through both stations and back", async () => {
+    const id = freshId();
+    await call("carla", "POST", "/orders", { id, event: addPizza("p1") });
+    const trace = crypto.randomUUID().replaceAll("-", "");
+    const confirmed = await fetch(new URL(`/orders/${id}/events`, fleet.url).href, {
+      method: "POST",
+      headers: {
+        Authorization: `Bearer ${tokens.carla}`,
+        "Content-Type": "application/json",
+        traceparent: `00-${trace}-b7ad6b7169203331-01`,
+      },
+      body: JSON.stringify({ type: "CONFIRM_PIZZA" }),
+    });
+    expect(confirmed.headers.get("traceparent")).toContain(`00-${trace}-`);
+    await confirmed.body?.cancel();
+    for (const station of ["kitchen", "delivery"] as const) {
+      await waitsIn(station, id);
+      await call("staff", "POST", `/${station}/finish-next`);
+    }
+    await eventually(
+      () => view(id),
+      ({ state }) => state === "delivered",
+    );
+    const { body } = await call<{ entries: JournalEntry[] }>(
+      "carla",
+      "GET",
+      `/orders/${id}/history`,
+    );
+    const traced = body.entries.filter(({ event }) =>
+      String(event.attributes?.["traceparent"]).includes(trace),
+    );
+    expect(traced.map(({ event }) => event.type)).toEqual([
+      ...["CONFIRM_PIZZA", "PIZZA_READY", "PIZZA_DELIVERED"],
+    ]);
   });
-  return { status: response.status, body: (await response.json()) as Body };
-}
-
-async function eventually<Value>(look: () => Promise<Value>, isThere: (value: Value) => boolean) {
-  const deadline = performance.now() + 15_000;
-  for (;;) {
-    const value = await look();
-    if (isThere(value)) return value;
-    if (performance.now() > deadline) throw new Error(`It never came: ${JSON.stringify(value)}`);
-    await new Promise((resolve) => setTimeout(resolve, 25));
-  }
-}
-
-const addPizza = (id: string) => ({ type: "ADD_PIZZA", data: { id, pizza: "mango-tango" } });
-const freshId = () => `flow-${crypto.randomUUID()}`;
-const view = async (id: string) => (await call<View>("carla", "GET", `/orders/${id}`)).body;
-const send = (id: string, event: object, who: keyof typeof tokens = "carla") =>
-  call<EventReply>(who, "POST", `/orders/${id}/events`, event);
-
-const reach = (id: string, state: string) =>
-  eventually(
-    () => view(id),
-    (found) => JSON.stringify(found.state).includes(state),
-  );
-
-interface Job {
-  order: string;
-  state: string;
-}
-
-const pending = async (station: string) =>
-  (await call<{ pending: Job[] }>("staff", "GET", `/${station}/pending`)).body.pending;
-const waitsIn = (station: string, id: string) =>
-  eventually(
-    () => pending(station),
-    (jobs) => jobs.some(({ order }) => order === `orders/${id}`),
-  );
-
-async function confirmedOrder(): Promise<string> {
-  const id = freshId();
-  await call("carla", "POST", "/orders", { id, event: addPizza("p1") });
-  await send(id, { type: "CONFIRM_PIZZA" });
-  await reach(id, "waitingForPizzaToBeBaked");
-  await waitsIn("kitchen", id);
-  return id;
-}
-
-/** Puts something into a queue as a Worker of the shop would. */
-async function enqueue(worker: string, binding: string, body: object): Promise<void> {
-  const env = (await fleet.harness.getWorker(worker).getEnv()) as Record<string, Queue>;
-  await over.put(env[binding]!, binding, body);
-}
-
-const cloudEvent = (type: string, subject: string, attributes: object = {}) => ({
-  tenant,
-  event: {
-    ...{ specversion: "1.0", id: crypto.randomUUID(), source: "/test", type, subject },
-    ...attributes,
-  },
 });
-
-const letters = async () =>
-  (
-    await call<{ letters: ListedLetter[] }>(
-      ...(["undertaker", "GET", "/dead-letters?limit=100"] as const),
-    )
-  ).body.letters;
 
 describe("a whole order", () => {
   it("goes from the first pizza to the door, and its watcher sees every step", async () => {
@@ -292,83 +232,4 @@ describe("the kitchen", () => {
   ])("answers %s %s with %j by %i", async (method, path, body, status) => {
     expect(await call("staff", method, path, body)).toMatchObject({ status, body: { status } });
   });
-});
-
-describe("the list", () => {
-  it("has an order as it is, soon after", async () => {
-    const id = freshId();
-    const customer = `customer of ${id}`;
-    const body = { id, input: { customer }, event: addPizza("p1") };
-    await call("carla", "POST", "/orders", body);
-    const query = `/orders?attribute.customer=${encodeURIComponent(customer)}`;
-    const find = (more: string) =>
-      eventually(
-        async () =>
-          (await call<{ instances: object[] }>("carla", "GET", query + more)).body.instances,
-        (instances) => instances.length > 0,
-      );
-    expect(await find("&status=active")).toMatchObject([{ id, state: "orderPizza" }]);
-    await send(id, { type: "CANCEL_ORDER" });
-    expect(await find("&status=done")).toMatchObject([
-      { id, state: "cancelled", attributes: { customer }, due: null },
-    ]);
-  });
-});
-
-describe("dead letters", () => {
-  it.each([
-    ["durachart-kitchen", "EVENTS_QUEUE", "durachart-events"],
-    ["durachart", "KITCHEN_QUEUE", "kitchen"],
-    ["durachart", "DELIVERY_QUEUE", "delivery"],
-    ["durachart", "ORDERLOG_QUEUE", "orderlog"],
-    ["durachart", "LIST_QUEUE", "durachart-list"],
-  ])("from %s's %s are filed with their reason", async (worker, binding, queue) => {
-    const marker = crypto.randomUUID();
-    const began = Date.now() - 1_000;
-    await enqueue(worker, binding, { tenant, poison: marker });
-    const isIt = ({ origin, filedAt }: ListedLetter) =>
-      origin === over.originOf(queue) && Date.parse(filedAt) >= began;
-    const found = await eventually(letters, (all) => all.some(isIt));
-    const { id, reason } = found.find(isIt)!;
-    expect(reason).toMatchObject(over.refusalBy(queue));
-    expect((await call("undertaker", "GET", `/dead-letters/${id}`)).body).toMatchObject({
-      body: { tenant, poison: marker },
-    });
-  });
-
-  it("are sent again once what was wrong is mended, and are gone from the list", async () => {
-    const id = freshId();
-    const event = cloudEvent("PIZZA_FAILED", `orders/${id}`, { data: { reason: 5 } });
-    await call("carla", "POST", "/orders", { id, event: addPizza("p1") });
-    await enqueue("durachart-kitchen", "EVENTS_QUEUE", event);
-    const isIt = ({ subject }: ListedLetter) => subject === `orders/${id}`;
-    const letter = (await eventually(letters, (all) => all.some(isIt))).find(isIt)!;
-    const redrive = () => call("undertaker", "POST", `/dead-letters/${letter.id}/redrive`);
-    for (let asked = 0; asked < 3; asked++) expect((await redrive()).status).toBe(200);
-    // Nothing was mended: it dies once more, and is the same letter.
-    const dead = await eventually(
-      async () => (await call<Letter>("undertaker", "GET", `/dead-letters/${letter.id}`)).body,
-      ({ history }) => history.length === 3,
-    );
-    expect(dead.history.map(({ what }) => what)).toEqual(["died", "sent again", "died"]);
-    expect((await call("undertaker", "DELETE", `/dead-letters/${letter.id}`)).status).toBe(200);
-    expect((await letters()).some(isIt)).toBe(false);
-  });
-});
-
-describe("the shop's doors", () => {
-  it.each([
-    ...["/kitchen/pending", "/delivery/pending", "/orderlog/log"],
-    ...["/orders/x", "/kitchen/nowhere", "/orderlog/nowhere"],
-  ])("%s asks for credentials, and staff's where it is theirs", async (path) => {
-    expect((await call(null, "GET", path)).status).toBe(401);
-    if (!path.startsWith("/orders")) expect((await call("carla", "GET", path)).status).toBe(403);
-  });
-
-  it.each(["/healthz", "/kitchen/healthz", "/delivery/healthz", "/orderlog/healthz"])(
-    "%s is open",
-    async (path) => {
-      expect((await call(null, "GET", path)).status).toBe(200);
-    },
-  );
 });

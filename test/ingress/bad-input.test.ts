@@ -156,7 +156,7 @@ describe("an address", () => {
   it.each([
     ["PUT", "/orders", "GET, POST"],
     ["PUT", "/orders/x", "GET"],
-    ["GET", "/orders/x/events", "POST"],
+    ["GET", "/orders/x/events", "POST, OPTIONS"],
     ["POST", "/orders/x/history", "GET"],
     ["POST", "/orders/x/stream", "GET"],
     ["GET", "/events", "POST, OPTIONS"],

@@ -109,7 +109,10 @@ describe("a token", () => {
     expect(named).toEqual(["anywhere tropical/orders/o1", "eu tropical/orders/o1"]);
     // The local runtime knows no jurisdictions: it refuses, rather than put the data elsewhere.
     const local = await call("POST", "/orders", { as: european, body: { id: freshId() } });
-    expect(local).toMatchObject({ status: 503, body: { detail: /no jurisdiction "eu"/ } });
+    expect(local).toMatchObject({
+      status: 503,
+      body: { detail: expect.stringMatching(/no jurisdiction "eu"/) as string },
+    });
   });
 });
 

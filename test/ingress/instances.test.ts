@@ -45,7 +45,10 @@ describe("a call to an object", () => {
   it("that is reset time and again is given up, and can be repeated", async () => {
     const { instances, calls } = failing([reset, reset, reset, reset]);
     const reply = await instances.send({ ...request, dedupe: "k" });
-    expect(reply).toMatchObject({ ok: false, problem: { status: 503, detail: /Try again/ } });
+    expect(reply).toMatchObject({
+      ok: false,
+      problem: { status: 503, detail: expect.stringMatching(/Try again/) as string },
+    });
     expect(calls).toHaveLength(3);
   });
 
@@ -59,7 +62,10 @@ describe("a call to an object", () => {
   it("without a key is not repeated: it may have been applied", async () => {
     const { instances, calls } = failing([reset]);
     const reply = await instances.send(request);
-    expect(reply).toMatchObject({ ok: false, problem: { detail: /may have been applied/ } });
+    expect(reply).toMatchObject({
+      ok: false,
+      problem: { detail: expect.stringMatching(/may have been applied/) as string },
+    });
     expect(calls).toHaveLength(1);
   });
 
@@ -68,7 +74,10 @@ describe("a call to an object", () => {
     const { address, caller } = request;
     const operation = { name: "rewind" as const, to: 3 };
     const reply = await instances.operate({ address, caller, operation });
-    expect(reply).toMatchObject({ ok: false, problem: { detail: /may have been applied/ } });
+    expect(reply).toMatchObject({
+      ok: false,
+      problem: { detail: expect.stringMatching(/may have been applied/) as string },
+    });
     expect(calls).toHaveLength(1);
   });
 

@@ -160,7 +160,7 @@ describe("an instance that is to begin later", () => {
     // It has no first state to be ended in.
     expect(await operate("latecomers", id, "terminate")).toMatchObject({
       status: 409,
-      body: { detail: /Erase it instead/ },
+      body: { detail: expect.stringMatching(/Erase it instead/) as string },
     });
     await evictDurableObject(stubOf("latecomers", id));
     const stillBad = await operate("latecomers", id, "retry", { incident: "start" });

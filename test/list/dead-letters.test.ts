@@ -1,6 +1,6 @@
 import { createExecutionContext, createMessageBatch, getQueueResult } from "cloudflare:test";
 import { env } from "cloudflare:workers";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import type { Caller } from "../../src/contract/caller.ts";
 import type { Letter, ListedLetter } from "../../src/dead-letters/letters.ts";
 import { call, freshId, tokenFor } from "../support/client.ts";
@@ -99,6 +99,28 @@ describe("a dead letter", () => {
     const large = { data: "x".repeat(60_000) };
     await die(Array.from({ length: 60 }, () => envelope(tenant, large)));
     expect(await list(tenant, "?limit=100")).toHaveLength(60);
+  });
+
+  it("with characters that no database takes doesn't take the others along", async () => {
+    const tenant = freshTenant();
+    const odd = envelope(tenant, { subject: "orders/\ud800\0", type: "\0", data: "\ud800\0" });
+    await die([odd, envelope(tenant)]);
+    expect(await list(tenant)).toHaveLength(2);
+    const letter = (await list(tenant)).find(({ type }) => type !== "MAKE_PIZZA")!;
+    expect((await read(tenant, letter.id)).body.body).toEqual(odd);
+  });
+
+  it("waits, ever longer, while it can't be filed", async () => {
+    vi.spyOn(console, "error").mockReturnValue();
+    const delays: unknown[] = [];
+    for (const attempts of [1, 3, 99]) {
+      const retry = (options: unknown) => void delays.push(options);
+      const message = { id: "m", timestamp: new Date(), attempts, body: {}, retry };
+      const batch = { queue: "kitchen-dead", messages: [message] } as unknown as MessageBatch;
+      await app.queue(batch, { ...env, LIST: undefined } as never);
+    }
+    expect(delays).toEqual([30, 120, 3_600].map((delaySeconds) => ({ delaySeconds })));
+    vi.restoreAllMocks();
   });
 
   it.each([
@@ -211,6 +233,27 @@ describe("who may", () => {
       404,
     );
     expect(await list(tenant)).toHaveLength(1);
+  });
+});
+
+describe("a letter that belongs to nobody", () => {
+  const run = (roles: string[]): Caller => ({ ...undertakerOf("tropical"), roles });
+  const ask = (method: string, path: string, roles: string[]) =>
+    call<{ letters: ListedLetter[] }>(method, `/dead-letters${path}unowned=true`, {
+      as: run(roles),
+    });
+
+  it("is for those who run the deployment: listed, read, discarded", async () => {
+    await die([{ lost: true }], "kitchen-dead", [crypto.randomUUID()]);
+    expect((await ask("GET", "?", [])).status).toBe(403);
+    const { body } = await ask("GET", "?limit=1&", ["administrator"]);
+    const [{ id }] = body.letters as [ListedLetter];
+    expect((await ask("GET", `/${id}?`, ["operator"])).status).toBe(403);
+    expect((await ask("GET", `/${id}?`, ["administrator"])).body).toMatchObject({
+      body: { lost: true },
+    });
+    expect((await ask("DELETE", `/${id}?`, ["administrator"])).status).toBe(200);
+    expect((await read("tropical", id)).status).toBe(404);
   });
 });
 

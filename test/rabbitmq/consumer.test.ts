@@ -190,9 +190,10 @@ describe("a consumer", () => {
       () => readyIn(sender, DEAD),
       (ready) => ready === 1,
     );
-    const letter = letterIn((await takeFrom(sender, DEAD))!);
+    const letter = letterIn((await takeFrom(sender, DEAD))!, () => undefined, 0);
     expect(letter).toMatchObject({
-      queue: `rabbitmq:${queue}`,
+      origin: `rabbitmq:${queue}`,
+      tenant: "tropical",
       reason: { status: 422, detail: "never" },
       attempts: 1,
       body: { tenant: "tropical", event: { id: "poison" } },
@@ -213,7 +214,7 @@ describe("a consumer", () => {
       () => readyIn(sender, DEAD),
       (ready) => ready === 1,
     );
-    expect(letterIn((await takeFrom(sender, DEAD))!)).toMatchObject({
+    expect(letterIn((await takeFrom(sender, DEAD))!, () => undefined, 0)).toMatchObject({
       attempts: 17,
       reason: { detail: "not yet" },
     });
@@ -256,8 +257,8 @@ describe("a consumer", () => {
       (ready) => ready === 1,
       20_000,
     );
-    expect(letterIn((await takeFrom(sender, DEAD))!)).toMatchObject({
-      queue: `rabbitmq:${queue}`,
+    expect(letterIn((await takeFrom(sender, DEAD))!, () => undefined, 0)).toMatchObject({
+      origin: `rabbitmq:${queue}`,
       reason: { status: 422 },
       body: { headers: expect.stringContaining("nested") as string },
     });
@@ -274,8 +275,8 @@ describe("a consumer", () => {
       () => readyIn(sender, DEAD),
       (ready) => ready === 1,
     );
-    const letter = letterIn((await takeFrom(sender, DEAD))!);
-    expect(letter.queue).toBe(`rabbitmq:${queue}`);
+    const letter = letterIn((await takeFrom(sender, DEAD))!, () => undefined, 0);
+    expect(letter.origin).toBe(`rabbitmq:${queue}`);
     expect(letter.reason.detail).toContain("expired");
   });
 });

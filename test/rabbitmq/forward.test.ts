@@ -133,7 +133,7 @@ describe("forwarding to a webhook", () => {
       (ready) => ready === 2,
     );
     const letters = [await takeFrom(connection, DEAD), await takeFrom(connection, DEAD)];
-    const statuses = letters.map((message) => letterIn(message!).reason.status);
+    const statuses = letters.map((message) => letterIn(message!, () => undefined, 0).reason.status);
     expect(new Set(statuses)).toEqual(new Set([403, 422]));
     expect(came.map(({ id }) => id)).toEqual(["bad"]);
   });

@@ -77,6 +77,20 @@ describe("imports", () => {
     expect(wrong).toEqual([]);
   });
 
+  it("bring what Node runs nothing of Cloudflare's, however far they lead", () => {
+    const reached = new Set(files.filter((file) => file.startsWith("src/cli/")));
+    const found: string[] = [];
+    for (const from of reached) {
+      for (const { file, target, isType } of imports.filter(({ file }) => file === from)) {
+        if (isType) continue;
+        if (cloudflare.test(target)) found.push(`${file} → ${target}`);
+        if (target.startsWith("src/")) reached.add(target);
+      }
+    }
+    expect(reached.size).toBeGreaterThan(30);
+    expect(found).toEqual([]);
+  });
+
   it("bring the kernel nothing of Cloudflare's and nothing with I/O", () => {
     const packages = imports.filter(
       ({ file, target }) => file.startsWith("src/kernel/") && !target.startsWith("src/"),

@@ -61,7 +61,17 @@ class Instance extends app.Instance {
   }
 }
 
+/** Without the list there is nowhere to file what is parked. */
+class Webhooks extends app.Webhooks {
+  constructor(context: DurableObjectState, env: { WITHOUT_LIST?: string; LIST?: D1Database }) {
+    super(context, {
+      ...env,
+      LIST: env.WITHOUT_LIST === undefined ? env.LIST : undefined,
+    } as never);
+  }
+}
+
 export default app;
-export { Instance };
-export const { Destination, Webhooks, WorkflowsEntrypoint } = app;
+export { Instance, Webhooks };
+export const { Destination, WorkflowsEntrypoint } = app;
 export const Broker = shopBroker(app.deliver);

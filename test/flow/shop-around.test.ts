@@ -1,0 +1,95 @@
+import { describe, expect, it } from "vitest";
+import { tenant } from "../../src/cli/secrets.ts";
+import type { Letter, ListedLetter } from "../../src/dead-letters/letters.ts";
+import { over } from "../support/shop-transport.ts";
+import {
+  addPizza,
+  call,
+  cloudEvent,
+  enqueue,
+  eventually,
+  freshId,
+  letters,
+  send,
+} from "../support/shop.ts";
+
+describe("the list", () => {
+  it("has an order as it is, soon after", async () => {
+    const id = freshId();
+    const customer = `customer of ${id}`;
+    const body = { id, input: { customer }, event: addPizza("p1") };
+    await call("carla", "POST", "/orders", body);
+    const query = `/orders?attribute.customer=${encodeURIComponent(customer)}`;
+    const find = (more: string) =>
+      eventually(
+        async () =>
+          (await call<{ instances: object[] }>("carla", "GET", query + more)).body.instances,
+        (instances) => instances.length > 0,
+      );
+    expect(await find("&status=active")).toMatchObject([{ id, state: "orderPizza" }]);
+    await send(id, { type: "CANCEL_ORDER" });
+    expect(await find("&status=done")).toMatchObject([
+      { id, state: "cancelled", attributes: { customer }, due: null },
+    ]);
+  });
+});
+
+describe("dead letters", () => {
+  it.each([
+    ["durachart-kitchen", "EVENTS_QUEUE", "durachart-events"],
+    ["durachart", "KITCHEN_QUEUE", "kitchen"],
+    ["durachart", "DELIVERY_QUEUE", "delivery"],
+    ["durachart", "ORDERLOG_QUEUE", "orderlog"],
+    ["durachart", "LIST_QUEUE", "durachart-list"],
+  ])("from %s's %s are filed with their reason", async (worker, binding, queue) => {
+    const marker = crypto.randomUUID();
+    const began = Date.now() - 1_000;
+    await enqueue(worker, binding, { tenant, poison: marker });
+    const isIt = ({ origin, filedAt }: ListedLetter) =>
+      origin === over.originOf(queue) && Date.parse(filedAt) >= began;
+    const found = await eventually(letters, (all) => all.some(isIt));
+    const { id, reason } = found.find(isIt)!;
+    expect(reason).toMatchObject(over.refusalBy(queue));
+    const { body } = await call<Letter>("undertaker", "GET", `/dead-letters/${id}`);
+    expect(JSON.stringify(body.body)).toContain(marker);
+  });
+
+  it("are sent again once what was wrong is mended, and are gone from the list", async () => {
+    const id = freshId();
+    const event = cloudEvent("PIZZA_FAILED", `orders/${id}`, { data: { reason: 5 } });
+    await call("carla", "POST", "/orders", { id, event: addPizza("p1") });
+    await enqueue("durachart-kitchen", "EVENTS_QUEUE", event);
+    const isIt = ({ subject }: ListedLetter) => subject === `orders/${id}`;
+    const letter = (await eventually(letters, (all) => all.some(isIt))).find(isIt)!;
+    const redrive = () => call("undertaker", "POST", `/dead-letters/${letter.id}/redrive`);
+    const answers = await Promise.all([redrive(), redrive(), redrive()]);
+    // Who asks while it is being sent may be told so.
+    for (const { status } of answers) expect([200, 409]).toContain(status);
+    // Nothing was mended: it dies once more, and is the same letter.
+    const dead = await eventually(
+      async () => (await call<Letter>("undertaker", "GET", `/dead-letters/${letter.id}`)).body,
+      ({ status, history }) => status === "dead" && history.length >= 3,
+    );
+    const happened = dead.history.map(({ what }) => what);
+    expect(happened).toEqual(happened.map((_, at) => (at % 2 === 0 ? "died" : "sent again")));
+    expect((await call("undertaker", "DELETE", `/dead-letters/${letter.id}`)).status).toBe(200);
+    expect((await letters()).some(isIt)).toBe(false);
+  });
+});
+
+describe("the shop's doors", () => {
+  it.each([
+    ...["/kitchen/pending", "/delivery/pending", "/orderlog/log"],
+    ...["/orders/x", "/kitchen/nowhere", "/orderlog/nowhere"],
+  ])("%s asks for credentials, and staff's where it is theirs", async (path) => {
+    expect((await call(null, "GET", path)).status).toBe(401);
+    if (!path.startsWith("/orders")) expect((await call("carla", "GET", path)).status).toBe(403);
+  });
+
+  it.each(["/healthz", "/kitchen/healthz", "/delivery/healthz", "/orderlog/healthz"])(
+    "%s is open",
+    async (path) => {
+      expect((await call(null, "GET", path)).status).toBe(200);
+    },
+  );
+});
