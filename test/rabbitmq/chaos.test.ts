@@ -50,10 +50,9 @@ describe("the shop over RabbitMQ, its broker and its runtime killed under load",
 
   it.each(Object.keys(sabotages) as Sabotage[])("is found out where it is %s", async (sabotage) => {
     const troubles = [aimedAt[sabotage]];
-    const { toStations, toOrders, violations } = await shopChaos({
+    const { violations } = await shopChaos({
       ...{ ...short, broker, troubles, sabotage, orders: 15, patience: 3_000 },
     });
-    expect(toStations.vanished + toOrders.vanished).toBeGreaterThan(0);
-    expect(violations).not.toEqual([]);
+    expect(violations.join("\n")).toMatch(/: \d+ of \d+ never arrived/);
   });
 });

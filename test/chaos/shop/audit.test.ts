@@ -58,9 +58,11 @@ function kept(): Seen & { journal: JournalEntry[]; view: View } {
   };
 }
 
+const reliable = { isForgetful: false };
+
 describe("the checker of the shop's runs", () => {
   it("finds nothing where every promise was kept, and counts what there was", () => {
-    expect(audit(kept())).toEqual({
+    expect(audit(kept(), reliable)).toEqual({
       ...{ violations: [], lost: 0, twice: 0, stuck: 0, events: 2, delivered: 1, cancelled: 0 },
       ...{ failures: 0, deadlines: 0, repeats: 1 },
       toStations: { sent: 2, vanished: 0 },
@@ -127,7 +129,7 @@ describe("the checker of the shop's runs", () => {
   ])("finds %s", (_, spoil, message) => {
     const seen = kept();
     spoil(seen);
-    expect(audit(seen).violations.join("\n")).toMatch(message);
+    expect(audit(seen, reliable).violations.join("\n")).toMatch(message);
   });
 
   it.each<[string, (seen: ReturnType<typeof kept>) => void, object]>([
@@ -149,6 +151,19 @@ describe("the checker of the shop's runs", () => {
   ])("counts %s", (_, spoil, counted) => {
     const seen = kept();
     spoil(seen);
-    expect(audit(seen)).toMatchObject(counted);
+    const found = audit(seen, reliable);
+    expect(found).toMatchObject(counted);
+    expect(found.violations.join("\n")).toMatch(/: 1 of [23] never arrived/);
+  });
+
+  it("lets queues forget messages, but no webhook", () => {
+    const seen = kept();
+    seen.taken.kitchen.pop();
+    seen.reported.kitchen = 2;
+    expect(audit(seen, { isForgetful: true }).violations).toEqual([]);
+    seen.receipts.pop();
+    expect(audit(seen, { isForgetful: true }).violations).toEqual([
+      "webhooks: 1 of 3 never arrived",
+    ]);
   });
 });

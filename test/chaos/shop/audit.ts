@@ -19,7 +19,7 @@ export interface Seen {
 }
 
 /** How often one message was sent, and how many of them never arrived. */
-export interface Traffic {
+interface Traffic {
   sent: number;
   vanished: number;
 }
@@ -60,8 +60,12 @@ const stateOf = ({ state }: JournalEntry): string => JSON.stringify(state);
 const isFailed = (entry: JournalEntry | undefined): boolean =>
   entry !== undefined && stateOf(entry).includes('"errorIn');
 
-/** Holds what was seen against what was promised; whether messages may vanish, its reader decides. */
-export function audit(seen: Seen): Audit {
+/**
+ * Holds what was seen against what was promised.
+ *
+ * @param options.isForgetful between orders and stations messages may vanish: they are counted, no more
+ */
+export function audit(seen: Seen, { isForgetful }: { isForgetful: boolean }): Audit {
   const violations: string[] = [];
   const found: Audit = {
     ...{ violations, lost: 0, twice: 0, stuck: 0, events: seen.told.length },
@@ -89,6 +93,15 @@ export function audit(seen: Seen): Audit {
     if (!isSigned) violations.push(`The webhook ${delivery} is not signed as it should be`);
   }
   found.repeats = seen.receipts.length - new Set(seen.receipts.map((one) => one.delivery)).size;
+  const mustArrive = {
+    webhooks: found.webhooks,
+    ...(isForgetful
+      ? {}
+      : { "messages to stations": found.toStations, "reports to orders": found.toOrders }),
+  };
+  for (const [what, { sent, vanished }] of Object.entries(mustArrive)) {
+    if (vanished > 0) violations.push(`${what}: ${vanished} of ${sent} never arrived`);
+  }
   for (const [where, count] of Object.entries(seen.left)) {
     if (count > 0) violations.push(`${where}: ${count} left`);
   }

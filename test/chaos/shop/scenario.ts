@@ -98,7 +98,7 @@ export async function shopChaos(options: ShopChaosOptions): Promise<ShopChaosRep
     const seconds = Math.round((performance.now() - began) / 1_000);
     wire?.close();
     return {
-      ...audit(seen),
+      ...audit(seen, { isForgetful: broker === null }),
       ...run.figures(),
       ...troubles.figures,
       ...{ wire: wire?.figures ?? null, refused: receiver.refused, lostAnswers: caller.lost },
