@@ -6,7 +6,7 @@ import { startBroker, type TestBroker } from "../support/broker.ts";
 
 /** The short form of `npm run chaos -- rabbitmq`. */
 const seed = Number(process.env["DURACHART_SEED"] ?? 20_261_122);
-const short = { seed, between: 1_000, orders: 60, customers: 6, pace: 300, hurry: 3 };
+const short = { seed, between: 500, orders: 40, customers: 6, pace: 300, hurry: 3 };
 
 let broker: TestBroker;
 
@@ -23,7 +23,6 @@ describe("the shop over RabbitMQ, its broker and its runtime killed under load",
     const troubles: Trouble[] = [
       { victim: "runtime", during: "ack" },
       { victim: "broker", during: "confirm" },
-      { victim: "runtime", during: "publish" },
     ];
     const { violations, kills, ...figures } = await shopChaos({ ...short, broker, troubles });
     console.log(JSON.stringify({ ...figures, kills }));

@@ -10,8 +10,8 @@ export const forgetful: readonly Alteration[] = [
   ),
   {
     file: "machines/order/machine.ts",
-    find: /const minute = 60_000;/g,
-    put: "const minute = 150;",
+    find: /const minute = 60_000;\nconst hour = 60 \* minute;/g,
+    put: "const minute = 75;\nconst hour = 3_600_000;",
   },
 ];
 

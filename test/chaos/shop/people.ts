@@ -64,6 +64,7 @@ export class Customer {
     await this.#say(id, { type: "RETRY" }, `retry-${seq}`);
   }
 
+  /** @throws Error where a repeat isn't answered as the first: it was taken for something new */
   async #say(order: string, event: { type: string }, key: string): Promise<void> {
     const path = `/orders/${order}/events`;
     const { status, body } = await this.#caller.call("POST", path, event, `${order}-${key}`);

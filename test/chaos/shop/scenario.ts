@@ -52,11 +52,24 @@ const STATIONS: readonly Station[] = ["kitchen", "delivery"];
 
 /** The whole shop under load, its runtime and its broker killed again and again; then held to its promises. */
 export async function shopChaos(options: ShopChaosOptions): Promise<ShopChaosReport> {
+  const receiver = new Receiver(randomFrom(options.seed + 1));
+  const wire = options.broker === null ? null : new Wire(options.broker.port);
+  try {
+    return await shopChaosWith(options, receiver, wire);
+  } finally {
+    wire?.close();
+    receiver.close();
+  }
+}
+
+async function shopChaosWith(
+  options: ShopChaosOptions,
+  receiver: Receiver,
+  wire: Wire | null,
+): Promise<ShopChaosReport> {
   const began = performance.now();
   const { seed, broker, hurry, sabotage } = options;
-  const receiver = new Receiver(randomFrom(seed + 1));
   const origin = await receiver.listen();
-  const wire = broker === null ? null : new Wire(broker.port);
   const host = broker === null ? null : await broker.freshHost();
   const secrets = makeSecrets();
   const port = await wire?.listen();
@@ -96,7 +109,6 @@ export async function shopChaos(options: ShopChaosOptions): Promise<ShopChaosRep
     }
     if (wire !== null) seen.left["dead letters published"] = wire.figures.dead;
     const seconds = Math.round((performance.now() - began) / 1_000);
-    wire?.close();
     return {
       ...audit(seen, { isForgetful: broker === null }),
       ...run.figures(),
@@ -107,8 +119,6 @@ export async function shopChaos(options: ShopChaosOptions): Promise<ShopChaosRep
   } finally {
     run.stop();
     await shop.remove();
-    wire?.close();
-    receiver.close();
   }
 }
 

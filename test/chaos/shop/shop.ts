@@ -1,15 +1,24 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { freePort } from "../../../bench/workerd.ts";
 import { configPaths, databases, quietly, root, wakeFleet } from "../../../src/cli/fleet.ts";
 import { writeDevVars } from "../../../src/cli/secrets.ts";
 import { replaceOnce } from "../sabotage.ts";
 
-/** Made once: it takes as long as the whole shop's start. */
-let tables: string | undefined;
+/** The databases as they begin, by file: made once, since that takes as long as the whole shop's start. */
+let tables: ReadonlyMap<string, Buffer> | undefined;
 
 /** A line of the shop's own source, and what stands there instead. */
 export interface Alteration {
@@ -54,11 +63,19 @@ export class Shop {
       writeFileSync(path, replaceOnce(readFileSync(path, "utf8"), find, put));
     }
     writeDevVars(folder, configPaths, variables);
-    tables ??= await shop.#makeTables();
-    cpSync(tables, shop.#state, { recursive: true });
-    shop.#port = await freePort();
-    await shop.restart();
-    return shop;
+    try {
+      tables ??= await shop.#makeTables();
+      for (const [file, bytes] of tables) {
+        mkdirSync(dirname(join(shop.#state, file)), { recursive: true });
+        writeFileSync(join(shop.#state, file), bytes);
+      }
+      shop.#port = await freePort();
+      await shop.restart();
+      return shop;
+    } catch (error) {
+      await shop.remove();
+      throw error;
+    }
   }
 
   get url(): string {
@@ -117,21 +134,22 @@ export class Shop {
     rmSync(this.#folder, { recursive: true, force: true, maxRetries: 5 });
   }
 
-  /** @returns a folder with the databases as they begin, which goes with this process */
-  async #makeTables(): Promise<string> {
-    const made = mkdtempSync(join(tmpdir(), "durachart-tables-"));
-    process.once("exit", () => rmSync(made, { recursive: true, force: true }));
+  async #makeTables(): Promise<ReadonlyMap<string, Buffer>> {
     // One after the other: wrangler keeps what it is doing in the folder that it runs in.
     for (const { database, configPath } of databases) {
       const parameters = ["d1", "migrations", "apply", database, "--local", "-c", configPath];
-      const child = spawn(process.execPath, [wrangler, ...parameters, "--persist-to", made], {
-        cwd: this.#folder,
-        env: this.#environment,
-        stdio: "ignore",
-      });
+      const child = spawn(
+        process.execPath,
+        [wrangler, ...parameters, "--persist-to", this.#state],
+        { cwd: this.#folder, env: this.#environment, stdio: "ignore" },
+      );
       const [code] = (await once(child, "exit")) as [number | null];
       if (code !== 0) throw new Error(`The tables of ${database} could not be made.`);
     }
-    return made;
+    const files = readdirSync(this.#state, { recursive: true, withFileTypes: true });
+    const paths = files
+      .filter((file) => file.isFile())
+      .map((file) => join(file.parentPath, file.name));
+    return new Map(paths.map((path) => [relative(this.#state, path), readFileSync(path)]));
   }
 }
