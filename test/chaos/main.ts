@@ -1,8 +1,13 @@
 import colors from "picocolors";
 import { chaos } from "./run.ts";
+import { shopMain } from "./shop/main.ts";
 
 const seed = Number(process.env["DURACHART_SEED"] ?? Math.floor(Math.random() * 1_000_000));
+const [scenario] = process.argv.slice(2);
 console.log(colors.bold(`\nChaos, seed ${seed} (again with DURACHART_SEED=${seed})\n`));
+if (scenario === "rabbitmq" || scenario === "queues") {
+  process.exit((await shopMain(scenario, seed)) ? 0 : 1);
+}
 const report = await chaos({
   seed,
   kills: 24,

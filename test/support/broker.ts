@@ -9,6 +9,15 @@ import { declareTopology } from "../../src/rabbitmq/declare.ts";
 import { endpointOf } from "../../src/rabbitmq/endpoint.ts";
 import { topology } from "../../src/topology.ts";
 
+let hosts = 0;
+
+export interface VirtualHost {
+  /** By a port that may be a proxy's. */
+  url: (port: number) => string;
+  /** In each of its queues, delivered and not acknowledged ones too. */
+  messages(): Promise<Record<string, number>>;
+}
+
 /** A real RabbitMQ for one test file, in a folder and on ports of its own. */
 export async function startBroker() {
   const folder = mkdtempSync(join(tmpdir(), "durachart-broker-"));
@@ -22,6 +31,23 @@ export async function startBroker() {
   await server.start();
   return Object.assign(server, {
     ...ports,
+    /** A virtual host of its own, with nothing in it. */
+    async freshHost(): Promise<VirtualHost> {
+      const name = `test-${++hosts}`;
+      const { username } = new URL(server.url);
+      const everything = { configure: ".*", write: ".*", read: ".*" };
+      await server.api("PUT", `/api/vhosts/${name}`, {});
+      await server.api("PUT", `/api/permissions/${name}/${username}`, everything);
+      return {
+        url: (port) => server.url.replace(`:${ports.port}/%2F`, `:${port}/${name}`),
+        async messages() {
+          const response = await server.api("GET", `/api/queues/${name}`);
+          const queues = (await response.json()) as { name: string; messages?: number }[];
+          // Queues that nobody has used since the start have no count yet.
+          return Object.fromEntries(queues.map(({ name, messages = 0 }) => [name, messages]));
+        },
+      };
+    },
     async remove(): Promise<void> {
       await server.kill();
       rmSync(folder, { recursive: true, force: true });
