@@ -48,6 +48,9 @@ if (!isWithBroker) {
 
 export default defineConfig({
   test: {
+    // What fails on purpose says so in the log: DURACHART_TEST_LOGS=yes shows it.
+    onConsoleLog: (text) =>
+      process.env["DURACHART_TEST_LOGS"] !== undefined || !text.startsWith('{"level"'),
     projects: [
       {
         test: {
