@@ -87,7 +87,7 @@ export function durachart<const Definitions extends Workflows>(options: {
   /** How what the workflows publish leaves, by the names that their effects call it. */
   transports?: Transports;
   /** Where every transition of every instance is sent on to, for analytics: `exportToQueue("EXPORT")`. */
-  export?: (env: never) => TransitionExport;
+  export?: TransitionExport | ((env: never) => TransitionExport);
   /** Queues by name → their producers' bindings: where dead letters of theirs are sent again. */
   queues?: Readonly<Record<string, string>>;
   /** What others post to `/hooks/{name}`, and which events it becomes. */

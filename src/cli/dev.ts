@@ -77,14 +77,22 @@ async function greet(secrets: ReturnType<typeof localSecrets>): Promise<void> {
   const customer = await mintToken(secrets, { subject: "carla", roles: ["customer"] }, "12h");
   const staff = await mintToken(
     secrets,
-    { subject: "staff", roles: ["service", "operator"], scopes: ["dead-letters"] },
+    {
+      subject: "staff",
+      roles: ["service", "operator", "administrator"],
+      scopes: ["dead-letters"],
+    },
     "12h",
   );
   const url = `http://localhost:${port}`;
+  const rabbit = process.env["RABBITMQ_URL"] ?? process.env["RABBITMQ_HTTP_URL"];
+  const joined = rabbit
+    ? `\nKitchen and delivery are joined by RabbitMQ at ${new URL(rabbit).host}`
+    : "";
   const json = `-H 'Content-Type: application/json'`;
   const auth = (name: string) => `-H "Authorization: Bearer $${name}"`;
   console.log(`
-${colors.green(colors.bold(`The shop is open at ${url}`))}  (Ctrl-C closes it; its data stays in .wrangler/state)
+${colors.green(colors.bold(`The shop is open at ${url}`))}  (Ctrl-C closes it; its data stays in .wrangler/state)${joined}
 
 ${colors.dim("# Tokens of the local issuer, good for twelve hours")}
 export CUSTOMER='${customer}'

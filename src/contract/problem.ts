@@ -42,7 +42,7 @@ const problems = {
   quarantined: [409, "The stored state doesn't fit this deployment"],
   overloaded: [503, "Overloaded"],
   "not-configured": [503, "The service is not configured"],
-  exhausted: [504, "All tries are used up"],
+  exhausted: [504, "Given up"],
   "redrive-failed": [502, "It could not be sent again"],
   internal: [500, "Internal error"],
 } as const satisfies Record<string, readonly [number, string]>;

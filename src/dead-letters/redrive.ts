@@ -41,7 +41,9 @@ export async function redrive({
   try {
     const way = wayBackOf(letter, waysBack);
     if (way === undefined) {
-      throw new Error(`no way back to ${letter.origin} is configured (durachart({ queues }))`);
+      throw new Error(
+        `no way back to ${letter.origin} is configured: a queue is named in durachart({ queues }), RabbitMQ by RABBITMQ_URL`,
+      );
     }
     await way.sendAgain(letter);
   } catch (error) {

@@ -1,11 +1,16 @@
 import * as v from "valibot";
 import type { Caller } from "../contract/caller.ts";
 import { refusal } from "../contract/problem.ts";
-import { listLetters, readLetter, type LetterPosition } from "../dead-letters/letters.ts";
+import type { View } from "../contract/view.ts";
+import {
+  listLetters,
+  readLetter,
+  type LetterPosition,
+  type ListedLetter,
+} from "../dead-letters/letters.ts";
 import { listParked, readParkedId, type Parked } from "../dead-letters/parked.ts";
 import { discardLetter, redrive, type WaysBack } from "../dead-letters/redrive.ts";
 import { databaseOf, databasesOf } from "../list/databases.ts";
-import { validate } from "../instance/validate.ts";
 import { addressOf, type Instances } from "./instances.ts";
 import { granted, jsonResponse } from "./respond.ts";
 import { requireScope } from "./scope.ts";
@@ -39,7 +44,7 @@ export async function list(visit: DeadLetterVisit): Promise<Response> {
   const { request, caller, workflows } = visit;
   const { database, tenant } = shelfOf(visit);
   const url = new URL(request.url);
-  const wanted = validate(query, Object.fromEntries(url.searchParams), "");
+  const wanted = readQuery(url.searchParams);
   const { status, origin, limit, cursor } = wanted;
   const { jurisdiction = null } = caller;
   const after = cursor === undefined ? undefined : readCursor(cursor);
@@ -62,10 +67,15 @@ export async function read(visit: DeadLetterVisit): Promise<Response> {
     const { workflow, instance, incident } = parked;
     const address = addressOf(caller, workflow, instance);
     const { json } = granted(await instances.get({ address, caller: asOperator(caller) }));
-    const { incidents } = JSON.parse(json) as { incidents: { id: string; error: string }[] };
+    const { incidents, updatedAt } = JSON.parse(json) as View;
     const found = incidents.find((one) => one.id === incident);
     if (found === undefined) throw notFound(id);
-    return jsonResponse(JSON.stringify({ ...found, incident, id, status: "dead" }));
+    const subject = `${workflow}/${instance}`;
+    const letter: ListedLetter = {
+      ...{ id, origin: `instance:${subject}`, status: "dead", subject, type: found.what },
+      ...{ reason: { detail: found.error }, attempts: null, filedAt: updatedAt },
+    };
+    return jsonResponse(JSON.stringify({ ...letter, incident }));
   }
   const { database, tenant } = shelfOf(visit);
   const letter = await readLetter(database, tenant, id);
@@ -151,6 +161,15 @@ function parkedOf({ caller, id, workflows }: DeadLetterVisit): Parked | null {
 /** The scope is what allows it; the journal says who it was. */
 function asOperator(caller: Caller): Caller {
   return { ...caller, roles: [...caller.roles, "operator"] };
+}
+
+/** @throws ProblemError bad-parameter */
+function readQuery(parameters: URLSearchParams): v.InferOutput<typeof query> {
+  const read = v.safeParse(query, Object.fromEntries(parameters));
+  if (read.success) return read.output;
+  const [issue] = read.issues;
+  const field = v.getDotPath(issue) ?? "";
+  throw refusal("bad-parameter", `${field}: ${issue.message}.`, { field });
 }
 
 function readCursor(cursor: string): LetterPosition {

@@ -11,7 +11,7 @@ import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import { readBytes, readJson } from "./body.ts";
 import { requestOf, requestTo } from "./deliver.ts";
 import { expansion } from "./expand.ts";
-import type { Visit } from "./handlers.ts";
+import { givenTrace, type Visit } from "./handlers.ts";
 import { idempotencyKey } from "./idempotency.ts";
 import { addressOf, type Instances } from "./instances.ts";
 import { granted, jsonResponse } from "./respond.ts";
@@ -31,7 +31,6 @@ export async function send(visit: Visit): Promise<Response> {
   if (!isCloudEvent(headers)) {
     const key = idempotencyKey(headers);
     const { type, data } = validate(eventBody, await readJson(request), "");
-    const given = headers.get("traceparent");
     return answerTo(
       expand(
         await instances.send({
@@ -40,7 +39,7 @@ export async function send(visit: Visit): Promise<Response> {
           event: incoming(workflow, type, data),
           ...(key === undefined ? {} : { dedupe: dedupeByKey(caller, key) }),
           trace,
-          ...(given === null ? {} : { attributes: { traceparent: trace } }),
+          ...givenTrace(headers, trace),
         }),
       ),
     );

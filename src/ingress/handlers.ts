@@ -1,3 +1,4 @@
+import type { Attributes } from "../contract/attributes.ts";
 import type { Caller } from "../contract/caller.ts";
 import { refusal } from "../contract/problem.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
@@ -39,7 +40,11 @@ export async function start(visit: Visit): Promise<Response> {
   const expand = expansion(visit);
   const body = await readOptionalJson(request);
   const key = idempotencyKey(request.headers);
-  const wanted = { ...startRequest(workflow, caller, body, key), trace };
+  const wanted = {
+    ...startRequest(workflow, caller, body, key),
+    trace,
+    ...givenTrace(request.headers, trace),
+  };
   const { created, json } = granted(expand(await instances.start(wanted)));
   const headers = { Location: `/${workflow.key}/${wanted.address.id}` };
   return jsonResponse(json, created ? 201 : 200, headers);
@@ -102,4 +107,9 @@ export function decoded(part: string): string {
   } catch {
     return part;
   }
+}
+
+/** A trace that the caller named is journalled, one that was begun for it is not: it costs every entry. */
+export function givenTrace(headers: Headers, trace: string): { attributes?: Attributes } {
+  return headers.has("traceparent") ? { attributes: { traceparent: trace } } : {};
 }

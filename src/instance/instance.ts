@@ -33,7 +33,7 @@ export interface InstanceSettings {
   destinations?: Destinations | undefined;
   transports?: Transports | undefined;
   limits?: Limits | undefined;
-  export?: ((env: never) => TransitionExport) | undefined;
+  export?: TransitionExport | ((env: never) => TransitionExport) | undefined;
 }
 
 /** One instance: one SQLite Durable Object. Its public methods are all that can be called. */
@@ -54,7 +54,7 @@ export function instanceClass(
         workflows,
         destinations,
         transports,
-        export: exportTo?.(env as never),
+        export: typeof exportTo === "function" ? exportTo(env as never) : exportTo,
         ...(limits === undefined ? {} : { limits }),
         clock: () => Date.now(),
         show: (source) => this.#watchers.broadcast(source),

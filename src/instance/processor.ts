@@ -95,7 +95,7 @@ export class Processor {
       const recorded = [record(store, blank(identity, workflow, first.state), started, first, now)];
       if (request.event !== undefined) {
         const { live: begun } = recorded[0]!;
-        const decision = this.#decide(begun, request.event, { caller, hops, trace });
+        const decision = this.#decide(begun, request.event, { caller, hops, trace, attributes });
         recorded.push(recordDecision(store, begun, decision, now, null));
       }
       return recorded;

@@ -33,6 +33,7 @@ export class Consumer {
   readonly #handle: Handle;
   readonly #keeps: boolean;
   readonly #lines = new Map<string, Line>();
+  readonly #underWay = new Set<Promise<unknown>>();
 
   /** @param options.keep tries a message again where it is, for ever: it has nowhere else to go */
   constructor(queue: string, handle: Handle, { keep = false }: { keep?: boolean } = {}) {
@@ -45,7 +46,7 @@ export class Consumer {
   take(connection: Connection, message: AMQPMessage): void {
     const order = orderOf(message);
     if (order === null) {
-      void this.#process(connection, message, null);
+      this.#note(this.#process(connection, message, null));
       return;
     }
     const line = this.#lines.get(order) ?? { tail: Promise.resolve(), delay: null };
@@ -55,6 +56,19 @@ export class Consumer {
       if (line.tail === turn) this.#lines.delete(order);
     });
     line.tail = turn;
+    this.#note(turn);
+  }
+
+  /** Resolves when all that was taken is done, or after so many milliseconds. */
+  async finish(patience: number): Promise<void> {
+    const done = Promise.all(this.#underWay);
+    await within(done, patience, "Deliveries are still under way").catch(() => {});
+  }
+
+  /** @param work never rejects */
+  #note(work: Promise<unknown>): void {
+    this.#underWay.add(work);
+    void work.then(() => this.#underWay.delete(work));
   }
 
   /**

@@ -23,11 +23,14 @@ export interface Door {
   tenant: string;
 }
 
+/** Milliseconds that deliveries under way may take when forwarding ends. */
+const FAREWELL = 5_000;
+
 /**
  * Brings what a queue has to a webhook, as signed CloudEvents in structured mode, for Workers that can't
  * reach the broker. It runs beside the broker until it is closed; any number may run.
  *
- * @returns how to end it; what is under way then is delivered again
+ * @returns how to end it; what is under way is finished first; what takes longer than FAREWELL is delivered again
  */
 export function forward(
   options: Pick<LinkOptions, "url" | "dial" | "topology"> & { queue: string; prefetch: number },
@@ -40,7 +43,16 @@ export function forward(
   const link = new Link({
     ...how,
     name: `durachart forward ${queue}`,
-    consumers: [{ queue, prefetch, take: (...given) => consumer.take(...given) }],
+    consumers: [
+      {
+        queue,
+        prefetch,
+        take: (...given) => {
+          // Left unacknowledged, it is delivered again.
+          if (!isClosed) consumer.take(...given);
+        },
+      },
+    ],
     onLost: ({ message }) => {
       if (isClosed) return;
       console.warn(`The connection was lost: ${message}`);
@@ -61,6 +73,7 @@ export function forward(
     close: async () => {
       isClosed = true;
       clearTimeout(timer);
+      await consumer.finish(FAREWELL);
       await link.close();
     },
   };

@@ -1,4 +1,4 @@
-import type { WorkflowDefinition } from "../../src/kernel/workflow.ts";
+import type { WorkflowDefinition, Workflows } from "../../src/kernel/workflow.ts";
 import { workflows } from "../../machines/index.ts";
 
 /** Something that happens in a story. */
@@ -123,5 +123,6 @@ export const stories: Partial<Record<keyof typeof workflows, Record<string, Stor
 };
 
 export function workflowOf(key: string): WorkflowDefinition {
-  return workflows[key as keyof typeof workflows];
+  const entry: Workflows[string] = workflows[key as keyof typeof workflows];
+  return "machine" in entry ? entry : { machine: entry };
 }

@@ -281,7 +281,7 @@ describe("pages", () => {
     "refuse %s",
     async (query) => {
       const answer = await call("GET", `/dead-letters${query}`, { as: undertakerOf("tropical") });
-      expect(answer.status).toBe(422);
+      expect(answer.status).toBe(400);
     },
   );
 });

@@ -155,12 +155,23 @@ describe("a consumer", () => {
   });
 
   it("tries again what may pass, later, and lets nothing of its subject overtake it", async () => {
-    const { queue, taken, send } = await consume((id) =>
-      id === "first" && taken.filter((one) => one === id).length === 1 ? later : null,
-    );
+    let release = (): void => {};
+    // Until all have come: what comes only when the first is put away has nothing before it.
+    const allHaveCome = new Promise<void>((resolve) => (release = resolve));
+    const { queue, taken, send } = await consume(async (id) => {
+      const isFirstTime = taken.filter((one) => one === id).length === 1;
+      if (id !== "first" || !isFirstTime) return null;
+      await allHaveCome;
+      return later;
+    });
     await send("orders/a", "first");
     await send("orders/a", "second");
     await send("orders/b", "other");
+    await eventually(
+      () => taken.length,
+      (length) => length >= 2,
+    );
+    release();
     await eventually(
       () => readyIn(sender, retryOf(5)),
       (ready) => ready > 0,
