@@ -3,6 +3,12 @@ import type { Transition, TransitionExport } from "../contract/transition.ts";
 /** A queue takes so many bytes in one call (Cloudflare Queues, "Limits": 256 KB a batch), with room for what goes around them. */
 const MAX_BATCH_BYTES = 200_000;
 
+/** A message may have so many bytes (the same, 128 KB), with the same room. */
+const MAX_MESSAGE_BYTES = 120_000;
+
+/** Characters that are left of a reason in an entry that was shortened. */
+const MAX_WHY = 1_000;
+
 /** To a Cloudflare queue, by its binding. */
 export function exportToQueue(binding: string): (env: unknown) => TransitionExport {
   return (env) => {
@@ -35,7 +41,8 @@ function bound<Binding>(env: unknown, binding: string): Binding {
 function* batches(transitions: readonly Transition[]): Generator<Transition[]> {
   let batch: Transition[] = [];
   let bytes = 0;
-  for (const one of transitions) {
+  for (const whole of transitions) {
+    const one = fitting(whole);
     // A UTF-16 unit is at most three bytes of UTF-8.
     const size = JSON.stringify(one).length * 3;
     if (batch.length > 0 && bytes + size > MAX_BATCH_BYTES) {
@@ -46,4 +53,22 @@ function* batches(transitions: readonly Transition[]): Generator<Transition[]> {
     bytes += size;
   }
   if (batch.length > 0) yield batch;
+}
+
+/** What no message can hold would be tried for ever, and all that follows it would wait. */
+function fitting(transition: Transition): Transition {
+  const text = JSON.stringify(transition);
+  const isSmall = text.length * 3 <= MAX_MESSAGE_BYTES;
+  if (isSmall || new TextEncoder().encode(text).byteLength <= MAX_MESSAGE_BYTES) return transition;
+  const { event, ...data } = transition.data;
+  const { status, why } = data.changes;
+  const changes = {
+    ...(status === undefined ? {} : { status }),
+    ...(why === undefined ? {} : { why: why.slice(0, MAX_WHY) }),
+  };
+  return {
+    ...transition,
+    isshortened: true,
+    data: { ...data, event: { type: event.type }, changes },
+  };
 }

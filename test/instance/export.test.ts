@@ -60,3 +60,30 @@ it("A queue is given no more at once than it takes", async () => {
   }
   expect(() => exportToQueue("EXPORT")({})).toThrow("not bound");
 });
+
+it("An entry larger than a message may be is exported without its values, and what follows it whole", async () => {
+  const arrived: Transition[] = [];
+  const EXPORT = {
+    sendBatch: (messages: MessageSendRequest<Transition>[]) =>
+      Promise.resolve(void arrived.push(...messages.map(({ body }) => body))),
+  };
+  const values = { data: "x".repeat(60_000), note: "ü".repeat(60_000) };
+  const transition = (seq: number, value: object): Transition => ({
+    ...{ specversion: "1.0", id: `1-${seq}`, source: "/orders/o-1", subject: "orders/o-1" },
+    ...{ type: "durachart.transition", datacontenttype: "application/json", tenant: "tropical" },
+    time: "2026-11-22T00:00:00Z",
+    data: {
+      ...{ epoch: 1, seq, at: "2026-11-22T00:00:00Z", outcome: "applied", by: "olga", state: "a" },
+      event: { type: "NOTE", data: value },
+      changes: { context: { set: { value }, unset: [] } },
+    },
+  });
+  await exportToQueue("EXPORT")({ EXPORT }).send([transition(1, values), transition(2, {})]);
+  expect(arrived).toHaveLength(2);
+  // Cloudflare Queues, "Limits"; the local runtime holds nobody to it.
+  const bytes = new TextEncoder().encode(JSON.stringify(arrived[0])).byteLength;
+  expect(bytes).toBeLessThan(128_000);
+  expect(arrived[0]).toMatchObject({ id: "1-1", isshortened: true, data: { seq: 1, state: "a" } });
+  expect(arrived[0]!.data).toMatchObject({ event: { type: "NOTE" }, changes: {} });
+  expect(arrived[1]).toEqual(transition(2, {}));
+});

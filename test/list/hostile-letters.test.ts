@@ -76,7 +76,7 @@ describe("a dead letter", () => {
     const tenant = freshTenant();
     let deep: unknown = "bottom";
     for (let depth = 0; depth < 5_000; depth++) deep = [deep];
-    const forged = { queue: "kitchen", attempts: 1e999, reason: { detail: "mine", deep } };
+    const forged = { queue: "kitchen", attempts: Infinity, reason: { detail: "mine", deep } };
     const bodies = [{ ...forged, body: envelope(tenant) }, envelope(tenant)];
     const messages = bodies.map((body) => ({
       ...{ id: crypto.randomUUID(), timestamp: new Date(), attempts: 3, body },
