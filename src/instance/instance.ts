@@ -127,8 +127,8 @@ export function instanceClass(
     override webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): void {
       const source = this.#engine.source();
       if (source === undefined) return;
-      this.#watchers.received(socket, message, source, (text, caller) =>
-        takeFromSocket(text, caller, source.subject, (request) => this.#engine.receipt(request)),
+      this.#watchers.received(socket, message, source, (text, sender) =>
+        takeFromSocket(text, sender, source.subject, (request) => this.#engine.receipt(request)),
       );
     }
 
