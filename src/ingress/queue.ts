@@ -129,7 +129,7 @@ export async function consume(
 }
 
 /** Back to the queue, or where it lasts to the dead letters. @param reason undefined where it was not tried */
-async function giveBack(
+export async function giveBack(
   message: Message,
   queue: string,
   reason: Problem | undefined,
@@ -156,7 +156,8 @@ async function problemOf(deliver: () => Promise<Problem | null>): Promise<Proble
   }
 }
 
-function toProblem(error: unknown): Problem {
+/** What is no problem of ours is an internal one, and logged. */
+export function toProblem(error: unknown): Problem {
   if (error instanceof ProblemError) return error.problem;
   log.error("A message could not be delivered", { error });
   return problem("internal", error instanceof Error ? error.message : String(error));

@@ -5,6 +5,7 @@ import { problem } from "../../src/contract/problem.ts";
 import { fileLetters } from "../../src/dead-letters/file.ts";
 import type { Letter, ListedLetter } from "../../src/dead-letters/letters.ts";
 import { call, tokenFor } from "../support/client.ts";
+import orderlog from "../../services/orderlog/worker.ts";
 import app from "../support/worker.ts";
 
 const undertakerOf = (tenant: string): Caller => ({
@@ -115,4 +116,33 @@ describe("a dead letter", () => {
     expect(sizes.length).toBeGreaterThan(0);
     for (const size of sizes) expect(size).toBeLessThan(2_000_000);
   });
+});
+
+it("The order log writes what it can read, whatever else came with it", async () => {
+  vi.spyOn(console, "error").mockReturnValue();
+  await env.LIST.exec(
+    "CREATE TABLE log (position INTEGER PRIMARY KEY, tenant TEXT, source TEXT, id TEXT, type TEXT, subject TEXT, time TEXT, data TEXT, UNIQUE (tenant, source, id))",
+  );
+  const tenant = freshTenant();
+  let deep: unknown = "bottom";
+  for (let depth = 0; depth < 20_000; depth++) deep = [deep];
+  const bodies = [{ tenant, event: { deep } }, { tenant, event: { size: 1n } }, envelope(tenant)];
+  const messages = bodies.map((body) => ({
+    ...{ id: crypto.randomUUID(), timestamp: new Date(), attempts: 3, body },
+    ...{ ack: vi.fn(), retry: vi.fn() },
+  }));
+  // As the real one, it takes nothing that JSON can't write.
+  const DEAD_LETTERS = { send: async (letter: unknown) => void JSON.stringify(letter) };
+  const bindings = { LOG: env.LIST, DEAD_LETTERS } as unknown as Parameters<
+    typeof orderlog.queue
+  >[1];
+  await orderlog.queue({ queue: "orderlog", messages } as unknown as MessageBatch, bindings);
+  const [first, second, good] = messages;
+  expect(good!.ack).toHaveBeenCalledOnce();
+  for (const bad of [first, second]) expect(bad!.retry).toHaveBeenCalledOnce();
+  const { results } = await env.LIST.prepare("SELECT type FROM log WHERE tenant = ?")
+    .bind(tenant)
+    .all();
+  expect(results).toEqual([{ type: "MAKE_PIZZA" }]);
+  vi.restoreAllMocks();
 });
