@@ -54,7 +54,7 @@ export function instanceClass(
         workflows,
         destinations,
         transports,
-        export: exportTo?.(env as never),
+        export: exportTo === undefined ? undefined : whenUsed(() => exportTo(env as never)),
         ...(limits === undefined ? {} : { limits }),
         clock: () => Date.now(),
         show: (source) => this.#watchers.broadcast(source),
@@ -144,3 +144,8 @@ export function instanceClass(
 }
 
 export { SUBPROTOCOL };
+
+/** Made at each use: a binding that is missing must fail the export, and no instance. */
+function whenUsed(make: () => TransitionExport): TransitionExport {
+  return { send: async (transitions) => make().send(transitions) };
+}

@@ -3,6 +3,7 @@ import { env } from "cloudflare:workers";
 import { expect, it, vi } from "vitest";
 import { exportToQueue, type Transition } from "../../src/index.ts";
 import { Engine } from "../../src/instance/engine.ts";
+import { instanceClass } from "../../src/instance/instance.ts";
 import { registerWorkflows } from "../../src/kernel/registration.ts";
 import { freshId, operator, stubOf } from "../support/client.ts";
 import { probe } from "../support/probe.ts";
@@ -44,6 +45,27 @@ it("What is archived before it is exported is exported all the same", async () =
     await ring();
   });
   expect(arrived.map(({ data }) => data.seq)).toEqual(Array.from({ length: 31 }, (_, n) => n + 1));
+});
+
+it("Where what it is exported to is not bound, instances live on, and the log says what is missing", async () => {
+  const said = vi.spyOn(console, "error").mockReturnValue();
+  const id = freshId();
+  const asked = { address: { tenant: "tropical", workflow: "probes", id }, caller: operator };
+  const Exporting = instanceClass(registerWorkflows({ probes: probe }), {
+    export: exportToQueue("MISSING"),
+  });
+  await runInDurableObject(stubOf("probes", id), async (_instance, state) => {
+    const instance = new Exporting(state, env);
+    expect(instance.start({ ...asked, input: undefined, fingerprint: "one" })).toMatchObject({
+      ok: true,
+    });
+    vi.setSystemTime(Date.now() + 60_000);
+    instance.alarm();
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    vi.useRealTimers();
+  });
+  expect(JSON.stringify(said.mock.calls)).toContain("MISSING, which is not bound");
+  vi.restoreAllMocks();
 });
 
 it("A queue is given no more at once than it takes", async () => {
