@@ -18,7 +18,7 @@ export interface Transition {
   /** An extension of ours. */
   tenant: string;
   /**
-   * Where the entry is larger than a message may be: the event's data and attributes, and what it changed of
+   * Where the entry is larger than the queue or the stream takes: the event's data and attributes, and what it changed of
    * context and actors, are left out; the instance's history has them.
    */
   isshortened?: true;

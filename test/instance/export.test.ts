@@ -1,7 +1,7 @@
 import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { expect, it, vi } from "vitest";
-import { exportToQueue, type Transition } from "../../src/index.ts";
+import { exportToQueue, exportToStream, type Transition } from "../../src/index.ts";
 import { Engine } from "../../src/instance/engine.ts";
 import { instanceClass } from "../../src/instance/instance.ts";
 import { registerWorkflows } from "../../src/kernel/registration.ts";
@@ -81,6 +81,20 @@ it("A queue is given no more at once than it takes", async () => {
     expect(sizes.reduce((sum, size) => sum + size, 0)).toBeLessThan(256_000);
   }
   expect(() => exportToQueue("EXPORT")({})).toThrow("not bound");
+});
+
+it("A stream is given no more at once than it takes, and nothing waits behind what it can't take", async () => {
+  const requests: Transition[][] = [];
+  const EXPORT = {
+    send: (records: Transition[]) => Promise.resolve(void requests.push(records)),
+  };
+  const transition = (size: number) =>
+    ({ data: { event: { type: "NOTE", data: "x".repeat(size) }, changes: {} } }) as Transition;
+  const sent = [transition(1_200_000), ...Array.from({ length: 99 }, () => transition(60_000))];
+  await exportToStream("EXPORT")({ EXPORT }).send(sent);
+  expect(requests.flat()).toHaveLength(100);
+  // Cloudflare Pipelines, "Limits": 1 MB in one request.
+  for (const records of requests) expect(JSON.stringify(records).length).toBeLessThan(1_000_000);
 });
 
 it("An entry larger than a message may be is exported without its values, and what follows it whole", async () => {
