@@ -114,10 +114,10 @@ export function durachart<const Definitions extends Workflows>(options: {
     ): Promise<void> => {
       const databases = databasesOf(env);
       if (isDeadQueue(queue)) {
-        await fileBatch(messages, async () => {
+        await fileBatch(messages, async (some) => {
           const file = filingIn(env);
           if (file === null) throw new Error(`${queue} needs a database: bind LIST.`);
-          await file(messages.map((message) => letterOf(queue, message)));
+          await file(some.map((message) => letterOf(queue, message)));
         });
         return;
       }

@@ -1,8 +1,8 @@
 import { Router, type IRequest } from "itty-router";
 import * as v from "valibot";
 import type { Caller } from "../../src/contract/caller.ts";
-import { ProblemError, refusal } from "../../src/contract/problem.ts";
-import { openEnvelope, type Buried } from "../../src/ingress/queue.ts";
+import { refusal } from "../../src/contract/problem.ts";
+import { giveBack, openEnvelope, toProblem } from "../../src/ingress/queue.ts";
 import { errorResponse } from "../../src/ingress/respond.ts";
 import { authenticate, type TokenSettings } from "../../src/ingress/token.ts";
 import { validate } from "../../src/instance/validate.ts";
@@ -78,12 +78,8 @@ async function log(batch: MessageBatch, env: Env): Promise<void> {
       const entry = { ...event, tenant: caller.tenant, time };
       readable.push({ message, entry });
     } catch (error) {
-      if (!(error instanceof ProblemError)) throw error;
-      const { queue } = batch;
-      const { attempts, body } = message;
-      const letter: Buried = { queue, reason: error.problem, attempts, body };
-      await env.DEAD_LETTERS.send(letter, { contentType: "json" });
-      message.ack();
+      // Whatever is wrong with it, its neighbours in the batch are not to blame.
+      await giveBack(message, batch.queue, toProblem(error), env.DEAD_LETTERS);
     }
   }
   await append(

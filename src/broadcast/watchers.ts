@@ -34,6 +34,8 @@ export interface Source {
 interface Attachment {
   /** Who watches: what they send counts as theirs. */
   caller: Caller;
+  /** When their credentials end, in milliseconds since the epoch; a socket of an older deployment doesn't say. */
+  until?: number;
   /** The last seq sent, in this epoch. */
   position: number;
   epoch: number;
@@ -67,9 +69,10 @@ export class Watchers {
     view: View,
     {
       caller,
+      until,
       after,
       epoch = source.epoch,
-    }: { caller: Caller; after: number | null; epoch?: number },
+    }: { caller: Caller; until: number; after: number | null; epoch?: number },
   ): Response {
     const { 0: client, 1: server } = new WebSocketPair();
     this.#context.acceptWebSocket(server);
@@ -81,6 +84,7 @@ export class Watchers {
     const position = isKnown ? after : after === null ? view.seq : 0;
     this.#pump(server, source, {
       caller,
+      until,
       position,
       epoch: source.epoch,
       unread: first.length,
@@ -126,11 +130,12 @@ export class Watchers {
     socket: WebSocket,
     message: string | ArrayBuffer,
     source: Source,
-    take: (text: string, caller: Caller) => string,
+    take: (text: string, sender: { caller: Caller; until: number }) => string,
   ): void {
     const attachment = socket.deserializeAttachment() as Attachment;
     if (typeof message === "string" && message.startsWith("{")) {
-      socket.send(take(message, attachment.caller));
+      const { caller, until = 0 } = attachment;
+      socket.send(take(message, { caller, until }));
       return;
     }
     if (typeof message !== "string" || !/^confirm \d{1,15}$/.test(message)) {

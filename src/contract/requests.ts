@@ -89,6 +89,8 @@ export interface WatchRequest extends InstanceRequest {
   after: number | null;
   /** Of which epoch that was, where the watcher says so. */
   epoch?: number;
+  /** When the watcher's credentials end, in milliseconds since the epoch: then it sends no more events. */
+  until: number;
 }
 
 /**

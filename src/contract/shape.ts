@@ -18,10 +18,20 @@ export function tooLarge(most = MAX_EVENT_BYTES): ProblemError {
  */
 export function checkMessage(value: unknown): void {
   checkShape(value);
-  const text = JSON.stringify(value) ?? "";
+  const text = textOf(value);
   // A UTF-16 unit is at most three bytes of UTF-8: only large ones need counting.
   if (text.length * 3 <= MAX_EVENT_BYTES) return;
   if (new TextEncoder().encode(text).byteLength > MAX_EVENT_BYTES) throw tooLarge();
+}
+
+function textOf(value: unknown): string {
+  try {
+    return JSON.stringify(value) ?? "";
+  } catch (error) {
+    // A queue may carry what JSON can't, a bigint say.
+    const why = error instanceof Error ? error.message : String(error);
+    throw refusal("invalid-body", `It can't be written as JSON: ${why}.`);
+  }
 }
 
 /** @throws ProblemError invalid-body where it is too deep or names a prototype */

@@ -17,6 +17,11 @@ export interface Transition {
   datacontenttype: "application/json";
   /** An extension of ours. */
   tenant: string;
+  /**
+   * Where the entry is larger than the queue or the stream takes: the event's data and attributes, and what it changed of
+   * context and actors, are left out; the instance's history has them.
+   */
+  isshortened?: true;
   data: JournalEntry;
 }
 

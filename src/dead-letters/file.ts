@@ -1,3 +1,5 @@
+import { problem, type Problem } from "../contract/problem.ts";
+import { checkMessage } from "../contract/shape.ts";
 import { headingOf, letterId, textOf, type DeadLetter } from "../contract/dead-letter.ts";
 
 /** Bytes of letters in one statement: D1 binds at most 2 MB. */
@@ -17,19 +19,22 @@ export async function fileLetters(
     let bytes = 0;
     for (const letter of some) {
       const row = JSON.stringify(rowOf(letter));
-      if (rows.length > 0 && bytes + row.length > MAX_BYTES) {
+      const size = new TextEncoder().encode(row).byteLength;
+      if (rows.length > 0 && bytes + size > MAX_BYTES) {
         await write(database, rows);
         [rows, bytes] = [[], 0];
       }
       rows.push(row);
-      bytes += row.length;
+      bytes += size;
     }
     if (rows.length > 0) await write(database, rows);
   }
 }
 
 function rowOf(letter: DeadLetter): Record<string, unknown> {
-  const { tenant, origin, message, reason, attempts, body, at } = letter;
+  const { tenant, origin, message, body, at } = letter;
+  const attempts = Number.isSafeInteger(letter.attempts) ? letter.attempts : 0;
+  const reason = plain(letter.reason);
   const { subject, type } = headingOf(body);
   const died = { at: new Date(at).toISOString(), what: "died", attempts, reason };
   return {
@@ -37,9 +42,30 @@ function rowOf(letter: DeadLetter): Record<string, unknown> {
     tenant: textOf(tenant) ?? "",
     ...{ origin: textOf(origin), message: textOf(message), subject, type, attempts, at },
     reason: JSON.stringify(reason),
-    body: JSON.stringify(body ?? null),
+    body: bodyText(letter),
     died: JSON.stringify(died),
   };
+}
+
+/** A queue may carry what JSON can't: then as much as can be told, since a letter must not be lost. */
+function bodyText({ tenant, body }: DeadLetter): string {
+  try {
+    return JSON.stringify(body ?? null);
+  } catch (error) {
+    const unreadable = error instanceof Error ? error.message : String(error);
+    const { subject, type } = headingOf(body);
+    return JSON.stringify({ tenant, subject, type, unreadable });
+  }
+}
+
+/** A reason came in a message as well: what SQLite can't read as JSON is left out. */
+function plain(reason: Problem): Problem {
+  try {
+    checkMessage(reason);
+    return reason;
+  } catch {
+    return problem("exhausted", textOf(reason.detail) ?? "Its reason can't be read.");
+  }
 }
 
 async function write(database: D1Database, rows: readonly string[]): Promise<void> {

@@ -1,5 +1,8 @@
 import type { Problem } from "../contract/problem.ts";
 
+/** How long who sends a letter again may take; after that somebody else may, in milliseconds. */
+const CLAIM = 60_000;
+
 export type LetterStatus = "dead" | "sending" | "sent" | "discarded";
 
 /** A dead letter as the list shows it. Times are ISO 8601, in UTC. */
@@ -45,7 +48,7 @@ export interface LetterPosition {
   id: string;
 }
 
-/** Newest first. */
+/** Newest first. With the dead are those whom who was sending them has left: nobody else would see them. */
 export async function listLetters(
   database: D1Database,
   wanted: {
@@ -54,17 +57,21 @@ export async function listLetters(
     origin?: string | undefined;
     after?: LetterPosition | undefined;
     limit: number;
+    now: number;
   },
 ): Promise<{ letters: ListedLetter[]; next: LetterPosition | null }> {
-  const { tenant, status, origin = null, after, limit } = wanted;
+  const { tenant, status, origin = null, after, limit, now } = wanted;
   const { results } = await database
     .prepare(
-      `SELECT id, origin, status, subject, type, reason, attempts, filed_at FROM dead_letters
-         WHERE tenant = ?1 AND status = ?2 AND (?3 IS NULL OR origin = ?3)
-           AND (?4 IS NULL OR (filed_at, id) < (?4, ?5))
+      // Two of them, each by the index.
+      `SELECT * FROM (${pageOf("status = ?2")})
+       UNION ALL
+       SELECT * FROM (${pageOf("?2 = 'dead' AND status = 'sending' AND changed_at < ?7")})
          ORDER BY filed_at DESC, id DESC LIMIT ?6`,
     )
-    .bind(tenant, status, origin, after?.filedAt ?? null, after?.id ?? "", limit + 1)
+    .bind(
+      ...[tenant, status, origin, after?.filedAt ?? null, after?.id ?? "", limit + 1, now - CLAIM],
+    )
     .all<Row>();
   const rows = results.slice(0, limit);
   const last = rows.at(-1);
@@ -73,6 +80,13 @@ export async function listLetters(
     letters: rows.map(listed),
     next: hasMore ? { filedAt: last.filed_at, id: last.id } : null,
   };
+}
+
+function pageOf(which: string): string {
+  return `SELECT id, origin, status, subject, type, reason, attempts, filed_at FROM dead_letters
+    WHERE tenant = ?1 AND ${which} AND (?3 IS NULL OR origin = ?3)
+      AND (?4 IS NULL OR (filed_at, id) < (?4, ?5))
+    ORDER BY filed_at DESC, id DESC LIMIT ?6`;
 }
 
 export async function readLetter(
@@ -86,9 +100,6 @@ export async function readLetter(
     .first<Row>();
   return row === null ? null : whole(row);
 }
-
-/** How long who sends a letter again may take; after that somebody else may, in milliseconds. */
-const CLAIM = 60_000;
 
 /**
  * Takes a letter to send it again, where nobody has: of any number who ask, one gets it.

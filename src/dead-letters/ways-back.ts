@@ -13,6 +13,9 @@ export function waysBackOf(queues: Readonly<Record<string, string>>, env: unknow
       if (!queue) return undefined;
       return {
         sendAgain: async ({ body }) => {
+          const { unreadable } = (body ?? {}) as { unreadable?: unknown };
+          if (typeof unreadable === "string")
+            throw new Error(`it was not kept whole: ${unreadable}`);
           await queue.send(body, { contentType: "json" });
         },
       };

@@ -51,7 +51,7 @@ export async function list(visit: DeadLetterVisit): Promise<Response> {
   const isParkedWanted =
     status === "dead" && after === undefined && (origin?.startsWith("instance:") ?? true);
   const [filed, parked] = await Promise.all([
-    listLetters(database, { tenant, status, origin, after, limit }),
+    listLetters(database, { tenant, status, origin, after, limit, now: Date.now() }),
     isParkedWanted ? listParked(database, { tenant, jurisdiction, workflows, limit }) : [],
   ]);
   const ofOrigin = parked.filter((letter) => origin === undefined || letter.origin === origin);

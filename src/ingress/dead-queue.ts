@@ -12,23 +12,27 @@ export function isDeadQueue(queue: string): boolean {
 const LONGEST = 3_600;
 
 /**
- * Acknowledges a batch once it is filed. Behind this queue there is no other: what fails is tried again, ever
- * further apart, so that the platform's hundred tries last for four days.
+ * Acknowledges what is filed. Behind this queue there is no other: what fails is tried again, ever further
+ * apart, so that the platform's hundred tries last for four days. Where a batch fails each is filed by itself:
+ * one that can't be must not take the others along.
  */
 export async function fileBatch(
   messages: readonly Message[],
-  file: () => Promise<void>,
+  file: (messages: readonly Message[]) => Promise<void>,
 ): Promise<void> {
   try {
-    await file();
+    await file(messages);
+    for (const message of messages) message.ack();
   } catch (error) {
-    log.error("Dead letters could not be filed", { error });
+    if (messages.length > 1) {
+      await Promise.all(messages.map((message) => fileBatch([message], file)));
+      return;
+    }
+    log.error("A dead letter could not be filed", { error });
     for (const message of messages) {
       message.retry({ delaySeconds: Math.min(LONGEST, 30 * 2 ** (message.attempts - 1)) });
     }
-    return;
   }
-  for (const message of messages) message.ack();
 }
 
 /** Either ours, with its reason, or what the platform moved here after the last retry. */

@@ -10,6 +10,7 @@ import { addressOf, type Instances } from "./instances.ts";
 import { wholeNumber } from "./query.ts";
 import { granted, jsonResponse } from "./respond.ts";
 import { startRequest } from "./start-body.ts";
+import { endOf } from "./token.ts";
 import { schemaOf } from "../instance/json-schema.ts";
 
 /** A request at the door of a workflow: authenticated, its path taken apart. */
@@ -84,7 +85,13 @@ export async function stream(visit: Visit): Promise<Response> {
     throw refusal("bad-parameter", `The only subprotocol is ${SUBPROTOCOL}; offer it, or none.`);
   }
   const epoch = wholeNumber(query, "epoch", 1, Number.MAX_SAFE_INTEGER) ?? undefined;
-  const ask = { address, caller, after, ...(epoch === undefined ? {} : { epoch }) };
+  const ask = {
+    address,
+    caller,
+    after,
+    until: endOf(request),
+    ...(epoch === undefined ? {} : { epoch }),
+  };
   const response = await instances.stream(ask);
   // What it says of itself can't be added to.
   if (response.webSocket === null) return new Response(response.body, response);

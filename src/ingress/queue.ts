@@ -110,8 +110,8 @@ export async function consume(
         try {
           readable.push({ message, parcel: openEnvelope(message.body) });
         } catch (error) {
-          if (!(error instanceof ProblemError)) throw error;
-          await bury(message, queue, error.problem, deadLetters);
+          // Whatever is wrong with it, its neighbours in the batch are not to blame.
+          await giveBack(message, queue, toProblem(error), deadLetters);
         }
       }
       if (readable.length === 0) return;
@@ -121,16 +121,22 @@ export async function consume(
         const reason = met[index];
         // What follows a message that has to wait waits as well, so that it doesn't overtake it.
         isWaiting ||= reason === undefined || (reason !== null && isPassing(reason));
-        if (reason === null) {
-          message.ack();
-        } else if (reason === undefined || isPassing(reason) || deadLetters === undefined) {
-          message.retry({ delaySeconds: retryDelay(message.attempts) });
-        } else {
-          await bury(message, queue, reason, deadLetters);
-        }
+        if (reason === null) message.ack();
+        else await giveBack(message, queue, reason, deadLetters);
       }
     }),
   );
+}
+
+/** Back to the queue, or where it lasts to the dead letters. @param reason undefined where it was not tried */
+export async function giveBack(
+  message: Message,
+  queue: string,
+  reason: Problem | undefined,
+  deadLetters: Queue | undefined,
+): Promise<void> {
+  if (reason !== undefined && !isPassing(reason)) await bury(message, queue, reason, deadLetters);
+  else message.retry({ delaySeconds: retryDelay(message.attempts) });
 }
 
 /** As `deliver` answers; what is thrown is the first one's problem, behind which the others wait. */
@@ -150,7 +156,8 @@ async function problemOf(deliver: () => Promise<Problem | null>): Promise<Proble
   }
 }
 
-function toProblem(error: unknown): Problem {
+/** What is no problem of ours is an internal one, and logged. */
+export function toProblem(error: unknown): Problem {
   if (error instanceof ProblemError) return error.problem;
   log.error("A message could not be delivered", { error });
   return problem("internal", error instanceof Error ? error.message : String(error));
@@ -206,5 +213,9 @@ function subjectOf(body: unknown): string {
     jurisdiction?: unknown;
     event?: { subject?: unknown };
   };
-  return JSON.stringify([tenant, jurisdiction, event?.subject]);
+  // It is not checked yet: what is no text may be what JSON can't write.
+  const named = [tenant, jurisdiction, event?.subject].map((part) =>
+    typeof part === "string" ? part : null,
+  );
+  return JSON.stringify(named);
 }

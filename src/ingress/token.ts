@@ -1,4 +1,4 @@
-import { createLocalJWKSet, jwtVerify, type JSONWebKeySet, type JWTPayload } from "jose";
+import { createLocalJWKSet, decodeJwt, jwtVerify, type JSONWebKeySet, type JWTPayload } from "jose";
 import * as v from "valibot";
 import type { Caller } from "../contract/caller.ts";
 import { refusal } from "../contract/problem.ts";
@@ -52,6 +52,16 @@ export async function authenticate(request: Request, settings: TokenSettings): P
   if (remembered.size >= MAX_REMEMBERED) remembered.clear();
   remembered.set(token, { ...caller, settings: settingsText });
   return caller.caller;
+}
+
+/**
+ * When the token of a request ends, in milliseconds since the epoch: for what outlives the request.
+ *
+ * @param request one that `authenticate` has let in
+ */
+export function endOf(request: Request): number {
+  const [, token = ""] = (request.headers.get("authorization") ?? "").split(" ", 2);
+  return (decodeJwt(token).exp ?? 0) * 1_000;
 }
 
 async function verify(token: string, keys: string, issuer: string, audience: string) {

@@ -54,7 +54,7 @@ export function instanceClass(
         workflows,
         destinations,
         transports,
-        export: typeof exportTo === "function" ? exportTo(env as never) : exportTo,
+        export: typeof exportTo === "function" ? whenUsed(() => exportTo(env as never)) : exportTo,
         ...(limits === undefined ? {} : { limits }),
         clock: () => Date.now(),
         show: (source) => this.#watchers.broadcast(source),
@@ -127,8 +127,8 @@ export function instanceClass(
     override webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): void {
       const source = this.#engine.source();
       if (source === undefined) return;
-      this.#watchers.received(socket, message, source, (text, caller) =>
-        takeFromSocket(text, caller, source.subject, (request) => this.#engine.receipt(request)),
+      this.#watchers.received(socket, message, source, (text, sender) =>
+        takeFromSocket(text, sender, source.subject, (request) => this.#engine.receipt(request)),
       );
     }
 
@@ -144,3 +144,8 @@ export function instanceClass(
 }
 
 export { SUBPROTOCOL };
+
+/** Made at each use: a binding that is missing must fail the export, and no instance. */
+function whenUsed(make: () => TransitionExport): TransitionExport {
+  return { send: async (transitions) => make().send(transitions) };
+}

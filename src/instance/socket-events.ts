@@ -17,13 +17,17 @@ import { byteLength } from "./live.ts";
  */
 export function takeFromSocket(
   text: string,
-  caller: Caller,
+  { caller, until }: { caller: Caller; until: number },
   subject: Subject,
   send: (request: SendRequest) => Receipt,
 ): string {
   let of: { source?: string; id?: string } = {};
   const receipt = ((): Receipt => {
     try {
+      if (Date.now() >= until) {
+        const detail = "The token that the socket was opened with has ended: open another one.";
+        throw refusal("unauthenticated", detail);
+      }
       if (byteLength(text) > MAX_EVENT_BYTES) throw tooLarge();
       const event = checkCloudEvent(parseJson(text));
       const { source, id, type, data, time, extensions } = event;

@@ -215,6 +215,19 @@ describe("a CloudEvent over the socket", () => {
     socket.close();
   });
 
+  it("is refused once the token has ended that the socket was opened with", async () => {
+    const id = await start("probes");
+    const socket = await TestSocket.open(`/probes/${id}/stream`, { as: operator });
+    // Tests' tokens are good for five minutes.
+    vi.setSystemTime(Date.now() + 6 * 60_000);
+    socket.send(JSON.stringify(event()));
+    const [receipt] = await answered(socket, 1);
+    vi.useRealTimers();
+    expect(receipt).toMatchObject({ problem: { status: 401 } });
+    expect(await history("probes", id)).toHaveLength(1);
+    socket.close();
+  });
+
   it.each<[string, string, number]>([
     ["no JSON", "{", 400],
     ["none at all", "{}", 400],

@@ -37,7 +37,10 @@ const envelope = (subject: string, type: string, attributes: object = {}) => ({
 /** Delivers a batch, and gives what became of each message and what was buried. */
 async function deliver(messages: Sent[], deadLetters?: Queue) {
   const letters: Buried[] = [];
-  const collecting = { send: (letter: Buried) => Promise.resolve(void letters.push(letter)) };
+  const collecting = {
+    // As the real one, it takes nothing that JSON can't write.
+    send: async (letter: Buried) => void letters.push(JSON.parse(JSON.stringify(letter)) as Buried),
+  };
   const batch = createMessageBatch(queue, messages);
   const context = createExecutionContext();
   await app.queue(batch, { ...env, DEAD_LETTERS: deadLetters ?? (collecting as unknown as Queue) });
@@ -73,6 +76,18 @@ describe("the queue consumer", () => {
     const { seq } = await view("orders", id);
     expect((await deliver([sent(body, 2)])).acks).toHaveLength(1);
     expect(await view("orders", id)).toMatchObject({ seq });
+  });
+
+  it("lets no message that can't be read hold up its neighbours", async () => {
+    const id = await order();
+    const good = sent(envelope(`orders/${id}`, "PIZZA_IN_OVEN"));
+    // What a queue of the content type "v8" may carry, and JSON may not.
+    const unreadable = [sent({ tenant: "tropical", event: { size: 1n } }), sent({ tenant: 1n })];
+    const { acks, retries } = await deliver([...unreadable, good]);
+    expect(acks).toEqual([good.id]);
+    expect(retries.map(({ msgId }) => msgId).toSorted()).toEqual(
+      unreadable.map((one) => one.id).toSorted(),
+    );
   });
 
   it("takes what comes out of order: what was overtaken is journalled and ignored", async () => {

@@ -156,6 +156,22 @@ describe("sending again", () => {
     expect(await list(tenant, "?status=sent")).toMatchObject([{ id }]);
   });
 
+  it("that died in the middle is listed among the dead after a minute, page by page", async () => {
+    const tenant = freshTenant();
+    await die(Array.from({ length: 3 }, () => envelope(tenant)));
+    const ids = (await list(tenant)).map(({ id }) => id);
+    const claim = (at: number) =>
+      env.LIST.prepare("UPDATE dead_letters SET status = 'sending', changed_at = ? WHERE id = ?")
+        .bind(at, ids[1])
+        .run();
+    await claim(Date.now());
+    expect((await list(tenant)).map(({ id }) => id)).toEqual([ids[0], ids[2]]);
+    await claim(Date.now() - 61_000);
+    expect((await list(tenant)).map(({ id }) => id)).toEqual(ids);
+    expect((await list(tenant, "?limit=2")).map(({ id }) => id)).toEqual(ids.slice(0, 2));
+    expect((await list(tenant))[1]).toMatchObject({ status: "sending" });
+  });
+
   it("that fails leaves it dead, with the reason, to be asked again", async () => {
     const tenant = freshTenant();
     await die([envelope(tenant)]);

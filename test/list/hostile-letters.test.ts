@@ -1,0 +1,148 @@
+import { env } from "cloudflare:workers";
+import { describe, expect, it, vi } from "vitest";
+import type { Caller } from "../../src/contract/caller.ts";
+import { problem } from "../../src/contract/problem.ts";
+import { fileLetters } from "../../src/dead-letters/file.ts";
+import type { Letter, ListedLetter } from "../../src/dead-letters/letters.ts";
+import { call, tokenFor } from "../support/client.ts";
+import orderlog from "../../services/orderlog/worker.ts";
+import app from "../support/worker.ts";
+
+const undertakerOf = (tenant: string): Caller => ({
+  ...{ tenant, subject: "ursula", roles: [], scopes: ["dead-letters"] },
+});
+const freshTenant = () => `t-${crypto.randomUUID()}`;
+
+const envelope = (tenant: string, attributes: object = {}) => ({
+  tenant,
+  event: {
+    ...{ specversion: "1.0", id: crypto.randomUUID(), source: "/orders/o-1", type: "MAKE_PIZZA" },
+    ...{ subject: "orders/o-1", data: { items: [] } },
+    ...attributes,
+  },
+});
+
+const list = async (tenant: string, query = "") =>
+  (
+    await call<{ letters: ListedLetter[] }>("GET", `/dead-letters${query}`, {
+      as: undertakerOf(tenant),
+    })
+  ).body.letters;
+const read = (tenant: string, id: string) =>
+  call<Letter>("GET", `/dead-letters/${id}`, { as: undertakerOf(tenant) });
+
+/** Asks with a kitchen queue that notes what it is given, and may fail. */
+async function redrive(tenant: string, id: string, sent: unknown[]) {
+  const KITCHEN_QUEUE = {
+    send: async (body: unknown) => {
+      sent.push(body);
+    },
+  };
+  const headers = { Authorization: `Bearer ${await tokenFor(undertakerOf(tenant))}` };
+  const url = `https://durachart.test/dead-letters/${id}/redrive`;
+  const response = await app.fetch(new Request(url, { method: "POST", headers }), {
+    ...env,
+    KITCHEN_QUEUE,
+  } as never);
+  return { status: response.status, body: (await response.json()) as Record<string, unknown> };
+}
+
+describe("a dead letter", () => {
+  it("that can't be written as JSON is filed as far as it can be, and its neighbours whole", async () => {
+    const tenant = freshTenant();
+    let deep: unknown = "bottom";
+    for (let depth = 0; depth < 20_000; depth++) deep = [deep];
+    const messages = [envelope(tenant), { tenant, size: 1n }, { tenant, deep }].map((body) => ({
+      ...{ id: crypto.randomUUID(), timestamp: new Date(), attempts: 3, body },
+      ...{ ack: vi.fn(), retry: vi.fn() },
+    }));
+    await app.queue({ queue: "kitchen-dead", messages } as unknown as MessageBatch, env);
+    for (const { ack, retry } of messages) {
+      expect(ack).toHaveBeenCalledOnce();
+      expect(retry).not.toHaveBeenCalled();
+    }
+    const letters = await list(tenant);
+    expect(letters).toHaveLength(3);
+    const bodies = await Promise.all(letters.map(async ({ id }) => (await read(tenant, id)).body));
+    const cut = bodies.map(({ body }) => body as Record<string, unknown>);
+    const lost = cut.findIndex((one) => "unreadable" in one);
+    const sent: unknown[] = [];
+    expect(await redrive(tenant, letters[lost]!.id, sent)).toMatchObject({ status: 502 });
+    expect(sent).toEqual([]);
+    expect(cut.filter((one) => "unreadable" in one)).toHaveLength(2);
+    expect(cut.filter((one) => "event" in one)).toHaveLength(1);
+  });
+
+  it("whose reason is hostile is filed, and one that can't be filed holds up no other", async () => {
+    const tenant = freshTenant();
+    let deep: unknown = "bottom";
+    for (let depth = 0; depth < 5_000; depth++) deep = [deep];
+    const forged = { queue: "kitchen", attempts: Infinity, reason: { detail: "mine", deep } };
+    const bodies = [{ ...forged, body: envelope(tenant) }, envelope(tenant)];
+    const messages = bodies.map((body) => ({
+      ...{ id: crypto.randomUUID(), timestamp: new Date(), attempts: 3, body },
+      ...{ ack: vi.fn(), retry: vi.fn() },
+    }));
+    const broken = {
+      ...messages[0]!,
+      id: "broken",
+      timestamp: undefined,
+      ack: vi.fn(),
+      retry: vi.fn(),
+    };
+    const all = [broken, ...messages];
+    await app.queue({ queue: "kitchen-dead", messages: all } as unknown as MessageBatch, env);
+    for (const { ack } of messages) expect(ack).toHaveBeenCalledOnce();
+    expect(broken.retry).toHaveBeenCalledOnce();
+    const reasons = (await list(tenant)).map(({ reason }) => reason.detail);
+    expect(reasons.toSorted()).toEqual(["The retries of the queue kitchen are exhausted.", "mine"]);
+  });
+
+  it("is filed with others in statements that D1 takes, in whatever script it is written", async () => {
+    const sizes: number[] = [];
+    const database = {
+      prepare: () => ({
+        bind: (text: string) => {
+          sizes.push(new TextEncoder().encode(text).byteLength);
+          return { run: () => Promise.resolve() };
+        },
+      }),
+    } as unknown as D1Database;
+    const letters = Array.from({ length: 20 }, (_, index) => ({
+      ...{ tenant: "t", origin: "webhook:ep", message: `m-${index}`, attempts: 1, at: 1 },
+      ...{ reason: problem("exhausted", "so"), body: { data: "比".repeat(42_000) } },
+    }));
+    await fileLetters(() => database, letters);
+    expect(sizes.length).toBeGreaterThan(0);
+    for (const size of sizes) expect(size).toBeLessThan(2_000_000);
+  });
+});
+
+it("The order log writes what it can read, whatever else came with it", async () => {
+  vi.spyOn(console, "error").mockReturnValue();
+  await env.LIST.exec(
+    "CREATE TABLE log (position INTEGER PRIMARY KEY, tenant TEXT, source TEXT, id TEXT, type TEXT, subject TEXT, time TEXT, data TEXT, UNIQUE (tenant, source, id))",
+  );
+  const tenant = freshTenant();
+  let deep: unknown = "bottom";
+  for (let depth = 0; depth < 20_000; depth++) deep = [deep];
+  const bodies = [{ tenant, event: { deep } }, { tenant, event: { size: 1n } }, envelope(tenant)];
+  const messages = bodies.map((body) => ({
+    ...{ id: crypto.randomUUID(), timestamp: new Date(), attempts: 3, body },
+    ...{ ack: vi.fn(), retry: vi.fn() },
+  }));
+  // As the real one, it takes nothing that JSON can't write.
+  const DEAD_LETTERS = { send: async (letter: unknown) => void JSON.stringify(letter) };
+  const bindings = { LOG: env.LIST, DEAD_LETTERS } as unknown as Parameters<
+    typeof orderlog.queue
+  >[1];
+  await orderlog.queue({ queue: "orderlog", messages } as unknown as MessageBatch, bindings);
+  const [first, second, good] = messages;
+  expect(good!.ack).toHaveBeenCalledOnce();
+  for (const bad of [first, second]) expect(bad!.retry).toHaveBeenCalledOnce();
+  const { results } = await env.LIST.prepare("SELECT type FROM log WHERE tenant = ?")
+    .bind(tenant)
+    .all();
+  expect(results).toEqual([{ type: "MAKE_PIZZA" }]);
+  vi.restoreAllMocks();
+});
