@@ -48,6 +48,8 @@ if (!isWithBroker) {
 
 export default defineConfig({
   test: {
+    // Most files wait for a runtime, a broker or a deadline: more of them than cores at once.
+    maxWorkers: 3,
     // What fails on purpose says so in the log: DURACHART_TEST_LOGS=yes shows it.
     onConsoleLog: (text) =>
       process.env["DURACHART_TEST_LOGS"] !== undefined || !text.startsWith('{"level"'),
@@ -86,8 +88,6 @@ export default defineConfig({
                 env: { DURACHART_TEST_TRANSPORT: "rabbitmq" },
                 testTimeout: 180_000,
                 hookTimeout: 60_000,
-                // Each has brokers and runtimes of its own.
-                fileParallelism: false,
               },
             },
           ]
