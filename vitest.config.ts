@@ -57,6 +57,7 @@ export default defineConfig({
       {
         test: {
           name: "node",
+          testTimeout: 30_000,
           setupFiles: ["test/support/seed.ts"],
           include: [
             "test/{cloudevents,golden,kernel,machines,operations,repository,testing}/**/*.test.ts",
@@ -103,6 +104,7 @@ export default defineConfig({
         ],
         test: {
           name: "workerd",
+          testTimeout: 30_000,
           env: { TEST_SINK_PORT: String(sinkPort) },
           globalSetup: ["test/support/webhook-sink-setup.ts"],
           include: [
@@ -148,6 +150,7 @@ export default defineConfig({
         ],
         test: {
           name: "list",
+          testTimeout: 30_000,
           include: ["test/list/**/*.test.ts"],
           setupFiles: ["test/support/list-databases.ts"],
         },

@@ -86,17 +86,10 @@ export async function read(visit: DeadLetterVisit): Promise<Response> {
 
 /** `POST /dead-letters/{id}/redrive`: sends it again, once, however often it is asked. */
 export async function sendAgain(visit: DeadLetterVisit): Promise<Response> {
-  const { caller, id, instances, waysBack } = visit;
+  const { caller, id, waysBack } = visit;
   const parked = parkedOf(visit);
   if (parked !== null) {
-    const { workflow, instance, incident } = parked;
-    granted(
-      await instances.operate({
-        address: addressOf(caller, workflow, instance),
-        caller: asOperator(caller),
-        operation: { name: "retry", incident },
-      }),
-    );
+    await operate(visit, parked, "retry");
     return jsonResponse(JSON.stringify({ id, status: "sent" }));
   }
   const { database, tenant } = shelfOf(visit);
@@ -107,23 +100,31 @@ export async function sendAgain(visit: DeadLetterVisit): Promise<Response> {
 
 /** `DELETE /dead-letters/{id}`: gives it up. It stays in the list as discarded. */
 export async function discard(visit: DeadLetterVisit): Promise<Response> {
-  const { caller, id, instances, waysBack } = visit;
+  const { caller, id, waysBack } = visit;
   const parked = parkedOf(visit);
   if (parked !== null) {
-    const { workflow, instance, incident } = parked;
-    granted(
-      await instances.operate({
-        address: addressOf(caller, workflow, instance),
-        caller: asOperator(caller),
-        operation: { name: "discard", incident },
-      }),
-    );
+    await operate(visit, parked, "discard");
     return jsonResponse(JSON.stringify({ id, status: "discarded" }));
   }
   const { database, tenant } = shelfOf(visit);
   const { subject: by } = caller;
   await discardLetter({ database, tenant, id, by, waysBack, now: Date.now() });
   return jsonResponse(JSON.stringify({ id, status: "discarded" }));
+}
+
+/** What the instance does with a message that it keeps parked. */
+async function operate(
+  { caller, instances }: DeadLetterVisit,
+  { workflow, instance, incident }: Parked,
+  name: "retry" | "discard",
+): Promise<void> {
+  granted(
+    await instances.operate({
+      address: addressOf(caller, workflow, instance),
+      caller: asOperator(caller),
+      operation: { name, incident },
+    }),
+  );
 }
 
 /**

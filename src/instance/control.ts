@@ -8,7 +8,7 @@ import type {
 import { refusal } from "../contract/problem.ts";
 import type { EraseReply, EraseRequest } from "../contract/requests.ts";
 import type { Runner } from "../egress/runner.ts";
-import type { AlarmClock } from "./alarm-clock.ts";
+import type { AlarmClock } from "../contract/alarm-clock.ts";
 import type { Archived, Archiver } from "./archiver.ts";
 import type { Door } from "./door.ts";
 import type { Edges } from "./edges.ts";

@@ -23,7 +23,7 @@ import { Runner } from "../egress/runner.ts";
 import type { Transports } from "../egress/transport.ts";
 import { Quarantined } from "../kernel/errors.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
-import { AlarmClock } from "./alarm-clock.ts";
+import { AlarmClock } from "../contract/alarm-clock.ts";
 import { Archiver } from "./archiver.ts";
 import { Control } from "./control.ts";
 import { Door } from "./door.ts";

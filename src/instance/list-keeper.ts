@@ -2,7 +2,7 @@ import type { Report } from "./report.ts";
 import type { Projection } from "../contract/projection.ts";
 import { Quarantined } from "../kernel/errors.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
-import type { AlarmClock } from "./alarm-clock.ts";
+import type { AlarmClock } from "../contract/alarm-clock.ts";
 import type { Edges } from "./edges.ts";
 import type { Follower } from "./follower.ts";
 import { Listing } from "./listing.ts";

@@ -1,5 +1,5 @@
 import type { Runner } from "../egress/runner.ts";
-import type { AlarmClock } from "./alarm-clock.ts";
+import type { AlarmClock } from "../contract/alarm-clock.ts";
 import type { Edges } from "./edges.ts";
 import type { Follower } from "./follower.ts";
 import type { ListKeeper } from "./list-keeper.ts";

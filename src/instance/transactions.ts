@@ -1,6 +1,6 @@
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import type { Limits } from "../contract/limits.ts";
-import type { AlarmClock } from "./alarm-clock.ts";
+import type { AlarmClock } from "../contract/alarm-clock.ts";
 import { beginAgain } from "./begin-again.ts";
 import { effectsDue } from "./effect-book.ts";
 import { JournalLimits } from "./journal-limits.ts";

@@ -14,7 +14,7 @@ import {
   type WebhookScope,
 } from "../contract/webhooks.ts";
 import { LEASE } from "../egress/timing.ts";
-import { Alarm } from "./alarm.ts";
+import { AlarmClock } from "../contract/alarm-clock.ts";
 import { Courier } from "./courier.ts";
 import type { Delivery } from "./deliveries.ts";
 import { newEndpointId } from "./names.ts";
@@ -45,7 +45,7 @@ const AFTER_FAILURE = 60_000;
 export function webhooksClass(filingOf: (env: unknown) => FileLetters | null = () => null) {
   return class Webhooks extends DurableObject<TargetSettings> {
     readonly #outbox: Outbox;
-    readonly #alarm: Alarm;
+    readonly #alarm: AlarmClock;
     readonly #courier: Courier;
     readonly #file: FileLetters | null;
     /** What is being filed; it never rejects. */
@@ -55,7 +55,7 @@ export function webhooksClass(filingOf: (env: unknown) => FileLetters | null = (
       super(context, env);
       this.#file = filingOf(env);
       this.#outbox = new Outbox(context.storage.sql, this.#file !== null);
-      this.#alarm = new Alarm(context);
+      this.#alarm = new AlarmClock(context);
       this.#courier = new Courier(context, env);
       if (this.#outbox.isThere) void context.blockConcurrencyWhile(() => this.#wakeUp());
     }

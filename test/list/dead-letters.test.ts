@@ -1,63 +1,19 @@
-import { createExecutionContext, createMessageBatch, getQueueResult } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { describe, expect, it, vi } from "vitest";
 import type { Caller } from "../../src/contract/caller.ts";
-import type { Letter, ListedLetter } from "../../src/dead-letters/letters.ts";
-import { call, freshId, tokenFor } from "../support/client.ts";
+import type { ListedLetter } from "../../src/dead-letters/letters.ts";
+import { call, freshId } from "../support/client.ts";
 import { consume, projection } from "../support/listed.ts";
 import app from "../support/worker.ts";
-
-const undertakerOf = (tenant: string): Caller => ({
-  ...{ tenant, subject: "ursula", roles: [], scopes: ["dead-letters"] },
-});
-const freshTenant = () => `t-${crypto.randomUUID()}`;
-
-const envelope = (tenant: string, attributes: object = {}) => ({
-  tenant,
-  event: {
-    ...{ specversion: "1.0", id: crypto.randomUUID(), source: "/orders/o-1", type: "MAKE_PIZZA" },
-    ...{ subject: "orders/o-1", data: { items: [] } },
-    ...attributes,
-  },
-});
-
-/** Lets messages arrive in a dead-letter queue. */
-async function die(bodies: unknown[], queue = "kitchen-dead", ids: string[] = []): Promise<void> {
-  const messages = bodies.map((body, index) => ({
-    ...{ id: ids[index] ?? crypto.randomUUID(), timestamp: new Date(), attempts: 3, body },
-  }));
-  const batch = createMessageBatch(queue, messages);
-  const context = createExecutionContext();
-  await app.queue(batch, env);
-  const { explicitAcks } = await getQueueResult(batch, context);
-  expect(explicitAcks).toHaveLength(bodies.length);
-}
-
-const list = async (tenant: string, query = "") =>
-  (
-    await call<{ letters: ListedLetter[] }>("GET", `/dead-letters${query}`, {
-      as: undertakerOf(tenant),
-    })
-  ).body.letters;
-const read = (tenant: string, id: string) =>
-  call<Letter>("GET", `/dead-letters/${id}`, { as: undertakerOf(tenant) });
-
-/** Asks with a kitchen queue that notes what it is given, and may fail. */
-async function redrive(tenant: string, id: string, sent: unknown[], send?: () => Promise<void>) {
-  const KITCHEN_QUEUE = {
-    send: async (body: unknown) => {
-      await send?.();
-      sent.push(body);
-    },
-  };
-  const headers = { Authorization: `Bearer ${await tokenFor(undertakerOf(tenant))}` };
-  const url = `https://durachart.test/dead-letters/${id}/redrive`;
-  const response = await app.fetch(new Request(url, { method: "POST", headers }), {
-    ...env,
-    KITCHEN_QUEUE,
-  } as never);
-  return { status: response.status, body: (await response.json()) as Record<string, unknown> };
-}
+import {
+  die,
+  envelope,
+  freshTenant,
+  list,
+  read,
+  redrive,
+  undertakerOf,
+} from "../support/letters.ts";
 
 describe("a dead letter", () => {
   it("is filed with its reason, as its queue's, and read with what it said", async () => {

@@ -1,51 +1,10 @@
 import { env } from "cloudflare:workers";
 import { describe, expect, it, vi } from "vitest";
-import type { Caller } from "../../src/contract/caller.ts";
 import { problem } from "../../src/contract/problem.ts";
 import { fileLetters } from "../../src/dead-letters/file.ts";
-import type { Letter, ListedLetter } from "../../src/dead-letters/letters.ts";
-import { call, tokenFor } from "../support/client.ts";
 import orderlog from "../../services/orderlog/worker.ts";
 import app from "../support/worker.ts";
-
-const undertakerOf = (tenant: string): Caller => ({
-  ...{ tenant, subject: "ursula", roles: [], scopes: ["dead-letters"] },
-});
-const freshTenant = () => `t-${crypto.randomUUID()}`;
-
-const envelope = (tenant: string, attributes: object = {}) => ({
-  tenant,
-  event: {
-    ...{ specversion: "1.0", id: crypto.randomUUID(), source: "/orders/o-1", type: "MAKE_PIZZA" },
-    ...{ subject: "orders/o-1", data: { items: [] } },
-    ...attributes,
-  },
-});
-
-const list = async (tenant: string, query = "") =>
-  (
-    await call<{ letters: ListedLetter[] }>("GET", `/dead-letters${query}`, {
-      as: undertakerOf(tenant),
-    })
-  ).body.letters;
-const read = (tenant: string, id: string) =>
-  call<Letter>("GET", `/dead-letters/${id}`, { as: undertakerOf(tenant) });
-
-/** Asks with a kitchen queue that notes what it is given, and may fail. */
-async function redrive(tenant: string, id: string, sent: unknown[]) {
-  const KITCHEN_QUEUE = {
-    send: async (body: unknown) => {
-      sent.push(body);
-    },
-  };
-  const headers = { Authorization: `Bearer ${await tokenFor(undertakerOf(tenant))}` };
-  const url = `https://durachart.test/dead-letters/${id}/redrive`;
-  const response = await app.fetch(new Request(url, { method: "POST", headers }), {
-    ...env,
-    KITCHEN_QUEUE,
-  } as never);
-  return { status: response.status, body: (await response.json()) as Record<string, unknown> };
-}
+import { envelope, freshTenant, list, read, redrive } from "../support/letters.ts";
 
 describe("a dead letter", () => {
   it("that can't be written as JSON is filed as far as it can be, and its neighbours whole", async () => {

@@ -1,5 +1,5 @@
 import type { AnyStateMachine } from "xstate";
-import { AlarmClock } from "../../src/instance/alarm-clock.ts";
+import { AlarmClock } from "../../src/contract/alarm-clock.ts";
 import { Archiver } from "../../src/instance/archiver.ts";
 import type { Live } from "../../src/instance/live.ts";
 import { Processor } from "../../src/instance/processor.ts";

@@ -1,6 +1,6 @@
 import type { Limits } from "../../src/contract/limits.ts";
 import { defaultLimits } from "../../src/contract/limits.ts";
-import { AlarmClock } from "../../src/instance/alarm-clock.ts";
+import { AlarmClock } from "../../src/contract/alarm-clock.ts";
 import { Store } from "../../src/instance/store.ts";
 import { Transactions } from "../../src/instance/transactions.ts";
 import { registerWorkflows } from "../../src/kernel/registration.ts";

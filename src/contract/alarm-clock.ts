@@ -1,6 +1,6 @@
 /**
- * The object's one alarm. It is only ever moved earlier, so that a busy instance can't push its own
- * deadlines away; the alarm handler alone may set it later, once it has done what was due.
+ * The object's one alarm. It is only ever moved earlier, so that traffic can't push deadlines
+ * away; the alarm handler alone may set it later, once it has done what was due.
  */
 export class AlarmClock {
   readonly #context: Pick<DurableObjectState, "storage" | "waitUntil">;
@@ -27,6 +27,17 @@ export class AlarmClock {
     const { storage } = this.#context;
     const done = due === Infinity ? storage.deleteAlarm() : storage.setAlarm(due);
     this.#context.waitUntil(done);
+  }
+
+  /** A transaction whose alarm, if it sets one, is rolled back with it. */
+  transact<Result>(work: () => Result): Result {
+    const before = this.#at;
+    try {
+      return this.#context.storage.transactionSync(work);
+    } catch (error) {
+      this.#at = before;
+      throw error;
+    }
   }
 
   /** For when a transaction that set it was rolled back. */
