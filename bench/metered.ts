@@ -3,7 +3,11 @@ import { durachart, type DurachartEnv } from "../src/index.ts";
 import { transports } from "../src/transports.ts";
 import { attachMeter, type Meter } from "./meter.ts";
 
-const app = durachart({ workflows, transports });
+// There is no object for webhooks here either: what it costs an instance is what a queue costs it.
+const app = durachart({
+  workflows,
+  transports: { ...transports, webhooks: transports.orderlog },
+});
 
 /** The runtime alone has no queues, and they are no part of the count: these take what they are given. */
 const queue = { send: () => Promise.resolve() };
