@@ -1,4 +1,6 @@
+import { base64Of, textOf } from "./data.ts";
 import { cloudEventOf } from "./outgoing.ts";
+import { isJsonType, mediaType } from "../contract/json.ts";
 import type { Message } from "../contract/message.ts";
 import { refusal } from "../contract/problem.ts";
 
@@ -42,7 +44,7 @@ export function readAmqp(content: AmqpContent): unknown {
   if (contentEncoding !== "" && !/^(identity|utf-?8)$/i.test(contentEncoding)) {
     throw refusal("unsupported-media-type", `The body is "${contentEncoding}"; send it as it is.`);
   }
-  const type = contentType.split(";")[0]!.trim().toLowerCase();
+  const type = mediaType(contentType);
   if (type === STRUCTURED) return parse(body);
   if (type.startsWith("application/cloudevents")) {
     throw refusal(
@@ -53,12 +55,12 @@ export function readAmqp(content: AmqpContent): unknown {
   const event = attributesOf(headers);
   if (contentType !== "") event["datacontenttype"] = contentType;
   if (body.byteLength === 0) return event;
-  if (type === "" || type === "application/json" || type.endsWith("+json")) {
+  if (type === "" || isJsonType(type)) {
     event["data"] = parse(body);
   } else if (type.startsWith("text/")) {
-    event["data"] = decode(body);
+    event["data"] = textOf(body);
   } else {
-    event["data_base64"] = base64(body);
+    event["data_base64"] = base64Of(body);
   }
   return event;
 }
@@ -90,25 +92,11 @@ function isoOf(date: Date): string | null {
   return Number.isNaN(date.getTime()) ? null : date.toISOString();
 }
 
-function decode(body: Uint8Array): string {
-  try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(body);
-  } catch {
-    throw refusal("not-json", "The message's body is not UTF-8.");
-  }
-}
-
 function parse(body: Uint8Array): unknown {
-  const text = decode(body);
+  const text = textOf(body);
   try {
     return JSON.parse(text) as unknown;
   } catch (error) {
     throw refusal("not-json", `The message's body is not JSON: ${(error as Error).message}`);
   }
-}
-
-function base64(bytes: Uint8Array): string {
-  let binary = "";
-  for (const byte of bytes) binary += String.fromCharCode(byte);
-  return btoa(binary);
 }

@@ -14,6 +14,10 @@ export function dataOfBytes(bytes: Uint8Array, contentType: string): unknown {
   const type = mediaType(contentType);
   if (isJsonType(type)) return parseJson(textOf(bytes));
   if (type.startsWith("text/")) return textOf(bytes);
+  return base64Of(bytes);
+}
+
+export function base64Of(bytes: Uint8Array): string {
   let binary = "";
   for (const byte of bytes) binary += String.fromCharCode(byte);
   return btoa(binary);

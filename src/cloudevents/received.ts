@@ -1,5 +1,6 @@
 import type { Attributes } from "../contract/attributes.ts";
 import { refusal } from "../contract/problem.ts";
+import { continueTrace } from "../contract/trace.ts";
 import { bad, checkAttributes } from "./attributes.ts";
 import { dataOfBytes, isJson } from "./data.ts";
 
@@ -45,6 +46,16 @@ export function received(attributes: Attributes, data: unknown): ReceivedEvent {
     ...(data === undefined ? {} : { data }),
     extensions,
   };
+}
+
+/** All that an event says of itself beside what it is and carries: what is kept of it. */
+export function keptOf({ source, id, time, extensions }: ReceivedEvent): Attributes {
+  return { source, id, ...(time === undefined ? {} : { time }), ...extensions };
+}
+
+/** The trace that an event names, gone on with; undefined where it names none. */
+export function traceOf({ extensions: { traceparent } }: ReceivedEvent): string | undefined {
+  return traceparent === undefined ? undefined : continueTrace(String(traceparent));
 }
 
 /** Without a type the data is JSON (JSON format 1.0.2, section 3.1.1). */

@@ -3,8 +3,7 @@ import { dedupeByCloudEvent } from "../contract/dedupe.ts";
 import { refusal } from "../contract/problem.ts";
 import type { SendRequest } from "../contract/requests.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
-import type { ReceivedEvent } from "../cloudevents/received.ts";
-import { continueTrace } from "../contract/trace.ts";
+import { keptOf, traceOf, type ReceivedEvent } from "../cloudevents/received.ts";
 import { addressOf } from "./instances.ts";
 import { incoming } from "../instance/validate.ts";
 
@@ -48,8 +47,7 @@ export function requestTo(
   received: ReceivedEvent,
   { caller, brokered = false, trace }: Arrival,
 ): SendRequest {
-  const { type, data, source, time, extensions } = received;
-  const { traceparent } = extensions;
+  const { type, data } = received;
   return {
     address: addressOf(caller, workflow.key, id),
     caller,
@@ -57,7 +55,7 @@ export function requestTo(
     dedupe: dedupeByCloudEvent(caller, received),
     brokered,
     // The event's own is where it began; the request's may be a broker's.
-    trace: traceparent === undefined ? trace : continueTrace(String(traceparent)),
-    attributes: { source, id: received.id, ...(time === undefined ? {} : { time }), ...extensions },
+    trace: traceOf(received) ?? trace,
+    attributes: keptOf(received),
   };
 }

@@ -1,5 +1,5 @@
 import { receiptMessage, type Subject } from "../broadcast/messages.ts";
-import { checkCloudEvent } from "../cloudevents/received.ts";
+import { checkCloudEvent, keptOf, traceOf } from "../cloudevents/received.ts";
 import type { Caller } from "../contract/caller.ts";
 import { dedupeByCloudEvent } from "../contract/dedupe.ts";
 import { parseJson } from "../contract/json.ts";
@@ -30,7 +30,7 @@ export function takeFromSocket(
       }
       if (byteLength(text) > MAX_EVENT_BYTES) throw tooLarge();
       const event = checkCloudEvent(parseJson(text));
-      const { source, id, type, data, time, extensions } = event;
+      const { source, id, type, data } = event;
       of = { source, id };
       const { workflow, id: instance } = subject;
       const about = `${workflow}/${instance}`;
@@ -38,13 +38,12 @@ export function takeFromSocket(
         const detail = `The event's subject is "${event.subject}", this socket's is "${about}".`;
         throw refusal("bad-cloudevent", detail, { field: "subject" });
       }
-      const { traceparent } = extensions;
       return send({
         address: { tenant: caller.tenant, workflow, id: instance },
         ...{ caller, dedupe: dedupeByCloudEvent(caller, event) },
         event: data === undefined ? { type } : { type, data },
-        attributes: { source, id, ...(time === undefined ? {} : { time }), ...extensions },
-        trace: continueTrace(traceparent === undefined ? null : String(traceparent)),
+        attributes: keptOf(event),
+        trace: traceOf(event) ?? continueTrace(null),
       });
     } catch (error) {
       if (error instanceof ProblemError) return { ok: false, problem: error.problem };

@@ -1,3 +1,5 @@
+import { fnv1a } from "../contract/hash.ts";
+
 /**
  * The list's databases: LIST, or LIST_1, LIST_2 and so on where one is not enough. The numbers must
  * have no gap.
@@ -15,18 +17,9 @@ export function databasesOf(env: unknown): D1Database[] {
 
 /** A tenant is in one database as a whole. With another number of databases it is another: reindex. */
 export function databaseOf(databases: readonly D1Database[], tenant: string): D1Database {
-  return databases[hash(tenant) % databases.length]!;
+  return databases[fnv1a(tenant) % databases.length]!;
 }
 
 function isDatabase(binding: unknown): binding is D1Database {
   return typeof (binding as Partial<D1Database> | undefined)?.prepare === "function";
-}
-
-const encoder = new TextEncoder();
-
-/** FNV-1a, 32 bits. */
-function hash(text: string): number {
-  let hashed = 0x811c9dc5;
-  for (const byte of encoder.encode(text)) hashed = Math.imul(hashed ^ byte, 0x01000193) >>> 0;
-  return hashed;
 }

@@ -1,3 +1,4 @@
+import { fnv1a } from "../contract/hash.ts";
 import { log } from "../contract/log.ts";
 /**
  * Durable Objects that hold the connections to the broker, unless said otherwise. Few: each is one
@@ -28,13 +29,9 @@ export function memberAt({ BROKERS }: RabbitSettings, index: number): BrokerCall
   return BROKERS.getByName(String(index)) as unknown as BrokerCalls;
 }
 
-/** The member that all messages about one thing go by, so that they keep their order (FNV-1a). */
+/** The member that all messages about one thing go by, so that they keep their order. */
 export function memberFor(key: string, members: number): number {
-  let hash = 0x811c9dc5;
-  for (let index = 0; index < key.length; index++) {
-    hash = Math.imul(hash ^ key.charCodeAt(index), 0x01000193) >>> 0;
-  }
-  return hash % members;
+  return fnv1a(key) % members;
 }
 
 /** Has all members connect and consume, where RabbitMQ is configured. Never throws. */
