@@ -10,6 +10,8 @@ export interface Caller {
   roles: readonly Role[];
   /** What the token opens beside what the roles do. */
   scopes?: readonly string[];
+  /** What it proved itself by, for the journal: `token:{jti}`, `webhook:{sender}`, `binding:{subject}` … */
+  credential?: string;
 }
 
 export function isOperator(caller: Caller): boolean {
