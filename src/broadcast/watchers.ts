@@ -17,6 +17,7 @@ const TOO_SLOW = 4008;
 const NOT_UNDERSTOOD = 4400;
 const ARCHIVED = 4416;
 const ERASED = 4410;
+const NOT_YOURS = 4403;
 
 /** Entries read from the journal at a time while a watcher catches up. */
 const PAGE = 200;
@@ -27,7 +28,8 @@ export interface Source {
   epoch: number;
   /** The newest seq. */
   head: number;
-  read(after: number, limit: number): JournalEntry[];
+  /** What the caller may see of it; null where that is nothing, any more. */
+  read(after: number, limit: number, caller: Caller): JournalEntry[] | null;
 }
 
 /** Kept with the socket over hibernation. */
@@ -150,7 +152,11 @@ export class Watchers {
     const next = { ...attachment };
     if (next.epoch !== source.epoch) Object.assign(next, { epoch: source.epoch, position: 0 });
     while (next.position < source.head && next.unread < MAX_UNREAD_BYTES) {
-      const page = source.read(next.position, PAGE);
+      const page = source.read(next.position, PAGE, next.caller);
+      if (page === null) {
+        socket.close(NOT_YOURS, "It is not yours to watch any more");
+        return;
+      }
       if (page.length === 0) break;
       const [first] = page;
       if (first!.seq > next.position + 1) {

@@ -41,7 +41,7 @@ async function theHappyOrder(shop: Shop): Promise<void> {
   const id = "demo-1";
   await shop.post("customer", "/orders", {
     id,
-    input: { customer: "Carla", deliverTo: "Palm Street 7" },
+    input: { customer: "carla", deliverTo: "Palm Street 7" },
     event: { type: "ADD_PIZZA", data: { id: "p1", pizza: "mango-tango" } },
   });
   const order = await shop.watch(id);

@@ -1,6 +1,7 @@
 import type { Attributes } from "../contract/attributes.ts";
-import type { Caller } from "../contract/caller.ts";
+import { isOperator, type Caller } from "../contract/caller.ts";
 import { refusal } from "../contract/problem.ts";
+import { roleOf, rulesOf } from "../kernel/access.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import { SUBPROTOCOL } from "../instance/instance.ts";
 import { readOptionalJson } from "./body.ts";
@@ -41,11 +42,8 @@ export async function start(visit: Visit): Promise<Response> {
   const expand = expansion(visit);
   const body = await readOptionalJson(request);
   const key = idempotencyKey(request.headers);
-  const wanted = {
-    ...startRequest(workflow, caller, body, key),
-    trace,
-    ...givenTrace(request.headers, trace),
-  };
+  const asked = startRequest(workflow, caller, body, key);
+  const wanted = { ...asked, trace, ...givenTrace(request.headers, trace) };
   const { created, json } = granted(expand(await instances.start(wanted)));
   const headers = { Location: `/${workflow.key}/${wanted.address.id}` };
   return jsonResponse(json, created ? 201 : 200, headers);
@@ -101,8 +99,12 @@ export async function stream(visit: Visit): Promise<Response> {
 }
 
 /** `GET /machines/{workflow}/events/{type}`: the JSON Schema of an event's data. */
-export async function eventSchema({ workflow, type }: Visit): Promise<Response> {
-  const document = schemaOf(workflow, decoded(type));
+export async function eventSchema({ caller, workflow, type }: Visit): Promise<Response> {
+  const name = decoded(type);
+  const isTheirs =
+    isOperator(caller) ||
+    rulesOf(workflow.events, name).some((rule) => caller.roles.includes(roleOf(rule)));
+  const document = isTheirs ? schemaOf(workflow, name) : null;
   if (document !== null) return jsonResponse(JSON.stringify(document), 200, SCHEMA_HEADERS);
   throw refusal("not-found", `${workflow.key} has no JSON Schema for "${type}".`);
 }

@@ -2,6 +2,7 @@ import { Router, type IRequest } from "itty-router";
 import { defaultLimits, type Limits } from "../contract/limits.ts";
 import { problem, refusal } from "../contract/problem.ts";
 import { continueTrace } from "../contract/trace.ts";
+import { reachOfAll } from "../kernel/access.ts";
 import type { Hooks } from "../kernel/hook.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import type { WaysBack } from "../dead-letters/redrive.ts";
@@ -55,6 +56,10 @@ export function createRouter(workflows: Workflows, options: RouterOptions = {}) 
       const { workflow: key = "", id = "", type = "", seq = "" } = names;
       const workflow = workflows.get(key);
       if (workflow === undefined) throw refusal("not-found", `There is no workflow "${key}".`);
+      if (reachOfAll(workflow, caller.roles) === null) {
+        const roles = caller.roles.join(", ") || "nobody";
+        throw refusal("forbidden", `${key} are nothing for you; you are ${roles}.`);
+      }
       const instances = new Instances(env.INSTANCES);
       const trace = traces.get(request)!;
       return handle({ request, caller, workflow, id, type, seq, instances, trace, env }, env);

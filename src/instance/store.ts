@@ -26,6 +26,8 @@ export interface Identity {
   jurisdiction: string | null;
   /** JSON of the `ParentLink` of an instance that another one started. */
   parent: string | null;
+  /** The subject who started it; null where a deployment before this one forgot. */
+  startedBy: string | null;
 }
 
 export interface JournalRow {
@@ -57,7 +59,7 @@ const SCHEMA = `
   CREATE TABLE identity (
     one INTEGER PRIMARY KEY, tenant TEXT NOT NULL, workflow TEXT NOT NULL,
     id TEXT NOT NULL, version TEXT NOT NULL, epoch INTEGER NOT NULL, created_at INTEGER NOT NULL,
-    start_fingerprint TEXT NOT NULL, jurisdiction TEXT, parent TEXT);
+    start_fingerprint TEXT NOT NULL, jurisdiction TEXT, parent TEXT, started_by TEXT);
   CREATE TABLE state (
     one INTEGER PRIMARY KEY, seq INTEGER NOT NULL, updated_at INTEGER NOT NULL,
     body TEXT NOT NULL);
@@ -166,12 +168,19 @@ export class Store {
   renew(): void {
     const found = this.#sql
       .exec<{ name: string; sql: string }>(
-        "SELECT name, sql FROM sqlite_master WHERE name IN ('happening', 'record', 'effects')",
+        "SELECT name, sql FROM sqlite_master WHERE name IN ('happening', 'record', 'effects', 'identity')",
       )
       .toArray();
     const current = new Map(found.map(({ name, sql }) => [name, sql]));
     if (!/\btrace\b/.test(current.get("effects")!)) {
       this.#sql.exec("ALTER TABLE effects ADD COLUMN trace TEXT");
+    }
+    if (!/\bstarted_by\b/.test(current.get("identity")!)) {
+      this.#sql.exec(
+        `ALTER TABLE identity ADD COLUMN started_by TEXT;
+         UPDATE identity SET started_by = (
+           SELECT by FROM journal WHERE seq = 1 AND type = 'durachart.started')`,
+      );
     }
     if (Object.entries(RECORDING).every(([name, sql]) => current.get(name) === sql)) return;
     this.#sql.exec("DROP TRIGGER IF EXISTS record; DROP VIEW IF EXISTS happening");
@@ -183,7 +192,7 @@ export class Store {
     this.forget();
     this.renew();
     this.#sql.exec(
-      "INSERT INTO identity VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      "INSERT INTO identity VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
       identity.tenant,
       identity.workflow,
       identity.id,
@@ -193,6 +202,7 @@ export class Store {
       identity.startFingerprint,
       identity.jurisdiction,
       identity.parent,
+      identity.startedBy,
     );
     this.#sql.exec("INSERT INTO state VALUES (1, 0, ?, '')", identity.createdAt);
   }
@@ -201,7 +211,8 @@ export class Store {
     return this.#sql
       .exec<Row & Identity>(
         `SELECT tenant, workflow, id, version, epoch, created_at AS createdAt,
-           start_fingerprint AS startFingerprint, jurisdiction, parent FROM identity`,
+           start_fingerprint AS startFingerprint, jurisdiction, parent, started_by AS startedBy
+           FROM identity`,
       )
       .one();
   }
@@ -306,6 +317,7 @@ export function identityOf(
     ...{ version, epoch: 1, createdAt, startFingerprint: fingerprint },
     jurisdiction: caller.jurisdiction ?? null,
     parent: parent === undefined ? null : JSON.stringify(parent),
+    startedBy: caller.subject,
   };
 }
 

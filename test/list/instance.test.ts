@@ -60,7 +60,13 @@ describe("an instance", () => {
       {
         ...{ object, tenant: "tropical", workflow: "probes", id, jurisdiction: null },
         ...{ epoch: 1, seq: 1, revision: began + second, version: "1", status: "active" },
-        ...{ state: "idle", states: ["idle"], attributes: {}, incidents: [], due: null },
+        ...{
+          state: "idle",
+          states: ["idle"],
+          attributes: { $owner: "olga" },
+          incidents: [],
+          due: null,
+        },
         ...{ createdAt: began, updatedAt: began },
       },
     ]);
@@ -86,7 +92,7 @@ describe("an instance", () => {
       {
         ...{ state: { bakePizza: "waitingForPizzaToBeBaked" }, due: began + 45 * minute },
         states: ["bakePizza", "bakePizza.waitingForPizzaToBeBaked"],
-        attributes: { customer: "anna" },
+        attributes: { customer: "anna", $owner: "anna" },
       },
     ]);
   });
