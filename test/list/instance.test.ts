@@ -60,14 +60,8 @@ describe("an instance", () => {
       {
         ...{ object, tenant: "tropical", workflow: "probes", id, jurisdiction: null },
         ...{ epoch: 1, seq: 1, revision: began + second, version: "1", status: "active" },
-        ...{
-          state: "idle",
-          states: ["idle"],
-          attributes: { $owner: "olga" },
-          incidents: [],
-          due: null,
-        },
-        ...{ createdAt: began, updatedAt: began },
+        ...{ state: "idle", states: ["idle"], attributes: { $owner: "olga" } },
+        ...{ incidents: [], due: null, createdAt: began, updatedAt: began },
       },
     ]);
     expect(await alarmOf(id)).toBeNull();
