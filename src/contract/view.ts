@@ -20,7 +20,7 @@ export interface Incident {
 }
 
 /** Why it went wrong, and what mends it, is for those who see everything. */
-export type ShownIncident = Omit<Incident, "error" | "mend"> & Partial<Incident>;
+type ShownIncident = Omit<Incident, "error" | "mend"> & Partial<Incident>;
 
 /** Work after a commit that has failed so far and will be tried again. */
 export interface Retrying {

@@ -80,7 +80,7 @@ export function viewerOfStored(
 const NOTHING_KNOWN = { access: {} };
 
 /** The instance as a rule of the author's may look at it. */
-export function ruled(live: Live): RuledInstance {
+function ruled(live: Live): RuledInstance {
   return {
     id: live.identity.id,
     owner: ownerNow(live),
