@@ -89,7 +89,8 @@ export class KeyRing {
    */
   async current(): Promise<Known> {
     const now = Date.now();
-    const age = now - this.#knownAt;
+    // A clock that was set back makes nothing younger.
+    const age = Math.abs(now - this.#knownAt);
     if (this.#known === null || age >= SURVIVES) {
       this.#known = null;
       await this.#ask(now);
@@ -129,7 +130,7 @@ export class KeyRing {
         if (this.#asking === asking) this.#asking = null;
       });
       this.#asking = asking;
-    } else if (now - this.#askedAt > 2 * PATIENCE) {
+    } else if (Math.abs(now - this.#askedAt) > 2 * PATIENCE) {
       // The request that asked was broken off, and its question with it.
       this.#asking = null;
       return this.#ask(now);
