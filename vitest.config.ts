@@ -10,6 +10,8 @@ const kid = "test";
 const paymentSecrets = [randomBytes(24), randomBytes(24)].map((one) => one.toString("hex"));
 // A receiver of webhooks outside of the runtime: the runtime's settings name its origin.
 const sinkPort = await freePort();
+/** Where an outside issuer publishes its keys. */
+const keyServerPort = await freePort();
 const newSecret = () => `whsec_${randomBytes(24).toString("base64")}`;
 const webhookSecret = newSecret();
 const hookSecret = newSecret();
@@ -33,6 +35,8 @@ const bindings = {
   WEBHOOK_LOCAL_TARGETS: `http://127.0.0.1:${sinkPort}`,
   TEST_PAYMENT_SECRETS: JSON.stringify(paymentSecrets),
 };
+/** The auth service has a project of its own. Here TOKEN_KEYS is the issuer, and nobody else is asked. */
+const serviceBindings = { AUTH: () => new Response(null, { status: 503 }) };
 
 const isWithBroker = findBroker() !== null;
 if (!isWithBroker) {
@@ -99,7 +103,7 @@ export default defineConfig({
             main: "./test/support/worker.ts",
             wrangler: { configPath: "./wrangler.toml" },
             // Their rows and alarms are counted without the list's; test/list has it.
-            miniflare: { bindings: { ...bindings, WITHOUT_LIST: "yes" } },
+            miniflare: { bindings: { ...bindings, WITHOUT_LIST: "yes" }, serviceBindings },
           }),
         ],
         test: {
@@ -116,6 +120,32 @@ export default defineConfig({
       {
         plugins: [
           cloudflareTest({
+            main: "./services/auth/worker.ts",
+            wrangler: { configPath: "./services/auth/wrangler.toml" },
+            miniflare: {
+              bindings: {
+                TOKEN_ISSUER: "https://issuer.test",
+                TOKEN_AUDIENCE: "durachart",
+                AUTH_SECRET: newSecret(),
+                AUTH_TENANT: "tropical",
+                TEST_KEY_SERVER: `http://127.0.0.1:${keyServerPort}`,
+                ACCOUNTS_MIGRATIONS: await readD1Migrations("services/auth/migrations"),
+              },
+            },
+          }),
+        ],
+        test: {
+          name: "auth",
+          testTimeout: 30_000,
+          env: { TEST_KEY_SERVER_PORT: String(keyServerPort) },
+          globalSetup: ["test/support/key-server.ts"],
+          setupFiles: ["test/support/accounts.ts"],
+          include: ["test/auth/**/*.test.ts"],
+        },
+      },
+      {
+        plugins: [
+          cloudflareTest({
             main: "./test/contract/worker.ts",
             wrangler: { configPath: "./wrangler.toml" },
             miniflare: {
@@ -124,6 +154,7 @@ export default defineConfig({
                 LIST_MIGRATIONS: await readD1Migrations("migrations/list"),
               },
               d1Databases: { OTHER_LIST: "other-list" },
+              serviceBindings,
             },
           }),
         ],
@@ -145,6 +176,7 @@ export default defineConfig({
                 LIST_MIGRATIONS: await readD1Migrations("migrations/list"),
               },
               d1Databases: { OTHER_LIST: "other-list" },
+              serviceBindings,
             },
           }),
         ],

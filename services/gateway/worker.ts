@@ -1,8 +1,13 @@
+import type { AuthCalls } from "../auth/contract.ts";
+import { authRouter } from "./auth.ts";
+
 interface Env {
   ORCHESTRATOR: Fetcher;
   KITCHEN: Fetcher;
   DELIVERY: Fetcher;
   ORDERLOG: Fetcher;
+  /** Where an outside issuer takes the auth service's place it isn't bound. */
+  AUTH?: AuthCalls;
 }
 
 /** First path segments that belong to a neighbour; all else is the orchestrator's. */
@@ -17,9 +22,13 @@ const neighbours = {
  * behind it asks for credentials itself.
  */
 export default {
-  fetch(request: Request, env: Env): Promise<Response> {
+  async fetch(request: Request, env: Env): Promise<Response> {
     const url = new URL(request.url);
     const [, first = "", ...rest] = url.pathname.split("/");
+    if (env.AUTH !== undefined && (first === "auth" || first === ".well-known")) {
+      const answer = (await authRouter(env.AUTH).fetch(request)) as Response | undefined;
+      if (answer !== undefined) return answer;
+    }
     if (!Object.hasOwn(neighbours, first)) return env.ORCHESTRATOR.fetch(request);
     url.pathname = `/${rest.join("/")}`;
     return env[neighbours[first as keyof typeof neighbours]].fetch(new Request(url, request));

@@ -4,7 +4,7 @@ import type { Simulation } from "../contract/simulation.ts";
 import type { JournalEntry, View } from "../contract/view.ts";
 import { settingsFromEnvironment, startEphemeralFleet } from "./fleet.ts";
 import { checkedWorkflows } from "./preflight.ts";
-import { makeSecrets, mintToken, tenant, type Secrets } from "./secrets.ts";
+import { makeSecrets, tenant, tokenOf, withAuthService, type Secrets } from "./secrets.ts";
 import { watch, type Watch } from "./watch.ts";
 
 /** How long anything in the demo may take before something must be wrong, in milliseconds. */
@@ -15,11 +15,12 @@ async function main(): Promise<void> {
   const began = performance.now();
   console.log(colors.bold("\nDurachart: three pizza orders, each a durable statechart\n"));
   const secrets = makeSecrets();
-  const fleet = await startEphemeralFleet(secrets, settingsFromEnvironment());
+  const variables = withAuthService(secrets);
+  const fleet = await startEphemeralFleet({ ...secrets, variables }, settingsFromEnvironment());
   const ready = Math.round(performance.now() - began);
   console.log(
     colors.dim(
-      `  Gateway, orchestrator, kitchen, delivery and order log run at ${fleet.url} (${ready} ms)\n`,
+      `  Gateway, orchestrator, kitchen, delivery, order log and auth run at ${fleet.url} (${ready} ms)\n`,
     ),
   );
   try {
@@ -114,11 +115,9 @@ class Shop {
   }
 
   static async open(url: string, secrets: Secrets): Promise<Shop> {
-    const customer = { subject: "carla", roles: ["customer"] };
-    const staff = { subject: "staff", roles: ["service", "operator"] };
     return new Shop(url, {
-      customer: await mintToken(secrets, customer, "10m"),
-      staff: await mintToken(secrets, staff, "10m"),
+      customer: await loggedIn(url, "carla"),
+      staff: await tokenOf(url, secrets.clients.staff),
     });
   }
 
@@ -206,6 +205,22 @@ class Shop {
   }
 }
 
+/** The access token of somebody who has registered and logged in, as everybody may. */
+async function loggedIn(url: string, username: string): Promise<string> {
+  const ask = async (path: string): Promise<{ access_token?: string }> => {
+    const response = await fetch(new URL(path, url), {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ username, password: "mango tango" }),
+    });
+    if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`);
+    return (await response.json()) as { access_token?: string };
+  };
+  await ask("/auth/register");
+  const { access_token } = await ask("/auth/login");
+  return access_token!;
+}
+
 function reaches(state: string) {
   return (entry: JournalEntry): boolean => innermost(entry.state) === state;
 }
@@ -229,7 +244,8 @@ function printEntry({ seq, event, by, state, changes, outcome }: JournalEntry): 
           `, ${items.length} in the box: ${(total.amount / 100).toFixed(2)} ${total.currency}`,
         )
       : "";
-  printLine(String(seq), label, state, `by ${by}`, money);
+  // A user's id, as in its token, is long; her name stays with the auth service.
+  printLine(String(seq), label, state, `by ${by.replace(/^(user:.{8}).*/, "$1…")}`, money);
 }
 
 function printLine(mark: string, label: string, state: StateValue, about: string, more = ""): void {

@@ -12,7 +12,13 @@ import {
   wakeFleet,
 } from "./fleet.ts";
 import { checkedWorkflows } from "./preflight.ts";
-import { localSecrets, mintToken, writeDevVars } from "./secrets.ts";
+import {
+  localSecrets,
+  tokenOf,
+  withAuthService,
+  writeDevVars,
+  type LocalClient,
+} from "./secrets.ts";
 
 const port = process.env["PORT"] ?? "8787";
 const state = join(root, ".wrangler", "state");
@@ -24,7 +30,7 @@ const wrangler = join(root, "node_modules", "wrangler", "wrangler-dist", "cli.js
 async function main(): Promise<void> {
   checkAlone();
   const secrets = localSecrets(root);
-  writeDevVars(root, configPaths, { ...secrets.variables, ...settingsFromEnvironment() });
+  writeDevVars(root, configPaths, { ...withAuthService(secrets), ...settingsFromEnvironment() });
   for (const { database, configPath } of databases) {
     await run([
       ...["d1", "migrations", "apply", database, "--local"],
@@ -74,17 +80,12 @@ function isRunning(pid: number): boolean {
 }
 
 async function greet(secrets: ReturnType<typeof localSecrets>): Promise<void> {
-  const customer = await mintToken(secrets, { subject: "carla", roles: ["customer"] }, "12h");
-  const staff = await mintToken(
-    secrets,
-    {
-      subject: "staff",
-      roles: ["service", "operator", "administrator"],
-      scopes: ["dead-letters"],
-    },
-    "12h",
-  );
   const url = `http://localhost:${port}`;
+  const { customer, staff } = secrets.clients;
+  const tokens = { customer: await tokenOf(url, customer), staff: await tokenOf(url, staff) };
+  // Of its answer the token alone, without a tool that might not be there.
+  const newToken = (client: LocalClient) =>
+    `$(curl -s ${url}/auth/token -d grant_type=client_credentials -d client_id=${client.id} -d client_secret=${client.secret} | sed 's/.*"access_token":"\\([^"]*\\)".*/\\1/')`;
   const rabbit = process.env["RABBITMQ_URL"] ?? process.env["RABBITMQ_HTTP_URL"];
   const joined = rabbit
     ? `\nKitchen and delivery are joined by RabbitMQ at ${new URL(rabbit).host}`
@@ -94,9 +95,17 @@ async function greet(secrets: ReturnType<typeof localSecrets>): Promise<void> {
   console.log(`
 ${colors.green(colors.bold(`The shop is open at ${url}`))}  (Ctrl-C closes it; its data stays in .wrangler/state)${joined}
 
-${colors.dim("# Tokens of the local issuer, good for twelve hours")}
-export CUSTOMER='${customer}'
-export STAFF='${staff}'
+${colors.dim("# Tokens of the auth service, good for an hour")}
+export CUSTOMER='${tokens.customer}'
+export STAFF='${tokens.staff}'
+
+${colors.dim("# Afterwards, new ones (the secrets are in .durachart/secrets.json)")}
+export CUSTOMER="${newToken(customer)}"
+export STAFF="${newToken(staff)}"
+
+${colors.dim("# Or be a customer of your own: register, log in, and use the access_token")}
+curl ${url}/auth/register ${json} -d '{"username":"carla","password":"mango tango"}'
+curl ${url}/auth/login ${json} -d '{"username":"carla","password":"mango tango"}'
 
 ${colors.dim("# Order: the first pizza starts it, the second call confirms it")}
 curl ${url}/orders ${auth("CUSTOMER")} ${json} \\

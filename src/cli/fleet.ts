@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import type { Secrets } from "./secrets.ts";
+import { variablesOf, type Secrets } from "./secrets.ts";
 
 export const root = join(import.meta.dirname, "../..");
 
@@ -10,6 +10,7 @@ export const configPaths = [
   "services/kitchen/wrangler.toml",
   "services/delivery/wrangler.toml",
   "services/orderlog/wrangler.toml",
+  "services/auth/wrangler.toml",
 ];
 
 /** The databases that have tables, and whose they are. */
@@ -20,6 +21,7 @@ export const databases = [
     worker: "durachart-orderlog",
     configPath: "services/orderlog/wrangler.toml",
   },
+  { database: "ACCOUNTS", worker: "durachart-auth", configPath: "services/auth/wrangler.toml" },
 ];
 
 /** Keeps wrangler from asking the network, and from chatting. */
@@ -62,7 +64,10 @@ export async function startEphemeralFleet(secrets: Secrets, settings: Record<str
   const vars = { ...secrets.variables, ...settings };
   const harness = createTestHarness({
     root,
-    workers: configPaths.map((configPath) => ({ configPath, secrets: vars })),
+    workers: configPaths.map((configPath) => ({
+      configPath,
+      secrets: variablesOf(configPath, vars),
+    })),
   });
   const { url } = await harness.listen();
   for (const { worker, database } of databases) {

@@ -2,7 +2,7 @@ import { parseArgs } from "node:util";
 import colors from "picocolors";
 import { root } from "./fleet.ts";
 import { localObjects, objectsInProduction } from "./objects.ts";
-import { localSecrets, mintToken } from "./secrets.ts";
+import { localSecrets, tokenOf } from "./secrets.ts";
 
 /**
  * `npm run reindex`: has every instance tell the list of itself anew, for when the list was lost, or its
@@ -68,8 +68,7 @@ async function wake(ids: readonly string[], token: string): Promise<Answer> {
 }
 
 function localToken(): Promise<string> {
-  const administrator = { subject: "reindex", roles: ["administrator"] };
-  return mintToken(localSecrets(root), administrator, "1h");
+  return tokenOf(values.url, localSecrets(root).clients.staff);
 }
 
 function fromEnvironment(name: string): string {

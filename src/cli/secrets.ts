@@ -1,4 +1,4 @@
-import { generateKeyPairSync, randomBytes } from "node:crypto";
+import { createHash, generateKeyPairSync, randomBytes } from "node:crypto";
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { importJWK, SignJWT, type JWK } from "jose";
@@ -10,8 +10,15 @@ export interface Secrets {
   webhookSecret: string;
   /** What the payment provider signs its callbacks with. */
   paymentSecret: string;
+  /** Who asks the local auth service for tokens. */
+  clients: { customer: LocalClient; staff: LocalClient };
   /** The Workers' own settings, by name. */
   variables: Record<string, string>;
+}
+
+export interface LocalClient {
+  id: string;
+  secret: string;
 }
 
 const issuer = "https://local.durachart";
@@ -30,7 +37,9 @@ export function makeSecrets(): Secrets {
     { name: "local", tenant, roles: ["service"], secrets: [webhookSecret] },
     { name: "payments", hook: true, tenant, roles: ["provider"], secrets: [paymentSecret] },
   ];
+  const { clients, bootstrap } = makeClients();
   return {
+    clients,
     signingKey: { ...privateKey.export({ format: "jwk" }), kid },
     webhookSecret,
     paymentSecret,
@@ -39,8 +48,64 @@ export function makeSecrets(): Secrets {
       TOKEN_ISSUER: issuer,
       TOKEN_AUDIENCE: audience,
       WEBHOOK_SENDERS: JSON.stringify(senders),
+      AUTH_SECRET: randomBytes(32).toString("base64url"),
+      AUTH_TENANT: tenant,
+      AUTH_CLIENTS: JSON.stringify(bootstrap),
     },
   };
+}
+
+/** The clients of local development; what the auth service knows of their secrets is a hash. */
+function makeClients() {
+  const customer = { id: "local-customer", secret: randomBytes(32).toString("base64url") };
+  const staff = { id: "local-staff", secret: randomBytes(32).toString("base64url") };
+  const known = ({ id, secret }: LocalClient) => ({
+    ...{ id, tenant, secretHashes: [createHash("sha256").update(secret).digest("base64url")] },
+    // A token that was pasted should do for a while of trying things out.
+    lifetime: 3_600,
+  });
+  const bootstrap = [
+    { ...known(customer), roles: ["customer"] },
+    {
+      ...known(staff),
+      roles: ["service", "operator", "administrator"],
+      scopes: ["dead-letters"],
+    },
+  ];
+  return { clients: { customer, staff }, bootstrap };
+}
+
+/**
+ * The settings with the running auth service as the issuer, in the place of the fixed keys that
+ * `mintToken` signs for.
+ */
+export function withAuthService({ variables }: Secrets): Record<string, string> {
+  const { TOKEN_KEYS: _, ...others } = variables;
+  return others;
+}
+
+/** The settings that a Worker gets: the auth service's own are for nobody else. */
+export function variablesOf(
+  configPath: string,
+  variables: Record<string, string>,
+): Record<string, string> {
+  if (configPath === "services/auth/wrangler.toml") return variables;
+  return Object.fromEntries(
+    Object.entries(variables).filter(([name]) => !name.startsWith("AUTH_")),
+  );
+}
+
+/** A bearer token of the auth service that runs at an address. */
+export async function tokenOf(url: string, { id, secret }: LocalClient): Promise<string> {
+  const response = await fetch(new URL("/auth/token", url), {
+    method: "POST",
+    body: new URLSearchParams({
+      ...{ grant_type: "client_credentials", client_id: id, client_secret: secret },
+    }),
+  });
+  const answer = (await response.json()) as { access_token?: string; detail?: string };
+  if (answer.access_token !== undefined) return answer.access_token;
+  throw new Error(`The auth service gave ${id} no token: ${answer.detail ?? response.status}`);
 }
 
 /** The secrets of local development: made on first start, kept in a file that git ignores. */
@@ -49,7 +114,7 @@ export function localSecrets(root: string): Secrets {
   if (existsSync(path)) {
     const known = JSON.parse(readFileSync(path, "utf8")) as Partial<Secrets>;
     // Of an earlier version of the shop they lack what came since: then they are made anew.
-    if (known.paymentSecret !== undefined) return known as Secrets;
+    if (known.paymentSecret !== undefined && known.clients !== undefined) return known as Secrets;
   }
   const secrets = makeSecrets();
   mkdirSync(dirname(path), { recursive: true });
@@ -63,8 +128,9 @@ export function writeDevVars(
   configPaths: readonly string[],
   variables: Record<string, string>,
 ): void {
-  const lines = Object.entries(variables).map(([name, value]) => `${name}='${value}'\n`);
   for (const configPath of configPaths) {
+    const own = Object.entries(variablesOf(configPath, variables));
+    const lines = own.map(([name, value]) => `${name}='${value}'\n`);
     writePrivately(join(root, dirname(configPath), ".dev.vars"), lines.join(""));
   }
 }

@@ -41,6 +41,8 @@ const problems = {
   "too-many-hops": [508, "Instances answer each other without end"],
   quarantined: [409, "The stored state doesn't fit this deployment"],
   overloaded: [503, "Overloaded"],
+  "too-many-attempts": [429, "Too many attempts"],
+  "keys-out-of-reach": [503, "The issuer's keys are out of reach"],
   "not-configured": [503, "The service is not configured"],
   exhausted: [504, "Given up"],
   "redrive-failed": [502, "It could not be sent again"],

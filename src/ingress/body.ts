@@ -3,12 +3,12 @@ import { refusal } from "../contract/problem.ts";
 import { MAX_EVENT_BYTES, tooLarge } from "../contract/shape.ts";
 
 /** @throws ProblemError body-too-large, unsupported-media-type */
-async function readText(request: Request): Promise<string> {
+async function readText(request: Request, most = MAX_EVENT_BYTES): Promise<string> {
   requireNoEncoding(request.headers);
   if (!request.headers.has("content-length")) {
-    return new TextDecoder().decode(await readBytes(request));
+    return new TextDecoder().decode(await readBytes(request, most));
   }
-  checkAnnounced(request.headers, MAX_EVENT_BYTES);
+  checkAnnounced(request.headers, most);
   // The HTTP layer holds the body to what was announced.
   return request.text();
 }
@@ -52,17 +52,17 @@ function checkAnnounced(headers: Headers, most: number): void {
   if (announced !== null && Number(announced) > most) throw tooLarge(most);
 }
 
-/** @throws ProblemError unsupported-media-type, body-too-large, not-json, invalid-body */
-export async function readJson(request: Request): Promise<unknown> {
+/** @param most bytes. @throws ProblemError unsupported-media-type, body-too-large, not-json, invalid-body */
+export async function readJson(request: Request, most = MAX_EVENT_BYTES): Promise<unknown> {
   requireJson(request.headers);
-  return parseJson(await readText(request));
+  return parseJson(await readText(request, most));
 }
 
 /** As `readJson`; undefined where there is no body. */
-export async function readOptionalJson(request: Request): Promise<unknown> {
+export async function readOptionalJson(request: Request, most = MAX_EVENT_BYTES): Promise<unknown> {
   const hasType = request.headers.has("content-type");
   if (hasType) requireJson(request.headers);
-  const text = await readText(request);
+  const text = await readText(request, most);
   if (text === "") return undefined;
   if (!hasType) requireJson(request.headers);
   return parseJson(text);

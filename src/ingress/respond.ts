@@ -7,7 +7,9 @@ export function problemResponse(document: Problem, headers: Record<string, strin
     headers: {
       "Content-Type": "application/problem+json",
       ...(document.status === 401 ? { "WWW-Authenticate": "Bearer" } : {}),
-      ...(document.status === 503 || document.status === 429 ? { "Retry-After": "1" } : {}),
+      ...(document.status === 503 || document.status === 429
+        ? { "Retry-After": String(document["retryAfter"] ?? 1) }
+        : {}),
       ...headers,
     },
   });

@@ -14,6 +14,12 @@ declare namespace Cloudflare {
     /** Of test/list alone. */
     OTHER_LIST: D1Database;
     LIST_MIGRATIONS: import("cloudflare:test").D1Migration[];
+    /** Of test/auth alone. */
+    ACCOUNTS: D1Database;
+    ACCOUNTS_MIGRATIONS: import("cloudflare:test").D1Migration[];
+    AUTH_SECRET: string;
+    AUTH_TENANT: string;
+    TEST_KEY_SERVER: string;
     TOKEN_KEYS: string;
     TOKEN_ISSUER: string;
     TOKEN_AUDIENCE: string;

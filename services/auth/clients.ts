@@ -1,0 +1,221 @@
+import * as v from "valibot";
+import type { Caller } from "../../src/contract/caller.ts";
+import { refusal } from "../../src/contract/problem.ts";
+import { accessToken, type Granted, type Holder } from "./access-token.ts";
+import { hashOf, isOneOf, newSecret } from "./secret-text.ts";
+import { revocation } from "./sessions.ts";
+import { clientId, grants, MOST_LIFETIME, type Settings } from "./settings.ts";
+
+/** Secrets that a client may have at once, while they are rotated. */
+const MOST_SECRETS = 5;
+
+/** What an administrator says of a new client; its tenant and jurisdiction are the administrator's own. */
+export const newClient = v.strictObject({ id: clientId, ...grants });
+export type NewClient = v.InferOutput<typeof newClient>;
+
+/** A client as it is shown: its secrets by their names only, which tell nothing of them. */
+export interface Client {
+  id: string;
+  tenant: string;
+  jurisdiction?: string;
+  roles: string[];
+  scopes: string[];
+  /** Seconds that its access tokens live. */
+  lifetime: number;
+  secrets: { name: string; createdAt: string }[];
+}
+
+/** A secret as it is shown once. */
+export interface ShownSecret {
+  name: string;
+  secret: string;
+}
+
+interface Row {
+  id: string;
+  sid: string;
+  tenant: string;
+  jurisdiction: string | null;
+  roles: string;
+  scopes: string;
+  lifetime: number;
+  /** JSON: hash → when it was made. */
+  secrets: string;
+}
+
+const READ = `SELECT id, sid, tenant, jurisdiction, roles, scopes, lifetime,
+    (SELECT json_group_object(hash, created_at) FROM client_secrets WHERE client = id) AS secrets
+  FROM clients`;
+
+/**
+ * An access token for a machine (RFC 6749, 4.4), with the client's own tenant and roles.
+ *
+ * @param scope separated by spaces: some of the client's; all of them by default
+ * @throws ProblemError unauthenticated; forbidden where more is asked for than the client has
+ */
+export async function grantToClient(
+  settings: Settings,
+  { id, secret, scope }: { id: string; secret: string; scope?: string | undefined },
+  now: number,
+): Promise<Granted> {
+  const client = await findClient(settings, id);
+  // An unknown client is compared too.
+  if (!isOneOf(secret, client?.hashes ?? [hashOf("")]) || client === null) {
+    throw refusal("unauthenticated", "The client or its secret is unknown.");
+  }
+  const wanted = scope === undefined ? client.holder.scopes : scope.split(" ").filter(Boolean);
+  if (!wanted.every((one) => client.holder.scopes.includes(one))) {
+    throw refusal("forbidden", `The client ${id} has not all of these scopes.`);
+  }
+  return accessToken(settings, { ...client.holder, scopes: wanted }, now, client.lifetime);
+}
+
+async function findClient(
+  settings: Settings,
+  id: string,
+): Promise<{ holder: Holder; hashes: string[]; lifetime: number } | null> {
+  const subject = `client:${id}`;
+  const first = settings.clients.find((client) => client.id === id);
+  if (first !== undefined) {
+    const { tenant, jurisdiction, roles, scopes, lifetime, secretHashes: hashes } = first;
+    // It has no row that could be removed: each token is a session of its own.
+    const sid = crypto.randomUUID();
+    return { holder: { subject, sid, tenant, jurisdiction, roles, scopes }, hashes, lifetime };
+  }
+  const row = await settings.database.prepare(`${READ} WHERE id = ?`).bind(id).first<Row>();
+  if (row === null) return null;
+  const { sid, tenant, jurisdiction, lifetime } = row;
+  const roles = JSON.parse(row.roles) as string[];
+  const scopes = JSON.parse(row.scopes) as string[];
+  const hashes = Object.keys(JSON.parse(row.secrets) as object);
+  return { holder: { subject, sid, tenant, jurisdiction, roles, scopes }, hashes, lifetime };
+}
+
+/** @throws ProblemError id-in-use */
+export async function addClient(
+  settings: Settings,
+  { tenant, jurisdiction }: Caller,
+  { id, roles, scopes, lifetime }: NewClient,
+  now: number,
+): Promise<Client & ShownSecret> {
+  const { database } = settings;
+  const secret = newSecret();
+  const hash = hashOf(secret);
+  const sid = crypto.randomUUID();
+  const isOurs = settings.clients.some((client) => client.id === id);
+  const [added] = isOurs
+    ? []
+    : await database.batch([
+        database
+          .prepare(
+            `INSERT OR IGNORE INTO clients
+               (id, sid, tenant, jurisdiction, roles, scopes, lifetime, created_at)
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+          )
+          .bind(
+            ...[id, sid, tenant, jurisdiction ?? null, JSON.stringify(roles)],
+            ...[JSON.stringify(scopes), lifetime, now],
+          ),
+        database
+          .prepare(
+            `INSERT INTO client_secrets (client, hash, created_at)
+               SELECT id, ?, ? FROM clients WHERE id = ? AND sid = ?`,
+          )
+          .bind(hash, now, id, sid),
+      ]);
+  if (added?.meta.changes !== 1) {
+    throw refusal("id-in-use", `There is a client "${id}" already. Give this one another id.`);
+  }
+  const name = nameOf(hash);
+  const secrets = [{ name, createdAt: new Date(now).toISOString() }];
+  const where = jurisdiction === undefined ? {} : { jurisdiction };
+  return { id, tenant, ...where, roles, scopes, lifetime, secrets, name, secret };
+}
+
+/** The clients of a tenant, without those of AUTH_CLIENTS. */
+export async function listClients({ database }: Settings, tenant: string): Promise<Client[]> {
+  const { results } = await database
+    .prepare(`${READ} WHERE tenant = ? ORDER BY id LIMIT 1000`)
+    .bind(tenant)
+    .all<Row>();
+  return results.map(({ id, tenant, jurisdiction, roles, scopes, lifetime, secrets }) => ({
+    id,
+    tenant,
+    ...(jurisdiction === null ? {} : { jurisdiction }),
+    roles: JSON.parse(roles) as string[],
+    scopes: JSON.parse(scopes) as string[],
+    lifetime,
+    secrets: Object.entries(JSON.parse(secrets) as Record<string, number>).map(([hash, at]) => ({
+      name: nameOf(hash),
+      createdAt: new Date(at).toISOString(),
+    })),
+  }));
+}
+
+/** One more secret, so that it can be changed without a gap. @throws ProblemError not-found, operation-not-possible */
+export async function addSecret(
+  { database }: Settings,
+  tenant: string,
+  id: string,
+  now: number,
+): Promise<ShownSecret> {
+  const secret = newSecret();
+  const hash = hashOf(secret);
+  const { meta } = await database
+    .prepare(
+      `INSERT INTO client_secrets (client, hash, created_at)
+         SELECT id, ?1, ?2 FROM clients WHERE id = ?3 AND tenant = ?4
+           AND (SELECT count(*) FROM client_secrets WHERE client = ?3) < ?5`,
+    )
+    .bind(hash, now, id, tenant, MOST_SECRETS)
+    .run();
+  if (meta.changes === 1) return { name: nameOf(hash), secret };
+  await requireClient(database, tenant, id);
+  throw refusal("operation-not-possible", `${id} has ${MOST_SECRETS} secrets. Remove one first.`);
+}
+
+/** @throws ProblemError not-found */
+export async function removeSecret(
+  { database }: Settings,
+  tenant: string,
+  id: string,
+  name: string,
+): Promise<void> {
+  await requireClient(database, tenant, id);
+  const { meta } = await database
+    .prepare("DELETE FROM client_secrets WHERE client = ? AND substr(hash, 1, 8) = ?")
+    .bind(id, name)
+    .run();
+  if (meta.changes === 0) throw refusal("not-found", `${id} has no secret "${name}".`);
+}
+
+/** Removes a client; its access tokens are refused within a minute. @throws ProblemError not-found */
+export async function removeClient(
+  { database }: Settings,
+  tenant: string,
+  id: string,
+  now: number,
+): Promise<void> {
+  const { sid } = await requireClient(database, tenant, id);
+  await database.batch([
+    revocation(database, sid, MOST_LIFETIME, now),
+    database.prepare("DELETE FROM client_secrets WHERE client = ?").bind(id),
+    database.prepare("DELETE FROM clients WHERE id = ? AND sid = ?").bind(id, sid),
+  ]);
+}
+
+async function requireClient(
+  database: D1Database,
+  tenant: string,
+  id: string,
+): Promise<{ sid: string }> {
+  const row = await database
+    .prepare("SELECT sid FROM clients WHERE id = ? AND tenant = ?")
+    .bind(id, tenant)
+    .first<{ sid: string }>();
+  if (row !== null) return row;
+  throw refusal("not-found", `There is no client "${id}" that could be changed here.`);
+}
+
+/** Its hash's beginning: enough to tell five secrets apart. */
+const nameOf = (hash: string) => hash.slice(0, 8);

@@ -1,0 +1,101 @@
+import type { Granted } from "./access-token.ts";
+import { refusal } from "../../src/contract/problem.ts";
+import { checkPassword, hashPassword, inPlace, isOutdated, isPassword } from "./passwords.ts";
+import { beginSession, type User } from "./sessions.ts";
+import type { Settings } from "./settings.ts";
+import { countLogin, countRegistration } from "./throttle.ts";
+
+/** What a person logs in with. */
+export interface Login {
+  username: string;
+  password: string;
+}
+
+/** The same name however it is typed: `Carla`, `carla`, and what a keyboard composes otherwise. */
+export function accountName(username: string): string {
+  const name = username.normalize("NFKC").toLowerCase();
+  if (/^[^\s\p{C}]{3,200}$/u.test(name)) return name;
+  const detail = "username: must have 3 to 200 characters, and no spaces among them.";
+  throw refusal("invalid-body", detail, { field: "username" });
+}
+
+/**
+ * Makes a user, unless there is one of that name: then nothing changes, she keeps her password, and
+ * neither the answer nor the time that it takes tells.
+ *
+ * @throws ProblemError invalid-body, too-many-attempts, overloaded
+ */
+export async function register(
+  settings: Settings,
+  { username, password }: Login,
+  address: string,
+  now: number,
+): Promise<void> {
+  const name = accountName(username);
+  checkPassword(password);
+  await inPlace(async () => {
+    await countRegistration(settings, address, now);
+    await settings.database
+      .prepare(
+        `INSERT OR IGNORE INTO users (id, name, password, tenant, jurisdiction, created_at)
+           VALUES (?, ?, ?, ?, ?, ?)`,
+      )
+      .bind(
+        crypto.randomUUID(),
+        name,
+        hashPassword(password),
+        settings.tenant,
+        settings.jurisdiction ?? null,
+        now,
+      )
+      .run();
+  });
+}
+
+/**
+ * Begins a session for who knows the password. An unknown name is answered as a wrong password is, after
+ * the same work.
+ *
+ * @throws ProblemError unauthenticated, too-many-attempts, overloaded
+ */
+export async function logIn(
+  settings: Settings,
+  { username, password }: Login,
+  address: string,
+  now: number,
+): Promise<Granted> {
+  const name = accountName(username);
+  const { database } = settings;
+  return inPlace(async () => {
+    const attempt = await countLogin(settings, name, address, now);
+    const user = await database
+      .prepare("SELECT id, password, tenant, jurisdiction FROM users WHERE name = ?")
+      .bind(name)
+      .first<User & { password: string }>();
+    const isRight = isPassword(password, user?.password);
+    if (user === null || !isRight) {
+      throw refusal("unauthenticated", "The username or the password is wrong.");
+    }
+    if (isOutdated(user.password)) {
+      await database
+        .prepare("UPDATE users SET password = ? WHERE id = ? AND password = ?")
+        .bind(hashPassword(password), user.id, user.password)
+        .run();
+    }
+    await attempt.succeeded();
+    return beginSession(settings, user, now);
+  });
+}
+
+/** The id of a user by her name; null where the tenant has none. */
+export async function userNamed(
+  { database }: Settings,
+  tenant: string,
+  username: string,
+): Promise<string | null> {
+  const row = await database
+    .prepare("SELECT id FROM users WHERE name = ? AND tenant = ?")
+    .bind(accountName(username), tenant)
+    .first<{ id: string }>();
+  return row?.id ?? null;
+}

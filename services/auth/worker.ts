@@ -1,0 +1,191 @@
+import { WorkerEntrypoint } from "cloudflare:workers";
+import type { Caller } from "../../src/contract/caller.ts";
+import { log } from "../../src/contract/log.ts";
+import { problem, ProblemError, refusal } from "../../src/contract/problem.ts";
+import type { KeyPublisher, PublicKey, PublishedKeys } from "../../src/contract/published-keys.ts";
+import { authenticateHeader } from "../../src/ingress/token.ts";
+import type { Granted } from "./access-token.ts";
+import * as clients from "./clients.ts";
+import type { Client, NewClient, ShownSecret } from "./clients.ts";
+import type { AuthCalls, ClientCredentials, Reply, Revoked } from "./contract.ts";
+import { publicKeySet, publishedTo } from "./published.ts";
+import { endSession, endSessionsOf, logOut, refreshSession, tendSessions } from "./sessions.ts";
+import { settingsOf, type AuthEnv, type Settings } from "./settings.ts";
+import { rotateKeys, tendKeys } from "./signing-keys.ts";
+import { tendThrottle } from "./throttle.ts";
+import { logIn, register, userNamed, type Login } from "./users.ts";
+
+/** What every door may ask: the public keys, and which sessions were ended. It issues nothing. */
+export class Keys extends WorkerEntrypoint<AuthEnv> implements KeyPublisher {
+  published(): Promise<PublishedKeys> {
+    return publishedTo(settingsOf(this.env), Date.now());
+  }
+}
+
+/** What the gateway may ask. */
+export class Auth extends WorkerEntrypoint<AuthEnv> implements AuthCalls {
+  register(login: Login, address: string): Promise<Reply<null>> {
+    return this.#reply(async (settings, now) => {
+      await register(settings, login, address, now);
+      return null;
+    });
+  }
+
+  logIn(login: Login, address: string): Promise<Reply<Granted>> {
+    return this.#reply((settings, now) => logIn(settings, login, address, now));
+  }
+
+  refresh(refreshToken: string): Promise<Reply<Granted>> {
+    return this.#reply((settings, now) => refreshSession(settings, refreshToken, now));
+  }
+
+  logOut(refreshToken: string): Promise<Reply<null>> {
+    return this.#reply(async (settings, now) => {
+      await logOut(settings, refreshToken, now);
+      return null;
+    });
+  }
+
+  grantToClient(client: ClientCredentials): Promise<Reply<Granted>> {
+    return this.#reply((settings, now) => clients.grantToClient(settings, client, now));
+  }
+
+  keySet(): Promise<Reply<{ keys: PublicKey[] }>> {
+    return this.#reply(publicKeySet);
+  }
+
+  rotateKeys(authorization: string | null, withdraw: boolean) {
+    return this.#administer(authorization, "rotateKeys", async (settings, { tenant }, now) => {
+      // The keys are the deployment's, not a tenant's.
+      if (tenant === settings.tenant) return rotateKeys(settings, now, withdraw);
+      throw refusal("forbidden", `Keys are rotated by administrators of ${settings.tenant}.`);
+    });
+  }
+
+  revoke(authorization: string | null, whose: Revoked): Promise<Reply<{ ended: number }>> {
+    return this.#administer(authorization, "revoke", async (settings, { tenant }, now) => {
+      if ("session" in whose) {
+        await requireOwnSession(settings, tenant, whose.session);
+        await endSession(settings, whose.session, "ended by an administrator", now);
+        return { ended: 1 };
+      }
+      const id =
+        "username" in whose
+          ? await userNamed(settings, tenant, whose.username)
+          : await userWith(settings, tenant, whose.subject);
+      if (id === null) throw refusal("not-found", "There is no such user.");
+      return { ended: await endSessionsOf(settings, id, "ended by an administrator", now) };
+    });
+  }
+
+  listClients(authorization: string | null): Promise<Reply<Client[]>> {
+    return this.#administer(authorization, "listClients", (settings, { tenant }) =>
+      clients.listClients(settings, tenant),
+    );
+  }
+
+  addClient(authorization: string | null, client: NewClient): Promise<Reply<Client & ShownSecret>> {
+    return this.#administer(authorization, "addClient", (settings, caller, now) =>
+      clients.addClient(settings, caller, client, now),
+    );
+  }
+
+  removeClient(authorization: string | null, id: string): Promise<Reply<null>> {
+    return this.#administer(authorization, "removeClient", async (settings, { tenant }, now) => {
+      await clients.removeClient(settings, tenant, id, now);
+      return null;
+    });
+  }
+
+  addSecret(authorization: string | null, id: string): Promise<Reply<ShownSecret>> {
+    return this.#administer(authorization, "addSecret", (settings, { tenant }, now) =>
+      clients.addSecret(settings, tenant, id, now),
+    );
+  }
+
+  removeSecret(authorization: string | null, id: string, name: string): Promise<Reply<null>> {
+    return this.#administer(authorization, "removeSecret", async (settings, { tenant }) => {
+      await clients.removeSecret(settings, tenant, id, name);
+      return null;
+    });
+  }
+
+  /** For the role `administrator`; the service verifies its own tokens, and trusts no gateway. */
+  #administer<Value>(
+    authorization: string | null,
+    what: string,
+    work: (settings: Settings, caller: Caller, now: number) => Promise<Value>,
+  ): Promise<Reply<Value>> {
+    return this.#reply(async (settings, now) => {
+      const AUTH = { published: () => publishedTo(settings, Date.now()) };
+      const caller = await authenticateHeader(authorization, { ...this.env, AUTH });
+      if (!caller.roles.includes("administrator")) {
+        throw refusal("forbidden", "This is for the role administrator.");
+      }
+      const value = await work(settings, caller, now);
+      const { tenant, subject, credential } = caller;
+      log.info("An administrator called the auth service", { what, tenant, subject, credential });
+      return value;
+    });
+  }
+
+  async #reply<Value>(
+    work: (settings: Settings, now: number) => Promise<Value>,
+  ): Promise<Reply<Value>> {
+    try {
+      return { ok: true, value: await work(settingsOf(this.env), Date.now()) };
+    } catch (error) {
+      if (error instanceof ProblemError) return { ok: false, problem: error.problem };
+      log.error("The auth service failed unexpectedly", { error });
+      const detail = "Something went wrong inside. Try again; the log has the details.";
+      return { ok: false, problem: problem("internal", detail) };
+    }
+  }
+}
+
+/** @throws ProblemError not-found where the session is another tenant's */
+async function requireOwnSession(
+  { database }: Settings,
+  tenant: string,
+  sid: string,
+): Promise<void> {
+  const row = await database
+    .prepare(
+      `SELECT users.tenant FROM sessions JOIN users ON users.id = sessions.user WHERE sid = ?1
+         UNION ALL SELECT tenant FROM clients WHERE sid = ?1`,
+    )
+    .bind(sid)
+    .first<{ tenant: string }>();
+  if (row?.tenant !== tenant) throw refusal("not-found", "There is no such session.");
+}
+
+async function userWith(
+  { database }: Settings,
+  tenant: string,
+  subject: string,
+): Promise<string | null> {
+  const row = await database
+    .prepare("SELECT id FROM users WHERE 'user:' || id = ? AND tenant = ?")
+    .bind(subject, tenant)
+    .first<{ id: string }>();
+  return row?.id ?? null;
+}
+
+export default {
+  /** Nothing is served over HTTP: the Worker has no address of its own. */
+  fetch: (): Response => new Response(null, { status: 404 }),
+
+  /** By cron. One that fails must not keep the others from theirs. */
+  scheduled: async (_: ScheduledController, env: AuthEnv): Promise<void> => {
+    const settings = settingsOf(env);
+    const now = Date.now();
+    const results = await Promise.allSettled([
+      tendKeys(settings, now),
+      tendSessions(settings, now),
+      tendThrottle(settings, now),
+    ]);
+    for (const result of results) {
+      if (result.status === "rejected") log.error("Tending failed", { error: result.reason });
+    }
+  },
+};

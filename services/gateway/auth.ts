@@ -1,0 +1,131 @@
+import { Router, type IRequest } from "itty-router";
+import * as v from "valibot";
+import { mediaType } from "../../src/contract/json.ts";
+import { ProblemError, refusal } from "../../src/contract/problem.ts";
+import { readBytes, readJson, readOptionalJson } from "../../src/ingress/body.ts";
+import { errorResponse } from "../../src/ingress/respond.ts";
+import { validate } from "../../src/instance/validate.ts";
+import { newClient } from "../auth/clients.ts";
+import type { AuthCalls, Reply } from "../auth/contract.ts";
+
+/** Bytes of a body. */
+const MOST = 16_384;
+
+const text = (most: number) => v.pipe(v.string(), v.minLength(1), v.maxLength(most));
+const login = v.strictObject({ username: text(400), password: text(4_096) });
+const refreshToken = v.strictObject({ refresh_token: text(200) });
+const credentials = v.strictObject({
+  grant_type: v.literal("client_credentials"),
+  client_id: text(64),
+  client_secret: text(200),
+  scope: v.optional(v.pipe(v.string(), v.maxLength(1_000))),
+});
+const rotation = v.optional(v.strictObject({ withdraw: v.optional(v.boolean(), false) }), {});
+const revocation = v.union([
+  v.strictObject({ username: text(400) }),
+  v.strictObject({ subject: text(200) }),
+  v.strictObject({ session: text(200) }),
+]);
+
+const NO_STORE = { "Cache-Control": "no-store" };
+
+/**
+ * The routes of the auth service. What is none of them is no answer: the orchestrator gives one.
+ *
+ * @param auth the service, by its binding
+ */
+export function authRouter(auth: AuthCalls) {
+  const json = (value: unknown, status = 200) =>
+    Response.json(value, { status, headers: NO_STORE });
+  const nothing = () => new Response(null, { status: 204, headers: NO_STORE });
+  const authorization = (request: IRequest) => request.headers.get("authorization");
+  const named = (request: IRequest) => request.params as Record<"id" | "name", string>;
+
+  return Router<IRequest>({ catch: (error) => errorResponse(error) })
+    .get("/.well-known/jwks.json", async () => {
+      const keys = granted(await auth.keySet());
+      return Response.json(keys, { headers: { "Cache-Control": "public, max-age=300" } });
+    })
+    .post("/auth/register", async (request) => {
+      const body = validate(login, await readJson(request, MOST), "");
+      granted(await auth.register(body, addressOf(request)));
+      return json({ status: "accepted" }, 202);
+    })
+    .post("/auth/login", async (request) => {
+      const body = validate(login, await readJson(request, MOST), "");
+      return json(granted(await auth.logIn(body, addressOf(request))));
+    })
+    .post("/auth/refresh", async (request) => {
+      const body = validate(refreshToken, await readJson(request, MOST), "");
+      return json(granted(await auth.refresh(body.refresh_token)));
+    })
+    .post("/auth/logout", async (request) => {
+      const body = validate(refreshToken, await readJson(request, MOST), "");
+      granted(await auth.logOut(body.refresh_token));
+      return nothing();
+    })
+    .post("/auth/token", async (request) => {
+      const body = validate(credentials, await readFields(request), "");
+      const { client_id: id, client_secret: secret, scope } = body;
+      return json(granted(await auth.grantToClient({ id, secret, scope })));
+    })
+    .post("/auth/keys/rotate", async (request) => {
+      const { withdraw } = validate(rotation, await bodyOf(request), "");
+      const { kid, signsFrom } = granted(await auth.rotateKeys(authorization(request), withdraw));
+      return json({ kid, signsFrom: new Date(signsFrom).toISOString() });
+    })
+    .post("/auth/revoke", async (request) => {
+      const whose = validate(revocation, await bodyOf(request), "");
+      return json(granted(await auth.revoke(authorization(request), whose)));
+    })
+    .get("/auth/clients", async (request) =>
+      json({ clients: granted(await auth.listClients(authorization(request))) }),
+    )
+    .post("/auth/clients", async (request) => {
+      const body = validate(newClient, await bodyOf(request), "");
+      return json(granted(await auth.addClient(authorization(request), body)), 201);
+    })
+    .delete("/auth/clients/:id", async (request) => {
+      granted(await auth.removeClient(authorization(request), named(request).id));
+      return nothing();
+    })
+    .post("/auth/clients/:id/secrets", async (request) =>
+      json(granted(await auth.addSecret(authorization(request), named(request).id)), 201),
+    )
+    .delete("/auth/clients/:id/secrets/:name", async (request) => {
+      const { id, name } = named(request);
+      granted(await auth.removeSecret(authorization(request), id, name));
+      return nothing();
+    });
+}
+
+/** A body of who must have a token: without one nothing is read. */
+async function bodyOf(request: IRequest): Promise<unknown> {
+  if (!request.headers.has("authorization")) {
+    throw refusal("unauthenticated", "Send an Authorization: Bearer token.");
+  }
+  return readOptionalJson(request, MOST);
+}
+
+/** JSON, or a form as OAuth clients send it (RFC 6749, 4.4.2). */
+async function readFields(request: Request): Promise<unknown> {
+  const type = mediaType(request.headers.get("content-type"));
+  if (type !== "application/x-www-form-urlencoded") return readJson(request, MOST);
+  const form = new URLSearchParams(new TextDecoder().decode(await readBytes(request, MOST)));
+  const names = [...form.keys()];
+  if (new Set(names).size < names.length) {
+    throw refusal("invalid-body", "A field came more than once.");
+  }
+  return Object.fromEntries(form);
+}
+
+/** The address that Cloudflare saw; it overwrites what a client says of itself. */
+function addressOf(request: Request): string {
+  return request.headers.get("cf-connecting-ip") ?? "unknown";
+}
+
+/** @throws ProblemError where the service answered with a problem */
+function granted<Value>(reply: Reply<Value>): Value {
+  if (reply.ok) return reply.value;
+  throw new ProblemError(reply.problem);
+}
