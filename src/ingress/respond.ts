@@ -10,9 +10,21 @@ export function problemResponse(document: Problem, headers: Record<string, strin
       ...(document.status === 503 || document.status === 429
         ? { "Retry-After": String(document["retryAfter"] ?? 1) }
         : {}),
+      ...limitHeaders(document),
       ...headers,
     },
   });
+}
+
+/** What a limit that was met says of itself ("RateLimit header fields for HTTP", draft 10). */
+function limitHeaders({ limit }: Problem): Record<string, string> {
+  if (limit === undefined) return {};
+  const { name, quota, window, remaining, reset } = limit as Record<string, string | number>;
+  return {
+    "Retry-After": String(reset),
+    "RateLimit-Policy": `"${name}";q=${quota};w=${window}`,
+    RateLimit: `"${name}";r=${remaining};t=${reset}`,
+  };
 }
 
 /** Whatever was thrown, as a problem; what we didn't expect tells the log, not the caller. */

@@ -1,4 +1,4 @@
-import type { Source } from "../broadcast/watchers.ts";
+import type { Source, Watchers } from "../broadcast/watchers.ts";
 import { type Caller } from "../contract/caller.ts";
 import type { Limits } from "../contract/limits.ts";
 import { log, type LogDetails } from "../contract/log.ts";
@@ -12,6 +12,7 @@ import type {
   SendRequest,
   StartReply,
   StartRequest,
+  WatchRequest,
 } from "../contract/requests.ts";
 import type { EventReply, View } from "../contract/view.ts";
 import type { TransitionExport } from "../contract/transition.ts";
@@ -28,7 +29,7 @@ import { Control } from "./control.ts";
 import { Door } from "./door.ts";
 import { Edges } from "./edges.ts";
 import { Exporter } from "./exporter.ts";
-import type { Follower } from "./follower.ts";
+import { closing, type Follower } from "./follower.ts";
 import { holdUnseen } from "./holding.ts";
 import { takeLetter } from "./letters.ts";
 import { ListKeeper } from "./list-keeper.ts";
@@ -56,6 +57,8 @@ export interface EngineOptions {
   clock: () => number;
   /** Shows watchers what was just committed. */
   show: (source: Source) => void;
+  /** The sockets that are to be closed in time. */
+  watchers?: Pick<Watchers, "due" | "closeEnded">;
   /** Where every entry of the journal is sent on to. */
   export?: TransitionExport | undefined;
   /** How payloads are hashed; the platform's own by default. */
@@ -121,6 +124,7 @@ export class Engine {
       alsoDue: (live) => Math.min(...followers.map((follower) => follower.due(live))),
     });
     const followers: Follower[] = this.#list === undefined ? [] : [this.#list];
+    if (options.watchers !== undefined) followers.push(closing(options.watchers, clock));
     if (options.export !== undefined) {
       const current = () => this.#processor.current();
       const setAlarm = () => this.#ringing.setAlarm();
@@ -324,13 +328,22 @@ export class Engine {
 
   /** What a new watcher is to be shown. */
   watch(
-    request: InstanceRequest,
+    request: WatchRequest,
   ): { ok: true; source: Source; view: View } | { ok: false; problem: Problem } {
     return this.#door.answer(request, (caller) => {
       const live = this.#current(request);
       const view = viewOf(live, viewerOf(live, caller), this.#processor.troubles);
+      const { ticket } = request;
+      if (ticket !== undefined) {
+        this.#processor.transactions.transact(() => this.#store.tickets.use(ticket, this.#clock()));
+      }
       return { ok: true as const, source: this.#source(live), view };
     });
+  }
+
+  /** A socket is to be closed at a time, in milliseconds since the epoch, should nothing happen before. */
+  closesBy(until: number): void {
+    this.#alarm.noLaterThan(until);
   }
 
   /** What a watcher that is there can read. */

@@ -12,6 +12,7 @@ import { Schedule } from "./schedule.ts";
 import { TimerTable } from "./timer-table.ts";
 import { Tables } from "./tables.ts";
 import { Tombstones } from "./tombstone.ts";
+import { UsedTickets } from "./used-tickets.ts";
 
 /** Who this object is; written once, when it is started. */
 export interface Identity {
@@ -120,6 +121,7 @@ export class Store {
   readonly schedule: Schedule;
   readonly tombstones: Tombstones;
   readonly exports: ExportStore;
+  readonly tickets: UsedTickets;
 
   /** @param options.momentsEvery entries after which the whole state is kept once more */
   constructor(sql: SqlStorage, { momentsEvery = 100 }: { momentsEvery?: number } = {}) {
@@ -131,6 +133,7 @@ export class Store {
     this.deferred = new DeferredTable(this.tables);
     this.schedule = new Schedule(this.tables);
     this.exports = new ExportStore(this.tables);
+    this.tickets = new UsedTickets(this.tables);
     this.tombstones = new Tombstones(this.tables);
     this.archived = new ArchivedParts(this.tables);
     this.search = new JournalSearch(this.tables, this.archived);

@@ -46,6 +46,7 @@ type Effects = NonNullable<WorkflowDefinition["effects"]>;
 
 /** First path segments that are routes of their own. */
 const RESERVED = new Set([
+  "auth",
   "dead-letters",
   "events",
   "healthz",

@@ -187,8 +187,8 @@ export class Allowances {
   }
 }
 
-function heldOf({ tenant, jurisdiction = "" }: TenantScope, kind: Metered): Held {
-  const key = `${kind} ${jurisdiction} ${tenant}`;
+function heldOf({ tenant, jurisdiction }: TenantScope, kind: Metered): Held {
+  const key = `${kind} ${jurisdiction ?? ""} ${tenant}`;
   let mine = held.get(key);
   if (mine === undefined) {
     // The one that is there longest: what it held is lost to its tenant until the minute is over.

@@ -52,7 +52,12 @@ export function tenantClass(countLive: CountLive) {
       const left = Math.max(0, limit - used);
       const granted = Math.min(left, Math.max(1, Math.min(want, Math.ceil(left / PART))));
       if (granted > 0) {
-        this.#sql.exec("INSERT OR REPLACE INTO usage VALUES (?, ?, ?)", kind, began, used + granted);
+        this.#sql.exec(
+          "INSERT OR REPLACE INTO usage VALUES (?, ?, ?)",
+          kind,
+          began,
+          used + granted,
+        );
       }
       return { granted, remaining: left - granted, resets: began + WINDOW };
     }
@@ -69,12 +74,7 @@ export function tenantClass(countLive: CountLive) {
       return { granted: true };
     }
 
-    async open(
-      scope: TenantScope,
-      socket: string,
-      until: number,
-      limit: number,
-    ): Promise<Place> {
+    async open(scope: TenantScope, socket: string, until: number, limit: number): Promise<Place> {
       this.#check(scope);
       // What was lost with its object ends with its token.
       this.#sql.exec("DELETE FROM sockets WHERE until <= ?", Date.now());

@@ -90,5 +90,5 @@ class Webhooks extends app.Webhooks {
 
 export default app;
 export { Instance, Webhooks };
-export const { Destination, WorkflowsEntrypoint } = app;
+export const { Destination, Tenant, WorkflowsEntrypoint } = app;
 export const Broker = shopBroker(app.deliver);
