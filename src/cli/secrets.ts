@@ -2,6 +2,7 @@ import { generateKeyPairSync, randomBytes } from "node:crypto";
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { importJWK, SignJWT, type JWK } from "jose";
+import { newJournalKeys } from "./journal-keys.ts";
 import type { Caller } from "../contract/caller.ts";
 
 /** What a deployment needs to know whom to let in, and what its local issuer signs with. */
@@ -39,6 +40,7 @@ export function makeSecrets(): Secrets {
       TOKEN_ISSUER: issuer,
       TOKEN_AUDIENCE: audience,
       WEBHOOK_SENDERS: JSON.stringify(senders),
+      JOURNAL_KEYS: newJournalKeys(),
     },
   };
 }
@@ -49,12 +51,21 @@ export function localSecrets(root: string): Secrets {
   if (existsSync(path)) {
     const known = JSON.parse(readFileSync(path, "utf8")) as Partial<Secrets>;
     // Of an earlier version of the shop they lack what came since: then they are made anew.
-    if (known.paymentSecret !== undefined) return known as Secrets;
+    if (known.paymentSecret !== undefined) return withJournalKeys(known as Secrets, path);
   }
   const secrets = makeSecrets();
   mkdirSync(dirname(path), { recursive: true });
   writePrivately(path, `${JSON.stringify(secrets, null, 2)}\n`);
   return secrets;
+}
+
+/** Orders that are there must stay readable: secrets of before journals were sealed get a key more. */
+function withJournalKeys(secrets: Secrets, path: string): Secrets {
+  if (secrets.variables["JOURNAL_KEYS"] !== undefined) return secrets;
+  const variables = { ...secrets.variables, JOURNAL_KEYS: newJournalKeys() };
+  const whole = { ...secrets, variables };
+  writePrivately(path, `${JSON.stringify(whole, null, 2)}\n`);
+  return whole;
 }
 
 /** Writes each Worker's `.dev.vars` beside its configuration. */

@@ -135,6 +135,8 @@ export interface JournalEntry {
   outcome: Outcome;
   /** The caller's subject, or `timer` or `actor`. */
   by: string;
+  /** What the caller proved itself by: `token:{jti}`, `webhook:{sender}`, `instance:{workflow}/{id}` … */
+  credential?: string;
   /** The state after the event. */
   state: StateValue;
   changes: Changes;

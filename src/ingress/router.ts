@@ -19,6 +19,7 @@ import { downloadPayload, uploadPayload } from "./payloads.ts";
 import { errorResponse, problemResponse, withTrace } from "./respond.ts";
 import { authenticate, type TokenSettings } from "./token.ts";
 import type { WebhookSettings } from "./senders.ts";
+import { verify } from "./verify.ts";
 import { webhookRoutes } from "./webhooks.ts";
 
 export interface IngressEnv extends TokenSettings, WebhookSettings {
@@ -126,6 +127,7 @@ export function createRouter(workflows: Workflows, options: RouterOptions = {}) 
     .get("/:workflow/:id/history", visit(history))
     .get("/:workflow/:id/history/:seq", visit(moment))
     .post("/:workflow/:id/simulate", visit(simulation))
+    .get("/:workflow/:id/verify", visit(verify))
     .post("/:workflow/:id/erase", visit(erase))
     .get("/:workflow/:id/stream", visit(stream))
     .get("/machines/:workflow/events/:type", visit(eventSchema))
@@ -145,6 +147,7 @@ export function createRouter(workflows: Workflows, options: RouterOptions = {}) 
     .all("/:workflow/:id/payloads", only("POST", "PUT"))
     .all("/:workflow/:id/payloads/:sha256", only("GET"))
     .all("/:workflow/:id/simulate", only("POST"))
+    .all("/:workflow/:id/verify", only("GET"))
     .all("/:workflow/:id/erase", only("POST"))
     .all("/machines/:workflow/events/:type", only("GET"));
   for (const name of operationNames) {

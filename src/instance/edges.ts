@@ -1,4 +1,4 @@
-import { isOperator } from "../contract/caller.ts";
+import { isOperator, type Caller } from "../contract/caller.ts";
 import { refusal } from "../contract/problem.ts";
 import type { EraseRequest, StartRequest } from "../contract/requests.ts";
 import { Quarantined } from "../kernel/errors.ts";
@@ -122,7 +122,7 @@ export class Edges {
   }
 
   /** Ends what has not begun: it enters its first state and leaves it, and nothing of that goes out. */
-  terminateScheduled(by: string, reason: string | undefined, now: number): void {
+  terminateScheduled(caller: Caller, reason: string | undefined, now: number): void {
     const { request, createdAt } = this.scheduled!;
     const { address, input } = request;
     const { transactions } = this.#processor;
@@ -133,7 +133,8 @@ export class Edges {
       this.#store.create(identity);
       const first = this.#firstState(workflow, address, input);
       const ended: Happening = {
-        ...{ type: "durachart.terminated", outcome: "applied", by, hops: 0 },
+        ...{ type: "durachart.terminated", outcome: "applied", hops: 0 },
+        ...{ by: caller.subject, credential: caller.credential },
         ...(reason === undefined ? {} : { data: { reason } }),
       };
       // One entry: there is no moment in which it ran, and to which it could be put back.
@@ -159,7 +160,7 @@ export class Edges {
             ...{ version: scheduled.version, epoch: 1, createdAt: now, startFingerprint: "" },
             ...{ jurisdiction: caller.jurisdiction ?? null, parent: null },
           };
-    await this.bury(tombstoneOf(identity, now));
+    await this.bury(tombstoneOf(identity, now, this.#store.sealing, caller));
     return true;
   }
 
@@ -198,7 +199,7 @@ export class Edges {
     if (tombstone?.hasLeftovers === true) return this.#clearLeftovers(tombstone);
     const live = this.#processor.current();
     if (live === undefined || expiry(live) > now) return null;
-    return this.bury(tombstoneOf(live.identity, now));
+    return this.bury(tombstoneOf(live.identity, now, this.#store.sealing));
   }
 
   async #clearLeftovers(tombstone: Tombstone): Promise<void> {

@@ -1,4 +1,5 @@
 import { DurableObject } from "cloudflare:workers";
+import { warnIfUnprotected } from "../audit/keys.ts";
 import { SUBPROTOCOL, Watchers } from "../broadcast/watchers.ts";
 import type { Limits } from "../contract/limits.ts";
 import type { ArchiveRequest, OperationReply, OperationRequest } from "../contract/operations.ts";
@@ -19,6 +20,7 @@ import type {
 } from "../contract/requests.ts";
 import { STREAM_PATH } from "../contract/requests.ts";
 import type { SimulationReply, SimulationRequest } from "../contract/simulation.ts";
+import type { VerifyReply, VerifyRequest } from "../contract/verification.ts";
 import type { TransitionExport } from "../contract/transition.ts";
 import type { Destinations } from "../egress/leave.ts";
 import type { Transports } from "../egress/transport.ts";
@@ -47,6 +49,7 @@ export function instanceClass(
 
     constructor(context: DurableObjectState, env: unknown) {
       super(context, env as never);
+      warnIfUnprotected(env);
       this.#watchers = new Watchers(context);
       this.#engine = new Engine({
         context,
@@ -93,6 +96,10 @@ export function instanceClass(
 
     simulate(request: SimulationRequest): SimulationReply | Promise<SimulationReply> {
       return this.#engine.past.simulate(request);
+    }
+
+    verify(request: VerifyRequest): Promise<VerifyReply> {
+      return this.#engine.audit.verify(request);
     }
 
     operate(request: OperationRequest): OperationReply {

@@ -46,13 +46,14 @@ export function projectionOf(
   troubles: Troubles,
   report: Report,
 ): Unsent {
-  const { identity, machine, seq, updatedAt, workflow, texts } = live;
+  const { identity, machine, seq, head, updatedAt, workflow, texts } = live;
   const { status, value } = machine.snapshot;
   // From its text: what the author's function alters must not be the instance's own context.
   const context = (): unknown => JSON.parse(joinContext(texts));
   const due = nextDue(live);
   return {
     ...common(object, identity, seq, updatedAt),
+    head,
     status: live.paused === null ? status : "paused",
     ...listedState(value as StateValue),
     attributes: attributesOf(workflow, context, report),
@@ -70,10 +71,11 @@ export function projectionOfQuarantined(
   report: Report,
 ): Unsent {
   const identity = store.identity();
-  const { seq, updatedAt, body } = store.state();
+  const { seq, head, updatedAt, body } = store.state();
   const { machine } = JSON.parse(body) as { machine: { value: StateValue; context: unknown } };
   return {
     ...common(object, identity, seq, updatedAt),
+    head,
     status: "quarantined",
     ...listedState(machine.value),
     attributes: attributesOf(workflows.get(identity.workflow), () => machine.context, report),

@@ -9,12 +9,20 @@ const root = join(import.meta.dirname, "../..");
 const mayImport: Record<string, string[]> = {
   "src/kernel": [],
   "src/contract": [],
+  "src/audit": ["src/contract", "src/kernel"],
   "src/charts": ["src/kernel"],
   "src/versions": ["src/kernel"],
   "src/broadcast": ["src/contract"],
   "src/cloudevents": ["src/contract"],
   "src/egress": ["src/cloudevents", "src/contract", "src/kernel"],
-  "src/instance": ["src/cloudevents", "src/contract", "src/kernel", "src/egress", "src/broadcast"],
+  "src/instance": [
+    "src/audit",
+    "src/cloudevents",
+    "src/contract",
+    "src/kernel",
+    "src/egress",
+    "src/broadcast",
+  ],
   "src/list": ["src/contract"],
   "src/dead-letters": ["src/contract"],
   "src/ingress": [
