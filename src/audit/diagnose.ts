@@ -22,12 +22,15 @@ export function diagnose(suspects: readonly Suspect[], seal: Seal, epoch: number
   for (const suspect of suspects) origins.set(suspect.row.seq, originOf(suspect, seal, epoch));
   const findings: Finding[] = [];
   for (const [seq, origin] of origins) {
-    if (origin === null) {
-      const isInserted = origins.get(seq + 1) === seq;
-      const why = isInserted
-        ? `Entry ${seq} was never sealed; the one behind it was entry ${seq}.`
-        : `Entry ${seq} is not what was sealed.`;
-      findings.push({ seq, kind: isInserted ? "inserted" : "altered", detail: why });
+    const behind = origins.get(seq + 1);
+    if (behind === seq && origin !== seq + 1) {
+      const why = `Entry ${seq} was put there; the one behind it was entry ${seq}.`;
+      findings.push({ seq, kind: "inserted", detail: why });
+    } else if (origin === null && behind === seq + 2) {
+      const why = `Entry ${seq} is missing; those behind it were moved up.`;
+      findings.push({ seq, kind: "removed", detail: why });
+    } else if (origin === null) {
+      findings.push({ seq, kind: "altered", detail: `Entry ${seq} is not what was sealed.` });
     } else if (origin !== seq) {
       findings.push({ seq, kind: "reordered", detail: `Entry ${seq} was entry ${origin}.` });
     } else if (!origins.has(seq - 1)) {

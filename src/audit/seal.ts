@@ -74,6 +74,8 @@ function texts(list: readonly (string | null)[]): string {
   let joined = "";
   for (const one of list) {
     if (one === null) joined += "-";
+    // Nothing that was sealed: somebody has put a blob into the column.
+    else if (typeof one !== "string") joined += "!";
     else {
       // What is no text is stored as another: the one that is read back is sealed.
       const text = one.toWellFormed();
