@@ -262,7 +262,8 @@ export class Store {
       row.type,
       row.data,
       row.outcome,
-      row.by,
+      // Half a character is no text, and would be read back as something else than was sealed.
+      row.by.toWellFormed(),
       row.state,
       seal === null ? row.changes : withSeal(row.changes, seal),
       body,
