@@ -2,6 +2,7 @@ import { createHash, generateKeyPairSync, randomBytes } from "node:crypto";
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { importJWK, SignJWT, type JWK } from "jose";
+import { newJournalKeys } from "./journal-keys.ts";
 import type { Caller } from "../contract/caller.ts";
 
 /** What a deployment needs to know whom to let in, and what its local issuer signs with. */
@@ -51,6 +52,7 @@ export function makeSecrets(): Secrets {
       AUTH_SECRET: randomBytes(32).toString("base64url"),
       AUTH_TENANT: tenant,
       AUTH_CLIENTS: JSON.stringify(bootstrap),
+      JOURNAL_KEYS: newJournalKeys(),
     },
   };
 }
@@ -114,12 +116,23 @@ export function localSecrets(root: string): Secrets {
   if (existsSync(path)) {
     const known = JSON.parse(readFileSync(path, "utf8")) as Partial<Secrets>;
     // Of an earlier version of the shop they lack what came since: then they are made anew.
-    if (known.paymentSecret !== undefined && known.clients !== undefined) return known as Secrets;
+    if (known.paymentSecret !== undefined && known.clients !== undefined) {
+      return withJournalKeys(known as Secrets, path);
+    }
   }
   const secrets = makeSecrets();
   mkdirSync(dirname(path), { recursive: true });
   writePrivately(path, `${JSON.stringify(secrets, null, 2)}\n`);
   return secrets;
+}
+
+/** Orders that are there must stay readable: secrets of before journals were sealed get a key more. */
+function withJournalKeys(secrets: Secrets, path: string): Secrets {
+  if (secrets.variables["JOURNAL_KEYS"] !== undefined) return secrets;
+  const variables = { ...secrets.variables, JOURNAL_KEYS: newJournalKeys() };
+  const whole = { ...secrets, variables };
+  writePrivately(path, `${JSON.stringify(whole, null, 2)}\n`);
+  return whole;
 }
 
 /** Writes each Worker's `.dev.vars` beside its configuration. */

@@ -31,6 +31,8 @@ export interface Projection {
   jurisdiction: string | null;
   epoch: number;
   seq: number;
+  /** The seal of entry `seq`; null or absent where the journal is not sealed. */
+  head?: string | null;
   /** Incidents come and go without anything happening to the instance. */
   revision: number;
   version: string;

@@ -139,7 +139,7 @@ export interface JournalEntry {
   outcome: Outcome;
   /** The caller's subject, or `timer` or `actor`; `somebody` for those who may not know. */
   by: string;
-  /** What the caller proved itself by. For operators. */
+  /** What the caller proved itself by: `token:{jti}`, `webhook:{sender}`, `instance:{workflow}/{id}` … For operators. */
   credential?: string;
   /** The state after the event. */
   state: StateValue;

@@ -65,6 +65,7 @@ export function letterOf(live: Live, row: EffectRow): Letter | null {
       subject: `instance:${workflow}/${id}`,
       // The deployment's own charts speak: they may do what their author wrote.
       roles: ["operator"],
+      credential: `instance:${workflow}/${id}`,
       ...(jurisdiction === null ? {} : { jurisdiction: jurisdiction as DurableObjectJurisdiction }),
     },
     hops: row.hops + 1,

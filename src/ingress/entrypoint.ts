@@ -130,7 +130,8 @@ export function entrypointClass<Definitions extends Workflows>(
           "The service binding must name tenant, subject and roles in its props.",
         );
       }
-      return { tenant, subject, roles, ...(jurisdiction === undefined ? {} : { jurisdiction }) };
+      const where = jurisdiction === undefined ? {} : { jurisdiction };
+      return { tenant, subject, roles, credential: `binding:${subject}`, ...where };
     }
   };
 }

@@ -2,6 +2,7 @@ import { isInstanceId, objectName, type Address } from "../contract/address.ts";
 import type { Caller } from "../contract/caller.ts";
 import { problem, refusal, type Problem } from "../contract/problem.ts";
 import type { ArchiveRequest, OperationReply, OperationRequest } from "../contract/operations.ts";
+import type { VerifyReply, VerifyRequest } from "../contract/verification.ts";
 import type { SimulationReply, SimulationRequest } from "../contract/simulation.ts";
 import type {
   EraseReply,
@@ -104,6 +105,10 @@ export class Instances {
 
   moment(request: MomentRequest): Promise<MomentReply> {
     return this.#call(request, true, (stub) => stub.moment(request) as Promise<MomentReply>);
+  }
+
+  verify(request: VerifyRequest): Promise<VerifyReply> {
+    return this.#call(request, true, (stub) => stub.verify(request) as Promise<VerifyReply>);
   }
 
   simulate(request: SimulationRequest): Promise<SimulationReply> {

@@ -181,6 +181,7 @@ export function openEnvelope(body: unknown, by: "queue" | "rabbitmq" = "queue"):
     tenant,
     subject: `${by}:${received.source}`,
     roles: ["service"],
+    credential: by,
     ...(jurisdiction === undefined ? {} : { jurisdiction }),
   };
   return { caller, event: received };

@@ -34,6 +34,7 @@ import { originOf, type OriginSettings } from "./origins.ts";
 import { readTicket, type TicketSettings } from "./tickets.ts";
 import { endOf, type TokenSettings } from "./token.ts";
 import type { WebhookSettings } from "./senders.ts";
+import { verify } from "./verify.ts";
 import { webhookRoutes } from "./webhooks.ts";
 
 export interface IngressEnv extends TokenSettings, WebhookSettings, OriginSettings, TicketSettings {
@@ -177,6 +178,7 @@ export function createRouter(workflows: Workflows, options: RouterOptions = {}) 
     .get("/:workflow/:id/history", visit(history))
     .get("/:workflow/:id/history/:seq", visit(moment))
     .post("/:workflow/:id/simulate", visit(simulation))
+    .get("/:workflow/:id/verify", visit(verify))
     .post("/:workflow/:id/erase", visit(erase))
     .get("/:workflow/:id/stream", watch)
     .post("/:workflow/:id/tickets", visit(ticket))
@@ -198,6 +200,7 @@ export function createRouter(workflows: Workflows, options: RouterOptions = {}) 
     .all("/:workflow/:id/payloads", only("POST", "PUT"))
     .all("/:workflow/:id/payloads/:sha256", only("GET"))
     .all("/:workflow/:id/simulate", only("POST"))
+    .all("/:workflow/:id/verify", only("GET"))
     .all("/:workflow/:id/erase", only("POST"))
     .all("/machines/:workflow/events/:type", only("GET"));
   for (const name of operationNames) {

@@ -42,5 +42,12 @@ export function sendersOf({ WEBHOOK_SENDERS }: WebhookSettings): Sender[] {
 
 /** Who a sender is: never what its request says. */
 export function callerOf({ tenant, roles, jurisdiction }: Sender, subject: string): Caller {
-  return { tenant, roles, subject, ...(jurisdiction === undefined ? {} : { jurisdiction }) };
+  const credential = subject;
+  return {
+    tenant,
+    roles,
+    subject,
+    credential,
+    ...(jurisdiction === undefined ? {} : { jurisdiction }),
+  };
 }

@@ -3,7 +3,7 @@ import type { ArchivedPart } from "./archived-parts.ts";
 import type { Identity, JournalRow } from "./store.ts";
 
 /** The first line of a part. */
-interface Header extends ArchivedPart {
+export interface Header extends ArchivedPart {
   instance: Pick<Identity, "tenant" | "workflow" | "id">;
   epoch: number;
   /** The version that the instance had after the last entry. */
@@ -55,19 +55,55 @@ function lineOf({ seq, at, type, data, outcome, by, state, changes }: JournalRow
  */
 export function rowsIn(text: string, after: number, limit: number): JournalRow[] {
   const lines = text.split("\n");
-  const { first } = JSON.parse(lines[0]!) as Header;
+  const { first } = headerOf(text);
   // One line an entry, behind the header; the text ends with a newline.
   const begin = 1 + Math.max(0, after + 1 - first);
   const end = Math.min(begin + limit, lines.length - 1);
-  return lines.slice(begin, end).map((line) => {
-    const { data, state, changes, ...row } = JSON.parse(line) as Line;
-    return {
-      ...row,
-      data: data === undefined ? null : JSON.stringify(data),
-      state: JSON.stringify(state),
-      changes: JSON.stringify(changes),
-    };
-  });
+  return lines.slice(begin, end).map(rowOf);
+}
+
+/** The texts come out as they went in: parsed and written again, they might be others. */
+function rowOf(line: string): JournalRow {
+  const { seq, at, type, outcome, by } = JSON.parse(line) as Line;
+  const texts = membersOf(line);
+  const [data = null, state, changes] = ["data", "state", "changes"].map((name) => texts.get(name));
+  if (state === undefined || changes === undefined) throw new SyntaxError("A line lacks a member");
+  return { seq, at, type, data, outcome, by, state, changes };
+}
+
+/** The header of a part. */
+export function headerOf(text: string): Header {
+  return JSON.parse(text.slice(0, text.indexOf("\n"))) as Header;
+}
+
+/** The members of a JSON object, as the texts that they are written with. @param line is JSON */
+function membersOf(line: string): Map<string, string> {
+  const members = new Map<string, string>();
+  let depth = 0;
+  let from = 1;
+  let name: string | undefined;
+  for (let at = 0; at < line.length; at++) {
+    const sign = line[at];
+    if (sign === '"') at = endOfString(line, at);
+    else if (sign === "{" || sign === "[") depth += 1;
+    else if (sign === ":" && depth === 1 && name === undefined) {
+      name = JSON.parse(line.slice(from, at)) as string;
+      from = at + 1;
+    } else if ((sign === "," || sign === "}") && depth === 1) {
+      if (name !== undefined) members.set(name, line.slice(from, at));
+      name = undefined;
+      from = at + 1;
+    }
+    if (sign === "}" || sign === "]") depth -= 1;
+  }
+  return members;
+}
+
+/** Where the string that begins at a quote ends. */
+function endOfString(text: string, begin: number): number {
+  let at = begin + 1;
+  while (text[at] !== '"') at += text[at] === "\\" ? 2 : 1;
+  return at;
 }
 
 /** What the instance was after an entry. */
@@ -81,12 +117,7 @@ export interface MomentThen {
 
 /** What the instance was after an entry of a part; null where that was written by a deployment that kept too little. */
 export function momentIn(text: string, seq: number): MomentThen | null {
-  const {
-    first,
-    last,
-    moment: before,
-    version,
-  } = JSON.parse(text.slice(0, text.indexOf("\n"))) as Header;
+  const { first, last, moment: before, version } = headerOf(text);
   if (before === null && first > 1) return null;
   const rows = rowsIn(text, first - 1, last - first + 1);
   const until = rows.slice(0, seq - first + 1);

@@ -202,14 +202,19 @@ export class Archiver {
     return this.#store.exists() && this.#store.identity().createdAt === createdAt;
   }
 
-  async #partText({ epoch, jurisdiction }: Identity, part: ArchivedPart): Promise<string> {
+  /** A part as it is stored; null where it is gone. @throws ProblemError as `read` does */
+  async part({ epoch, jurisdiction }: Identity, part: ArchivedPart): Promise<string | null> {
     const bucket = bucketOf(this.#env, "ARCHIVE", jurisdiction);
-    const key = this.#key(epoch, part);
-    const text = await reach(async () => (await bucket.get(key))?.text());
-    if (text !== undefined) return text;
+    const found = await reach(async () => (await bucket.get(this.#key(epoch, part)))?.text());
+    return found ?? null;
+  }
+
+  async #partText(identity: Identity, part: ArchivedPart): Promise<string> {
+    const text = await this.part(identity, part);
+    if (text !== null) return text;
     throw refusal(
       "state-not-kept",
-      `The entries ${part.first} to ${part.last} were archived as ${key}, which is gone from the bucket ARCHIVE.`,
+      `The entries ${part.first} to ${part.last} were archived as ${this.#key(identity.epoch, part)}, which is gone from the bucket ARCHIVE.`,
     );
   }
 

@@ -21,7 +21,7 @@ export function isToBeginAgain({ workflow, machine, seq, deferred, held }: Live)
  */
 export function beginAgain(store: Store, live: Live, now: number): Recorded | null {
   if (!isToBeginAgain(live)) return null;
-  const { identity, machine, timers, effects } = live;
+  const { identity, machine, timers, effects, head } = live;
   const { value } = machine.snapshot;
   const epoch = identity.epoch + 1;
   store.beginAgain(epoch, now - REPEATED_FOR);
@@ -32,7 +32,7 @@ export function beginAgain(store: Store, live: Live, now: number): Recorded | nu
     seq: 1,
     at: now,
     type: "durachart.continued",
-    data: JSON.stringify({ epoch: identity.epoch, seq: live.seq }),
+    data: JSON.stringify({ epoch: identity.epoch, seq: live.seq, ...(head && { head }) }),
     outcome: "applied",
     by: "durachart",
     state: JSON.stringify(value),
@@ -42,6 +42,7 @@ export function beginAgain(store: Store, live: Live, now: number): Recorded | nu
       effects: "",
     }),
   };
-  store.record(entry, null, null, epoch);
-  return { live: { ...live, identity: { ...identity, epoch }, seq: 1 }, entry, started: [] };
+  const next = { ...identity, epoch };
+  const first = store.record(entry, null, null, next, null);
+  return { live: { ...live, identity: next, seq: 1, head: first }, entry, started: [] };
 }

@@ -115,7 +115,7 @@ export class Control {
     if (!isOperator(caller)) throw refusal("forbidden", `"${operation.name}" is for operators.`);
     const { name } = operation;
     if (name === "terminate" || name === "cancel") {
-      this.#edges.terminateScheduled(caller.subject, reason, now);
+      this.#edges.terminateScheduled(caller, reason, now);
     } else if (name !== "retry" || !this.#edges.retryBeginning(now)) {
       this.#edges.checkBegun(request);
     }

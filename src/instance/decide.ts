@@ -47,7 +47,8 @@ export function decide(
   const { type, data } = event;
   const viewer = authorise(live, type, caller);
   const next = step(machine, data === undefined ? { type } : { type, data });
-  const happening = { type, data, by: caller.subject, hops, trace, attributes };
+  const sender = { by: caller.subject, credential: caller.credential };
+  const happening = { type, data, ...sender, hops, trace, attributes };
   if (next.taken) return { happening: { ...happening, outcome: "applied" }, next };
   const { otherwise = brokered ? "defer" : "reject" } = workflow.events?.[type] ?? {};
   if (otherwise === "ignore")

@@ -64,7 +64,7 @@ function takeOut(
   store.deferred.delete(row.seq);
   const deferred = live.deferred.filter((other) => other !== row);
   const { by, hops } = row;
-  const happening = { ...eventOf(row), outcome, by, hops, trace: store.traceOf(row.seq) };
+  const happening = { ...eventOf(row), outcome, by, hops, ...store.originOf(row.seq) };
   return record(store, live, happening, next, now, { deferred });
 }
 

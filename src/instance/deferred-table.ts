@@ -41,7 +41,7 @@ export class DeferredTable {
       row.seq,
       row.type,
       row.data,
-      row.by,
+      row.by.toWellFormed(),
       row.hops,
       row.until,
     );

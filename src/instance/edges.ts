@@ -139,7 +139,7 @@ export class Edges {
   }
 
   /** Ends what has not begun: it enters its first state and leaves it, and nothing of that goes out. */
-  terminateScheduled(by: string, reason: string | undefined, now: number): void {
+  terminateScheduled(caller: Caller, reason: string | undefined, now: number): void {
     const { request, createdAt } = this.scheduled!;
     const { address, input } = request;
     const { transactions } = this.#processor;
@@ -150,7 +150,8 @@ export class Edges {
       this.#store.create(identity);
       const first = this.#firstState(workflow, address, input);
       const ended: Happening = {
-        ...{ type: "durachart.terminated", outcome: "applied", by, hops: 0 },
+        ...{ type: "durachart.terminated", outcome: "applied", hops: 0 },
+        ...{ by: caller.subject, credential: caller.credential },
         ...(reason === undefined ? {} : { data: { reason } }),
       };
       // One entry: there is no moment in which it ran, and to which it could be put back.
@@ -176,7 +177,7 @@ export class Edges {
             ...{ version: scheduled.version, epoch: 1, createdAt: now, startFingerprint: "" },
             ...{ jurisdiction: caller.jurisdiction ?? null, parent: null, startedBy: null },
           };
-    await this.bury(tombstoneOf(identity, now));
+    await this.bury(tombstoneOf(identity, now, this.#store.sealing, caller));
     return true;
   }
 
@@ -215,7 +216,7 @@ export class Edges {
     if (tombstone?.hasLeftovers === true) return this.#clearLeftovers(tombstone);
     const live = this.#processor.current();
     if (live === undefined || expiry(live) > now) return null;
-    return this.bury(tombstoneOf(live.identity, now));
+    return this.bury(tombstoneOf(live.identity, now, this.#store.sealing));
   }
 
   async #clearLeftovers(tombstone: Tombstone): Promise<void> {

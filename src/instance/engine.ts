@@ -23,8 +23,10 @@ import { Runner } from "../egress/runner.ts";
 import type { Transports } from "../egress/transport.ts";
 import { Quarantined } from "../kernel/errors.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
+import { journalKeys } from "../audit/keys.ts";
 import { AlarmClock } from "../contract/alarm-clock.ts";
 import { Archiver } from "./archiver.ts";
+import { Audit } from "./audit.ts";
 import { Control } from "./control.ts";
 import { Door } from "./door.ts";
 import { Edges } from "./edges.ts";
@@ -87,6 +89,8 @@ export class Engine {
   readonly past: Past;
   /** What operators do to it. */
   readonly control: Control;
+  /** Whether all that is so. */
+  readonly audit: Audit;
 
   constructor(options: EngineOptions) {
     const { context, env, workflows, clock, show } = options;
@@ -101,7 +105,7 @@ export class Engine {
     this.#workflows = workflows;
     this.#storage = context.storage;
     this.#clock = clock;
-    this.#store = new Store(context.storage.sql);
+    this.#store = new Store(context.storage.sql, { journalKeys: () => journalKeys(env) });
     this.#alarm = new AlarmClock(context);
     const shared = { context, store: this.#store, alarm: this.#alarm, workflows, clock, report };
     this.#list = ListKeeper.of(
@@ -156,6 +160,7 @@ export class Engine {
     const acting = { processor, edges, runner: this.#runner, list: this.#list, followers };
     this.#ringing = new Ringing({ ...shared, ...acting });
     this.#door = new Door({ name: context.id.name, store, edges, report });
+    this.audit = new Audit({ door: this.#door, store, archiver });
     this.past = new Past({ door: this.#door, store, archiver, workflows, clock });
     this.control = new Control({
       ...{ door: this.#door, store, processor, edges, archiver, clock },

@@ -28,8 +28,16 @@ export function hold(store: Store, live: Live, request: SendRequest, now: number
   const text = data === undefined ? null : JSON.stringify(data);
   const row: HeldRow = { seq: live.seq + 1, at: now, type, data: text, caller, hops };
   store.held.add(row);
-  const by = caller.subject;
-  const happening = { type, data, outcome: "deferred" as const, by, hops, trace, attributes };
+  const sender = { by: caller.subject, credential: caller.credential };
+  const happening = {
+    type,
+    data,
+    outcome: "deferred" as const,
+    ...sender,
+    hops,
+    trace,
+    attributes,
+  };
   const held = [...live.held, row];
   return record(store, { ...live, held }, happening, null, now, { key: dedupe });
 }
@@ -63,7 +71,7 @@ export function holdUnseen(
     sight: viewerOfStored(store, transactions.workflows, caller).sight,
   });
   if (store.held.all().length >= MAX_DEFERRED) throw tooManyKept(identity, type);
-  const { seq: last, body } = store.state();
+  const { seq: last, head, body } = store.state();
   const { machine } = JSON.parse(body) as { machine: { value: unknown } };
   const text = data === undefined ? null : JSON.stringify(data);
   const seq = last + 1;
@@ -72,8 +80,8 @@ export function holdUnseen(
     const what = { type, data: text, outcome: "deferred" as const, by: caller.subject };
     const state = JSON.stringify(machine.value);
     const { attributes } = request;
-    const changes = JSON.stringify({ attributes });
-    store.record({ seq, at: now, ...what, state, changes }, null, dedupe, identity.epoch);
+    const changes = JSON.stringify({ attributes, credential: caller.credential });
+    store.record({ seq, at: now, ...what, state, changes }, null, dedupe, identity, head);
     // The deployment that can run it will not come by to say so.
     transactions.wakeAt(now + UNTIL_LOOKED_AT);
   });

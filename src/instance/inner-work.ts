@@ -93,7 +93,7 @@ export class InnerWork {
     const { store } = this.#transactions;
     const { type, caller, hops } = row;
     const data: unknown = row.data === null ? undefined : JSON.parse(row.data);
-    const trace = store.traceOf(row.seq);
+    const { trace } = store.originOf(row.seq);
     const held = live.held.filter(({ seq }) => seq !== row.seq);
     let event: IncomingEvent = data === undefined ? { type } : { type, data };
     try {
@@ -109,8 +109,8 @@ export class InnerWork {
       const afresh = { ...this.#transactions.current()!, held };
       if (!(error instanceof ProblemError)) {
         // The chart threw: as with one that was deferred, another state may take it, or a person mend it.
-        const by = caller.subject;
-        const happening: Happening = { ...event, outcome: "deferred", by, hops, trace };
+        const sender = { by: caller.subject, credential: caller.credential };
+        const happening: Happening = { ...event, outcome: "deferred", ...sender, hops, trace };
         this.#transactions.commit(() => {
           store.held.remove(row.seq);
           const kept = { happening, next: null, deferFor: deferFor(live.workflow, type) };
@@ -123,6 +123,7 @@ export class InnerWork {
         ...{ type, data },
         outcome: isLate ? "late" : "refused",
         by: caller.subject,
+        credential: caller.credential,
         ...{ hops, trace },
         why: messageOf(error),
       };

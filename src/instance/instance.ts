@@ -1,4 +1,5 @@
 import { DurableObject } from "cloudflare:workers";
+import { warnIfUnprotected } from "../audit/keys.ts";
 import { SUBPROTOCOL, Watchers } from "../broadcast/watchers.ts";
 import type { Caller } from "../contract/caller.ts";
 import { defaultLimits, type Limits } from "../contract/limits.ts";
@@ -23,6 +24,7 @@ import type {
 import { STREAM_PATH } from "../contract/requests.ts";
 import { MAX_EVENT_BYTES } from "../contract/shape.ts";
 import type { SimulationReply, SimulationRequest } from "../contract/simulation.ts";
+import type { VerifyReply, VerifyRequest } from "../contract/verification.ts";
 import type { TransitionExport } from "../contract/transition.ts";
 import type { Destinations } from "../egress/leave.ts";
 import type { Transports } from "../egress/transport.ts";
@@ -53,6 +55,7 @@ export function instanceClass(
 
     constructor(context: DurableObjectState, env: unknown) {
       super(context, env as never);
+      warnIfUnprotected(env);
       this.#allowances = new Allowances(env, limits ?? defaultLimits);
       this.#watchers = new Watchers(context, (caller, place) =>
         context.waitUntil(this.#allowances.close(caller.tenant, place)),
@@ -103,6 +106,10 @@ export function instanceClass(
 
     simulate(request: SimulationRequest): SimulationReply | Promise<SimulationReply> {
       return this.#engine.past.simulate(request);
+    }
+
+    verify(request: VerifyRequest): Promise<VerifyReply> {
+      return this.#engine.audit.verify(request);
     }
 
     operate(request: OperationRequest): OperationReply {

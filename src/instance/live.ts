@@ -37,6 +37,8 @@ export interface Live {
   /** Bytes of each actor that has a row. */
   readonly sizes: ReadonlyMap<number, number>;
   readonly seq: number;
+  /** The last seal of the journal; null where nothing is sealed. */
+  readonly head: string | null;
   readonly updatedAt: number;
 }
 
@@ -59,6 +61,7 @@ export function blank(identity: Identity, workflow: RegisteredWorkflow, first: M
     paused: null,
     sizes: new Map(),
     seq: 0,
+    head: null,
     updatedAt: identity.createdAt,
   };
 }
@@ -116,16 +119,17 @@ export interface StoredInstance {
   paused: Paused | null;
   sizes: ReadonlyMap<number, number>;
   seq: number;
+  head: string | null;
   updatedAt: number;
 }
 
 export function readStored(store: Store): StoredInstance {
-  const { seq, updatedAt, body } = store.state();
+  const { seq, head, updatedAt, body } = store.state();
   const { machine, timers, paused = null } = JSON.parse(body) as Body;
   const texts = store.actors.all();
   const actors = texts.map((text) => JSON.parse(text) as StoredActor);
   const sizes = new Map(actors.map(({ key }, index) => [key, byteLength(texts[index]!)]));
-  return { machine, actors, timers, paused, sizes, seq, updatedAt };
+  return { machine, actors, timers, paused, sizes, seq, head, updatedAt };
 }
 
 /** An instance of what is stored and a machine that was made of it. */
@@ -134,10 +138,10 @@ export function assemble(
   identity: Identity,
   workflow: RegisteredWorkflow,
   machine: MachineState,
-  { timers, paused, sizes, seq, updatedAt }: Omit<StoredInstance, "machine" | "actors">,
+  { timers, paused, sizes, seq, head, updatedAt }: Omit<StoredInstance, "machine" | "actors">,
 ): Omit<Live, "texts" | "rest"> {
   return {
-    ...{ identity, workflow, machine, paused, sizes, seq, updatedAt },
+    ...{ identity, workflow, machine, paused, sizes, seq, head, updatedAt },
     timers: loadTimers(store, timers),
     effects: new Map(store.effects.all().map((row) => [row.key, row])),
     deferred: store.deferred.all(),

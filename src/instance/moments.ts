@@ -81,6 +81,21 @@ export class Moments {
     return momentAfter(kept === null ? null : kept.moment, entries);
   }
 
+  /** After which entries the state is kept whole. */
+  seqs(): number[] {
+    if (!this.#tables.has("moments")) return [];
+    return this.#tables.sql
+      .exec<{ seq: number }>("SELECT DISTINCT seq FROM moments ORDER BY seq")
+      .toArray()
+      .map(({ seq }) => seq);
+  }
+
+  /** The state that is kept whole after an entry, if one is. @throws SyntaxError where it is none */
+  kept(seq: number): Moment | null {
+    const found = this.#lastUntil(seq);
+    return found?.seq === seq ? found.moment : null;
+  }
+
   #lastUntil(seq: number): { seq: number; moment: Moment } | null {
     if (!this.#tables.has("moments")) return null;
     const parts = this.#tables.sql

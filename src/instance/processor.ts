@@ -92,6 +92,7 @@ export class Processor {
         data: request.input,
         outcome: "applied",
         by: caller.subject,
+        credential: caller.credential,
         hops,
         trace,
         attributes,

@@ -52,13 +52,14 @@ export function projectionOf(
   troubles: Troubles,
   report: Report,
 ): Unsent {
-  const { identity, machine, seq, updatedAt, workflow, texts } = live;
+  const { identity, machine, seq, head, updatedAt, workflow, texts } = live;
   const { status, value } = machine.snapshot;
   // From its text: what the author's function alters must not be the instance's own context.
   const context = (): unknown => JSON.parse(joinContext(texts));
   const due = nextDue(live);
   return {
     ...common(object, identity, seq, updatedAt),
+    head,
     status: live.paused === null ? status : "paused",
     ...listedState(value as StateValue),
     attributes: { ...attributesOf(workflow, context, report), ...ownedBy(ownerNow(live)) },
@@ -76,12 +77,13 @@ export function projectionOfQuarantined(
   report: Report,
 ): Unsent {
   const identity = store.identity();
-  const { seq, updatedAt, body } = store.state();
+  const { seq, head, updatedAt, body } = store.state();
   const { machine } = JSON.parse(body) as { machine: { value: StateValue; context: unknown } };
   const workflow = workflows.get(identity.workflow);
   const context = () => machine.context;
   return {
     ...common(object, identity, seq, updatedAt),
+    head,
     status: "quarantined",
     ...listedState(machine.value),
     attributes: {

@@ -25,6 +25,8 @@ export interface Happening extends Origin {
   data?: unknown;
   outcome: Outcome;
   by: string;
+  /** What its sender proved itself by. */
+  credential?: string | undefined;
   hops: number;
   /** Why it was refused after it had been kept. */
   why?: string;
@@ -74,13 +76,12 @@ export function record(
   const isFirst = live.seq === 0;
   const isSame = step?.state === live.machine && timers === live.timers && !isFirst;
   if (step === null || isSame) {
-    const { why, attributes } = happening;
-    const isPlain = why === undefined && attributes === undefined;
-    const changes = isPlain ? "{}" : JSON.stringify({ why, attributes });
+    const { why, attributes, credential } = happening;
+    const changes = JSON.stringify({ why, attributes, credential });
     const entry = journalRow(seq, now, happening, live, changes);
-    store.record(entry, null, key, live.identity.epoch);
+    const head = store.record(entry, null, key, live.identity, live.head);
     const { effects, started } = bookEffects(store, live, { remove }, now);
-    return { live: { ...live, effects, deferred, seq, updatedAt: now }, entry, started };
+    return { live: { ...live, effects, deferred, seq, head, updatedAt: now }, entry, started };
   }
 
   const { state, changes } = effectChanges(live, step, happening, now);
@@ -118,11 +119,12 @@ export function record(
       timers: timerChanges,
       effects: effectsText(changes.add),
       attributes: happening.attributes,
+      credential: happening.credential,
     }),
   );
-  store.record(entry, body, key, live.identity.epoch);
+  const head = store.record(entry, body, key, live.identity, live.head);
   if (store.moments.isDue(seq)) keepMoment(store, next, stored);
-  return { live: next, entry, started };
+  return { live: { ...next, head }, entry, started };
 }
 
 /** The whole state, for whoever asks what it was. */

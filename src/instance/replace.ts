@@ -76,10 +76,11 @@ export function replaceState(
       actors,
       timers: timerChangesText([], timers, dropped),
       effects: effectsText(changes.add),
+      credential: happening.credential,
     }),
   );
-  store.record(entry, body, null, live.identity.epoch);
-  return { live: next, entry, started };
+  const head = store.record(entry, body, null, live.identity, live.head);
+  return { live: { ...next, head }, entry, started };
 }
 
 /** Those in the state's row and those with rows of their own. */

@@ -1,5 +1,10 @@
 import type { ParentLink, StartRequest } from "../contract/requests.ts";
 import type { Outcome } from "../contract/view.ts";
+import type { Address } from "../contract/address.ts";
+import { withSeal } from "../audit/seal.ts";
+import { Sealing } from "../audit/sealing.ts";
+import type { JournalKeys } from "../audit/keys.ts";
+import type { JournalledChanges } from "../kernel/moment.ts";
 import { ActorTable } from "./actor-table.ts";
 import { ArchivedParts } from "./archived-parts.ts";
 import { DeferredTable } from "./deferred-table.ts";
@@ -47,6 +52,8 @@ export interface JournalRow {
 
 export interface StateRow {
   seq: number;
+  /** The last seal of the journal; null where nothing is sealed. */
+  head: string | null;
   updatedAt: number;
   body: string;
 }
@@ -63,7 +70,7 @@ const SCHEMA = `
     start_fingerprint TEXT NOT NULL, jurisdiction TEXT, parent TEXT, started_by TEXT);
   CREATE TABLE state (
     one INTEGER PRIMARY KEY, seq INTEGER NOT NULL, updated_at INTEGER NOT NULL,
-    body TEXT NOT NULL);
+    body TEXT NOT NULL, head TEXT);
   CREATE TABLE journal (
     seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, type TEXT NOT NULL, data TEXT,
     outcome TEXT NOT NULL, by TEXT NOT NULL, state TEXT NOT NULL, changes TEXT NOT NULL);
@@ -83,12 +90,14 @@ const SCHEMA = `
  */
 const RECORDING = {
   happening: `CREATE VIEW happening AS
-    SELECT NULL AS key, NULL AS epoch, journal.*, state.body FROM journal JOIN state USING (seq)`,
+    SELECT NULL AS key, NULL AS epoch, journal.*, state.body, state.head
+      FROM journal JOIN state USING (seq)`,
   record: `CREATE TRIGGER record INSTEAD OF INSERT ON happening BEGIN
     INSERT INTO inbox SELECT NEW.key, NEW.seq, NEW.epoch, NEW.at WHERE NEW.key IS NOT NULL;
     INSERT INTO journal VALUES (
       NEW.seq, NEW.at, NEW.type, NEW.data, NEW.outcome, NEW.by, NEW.state, NEW.changes);
-    UPDATE state SET seq = NEW.seq, updated_at = NEW.at, body = coalesce(NEW.body, body)
+    UPDATE state SET seq = NEW.seq, updated_at = NEW.at, body = coalesce(NEW.body, body),
+      head = coalesce(NEW.head, head)
       WHERE one = 1;
   END`,
 };
@@ -107,6 +116,13 @@ interface Taken {
 
 type Row = Record<string, SqlStorageValue>;
 
+export interface StoreOptions {
+  /** Entries after which the whole state is kept once more. */
+  momentsEvery?: number;
+  /** What entries are sealed with; by default they are not. @throws ProblemError not-configured */
+  journalKeys?: () => JournalKeys | null;
+}
+
 export class Store {
   readonly #sql: SqlStorage;
   readonly tables: Tables;
@@ -122,10 +138,11 @@ export class Store {
   readonly tombstones: Tombstones;
   readonly exports: ExportStore;
   readonly tickets: UsedTickets;
+  readonly sealing: Sealing;
 
-  /** @param options.momentsEvery entries after which the whole state is kept once more */
-  constructor(sql: SqlStorage, { momentsEvery = 100 }: { momentsEvery?: number } = {}) {
+  constructor(sql: SqlStorage, { momentsEvery = 100, journalKeys }: StoreOptions = {}) {
     this.#sql = sql;
+    this.sealing = new Sealing(journalKeys);
     this.tables = new Tables(sql);
     this.actors = new ActorTable(this.tables);
     this.timers = new TimerTable(this.tables);
@@ -171,7 +188,7 @@ export class Store {
   renew(): void {
     const found = this.#sql
       .exec<{ name: string; sql: string }>(
-        "SELECT name, sql FROM sqlite_master WHERE name IN ('happening', 'record', 'effects', 'identity')",
+        "SELECT name, sql FROM sqlite_master WHERE name IN ('happening', 'record', 'effects', 'identity', 'state')",
       )
       .toArray();
     const current = new Map(found.map(({ name, sql }) => [name, sql]));
@@ -184,6 +201,9 @@ export class Store {
          UPDATE identity SET started_by = (
            SELECT by FROM journal WHERE seq = 1 AND type = 'durachart.started')`,
       );
+    }
+    if (!/\bhead\b/.test(current.get("state")!)) {
+      this.#sql.exec("ALTER TABLE state ADD COLUMN head TEXT");
     }
     if (Object.entries(RECORDING).every(([name, sql]) => current.get(name) === sql)) return;
     this.#sql.exec("DROP TRIGGER IF EXISTS record; DROP VIEW IF EXISTS happening");
@@ -207,7 +227,10 @@ export class Store {
       identity.parent,
       identity.startedBy,
     );
-    this.#sql.exec("INSERT INTO state VALUES (1, 0, ?, '')", identity.createdAt);
+    this.#sql.exec(
+      "INSERT INTO state (one, seq, updated_at, body) VALUES (1, 0, ?, '')",
+      identity.createdAt,
+    );
   }
 
   identity(): Identity {
@@ -222,32 +245,45 @@ export class Store {
 
   state(): StateRow {
     return this.#sql
-      .exec<Row & StateRow>("SELECT seq, updated_at AS updatedAt, body FROM state")
+      .exec<Row & StateRow>("SELECT seq, updated_at AS updatedAt, body, head FROM state")
       .one();
   }
 
   /**
-   * Records a happening in journal, state and, where it has a key, inbox.
+   * Records a happening in journal, state and, where it has a key, inbox; sealed where there is a key
+   * for that.
    *
    * @param body null where the happening changed nothing but the sequence number
    * @param key what a repeat is known by, in the present epoch
+   * @param before the journal's last seal
+   * @returns its last seal now
    * @throws where the key was taken before
    */
-  record(row: JournalRow, body: string | null, key: string | null, epoch: number): void {
+  record(
+    row: JournalRow,
+    body: string | null,
+    key: string | null,
+    identity: Address & { epoch: number },
+    before: string | null,
+  ): string | null {
+    const seal = this.sealing.of(identity)?.entry(identity.epoch, row, before) ?? null;
     this.#sql.exec(
-      "INSERT INTO happening VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      "INSERT INTO happening VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
       key,
-      epoch,
+      identity.epoch,
       row.seq,
       row.at,
       row.type,
       row.data,
       row.outcome,
-      row.by,
+      // Half a character is no text, and would be read back as something else than was sealed.
+      row.by.toWellFormed(),
       row.state,
-      row.changes,
+      seal === null ? row.changes : withSeal(row.changes, seal),
       body,
+      seal,
     );
+    return seal ?? before;
   }
 
   setVersion(version: string): void {
@@ -272,7 +308,7 @@ export class Store {
     this.moments.clear();
     this.archived.clear();
     this.#sql.exec("UPDATE identity SET epoch = ? WHERE one = 1", epoch);
-    this.#sql.exec("UPDATE state SET seq = 0 WHERE one = 1");
+    this.#sql.exec("UPDATE state SET seq = 0, head = NULL WHERE one = 1");
   }
 
   journal(after: number, limit: number): JournalRow[] {
@@ -285,12 +321,12 @@ export class Store {
       .toArray();
   }
 
-  /** The `traceparent` that an event of the journal came with. */
-  traceOf(seq: number): string | undefined {
+  /** Where an event of the journal came from: its `traceparent`, and what its sender proved itself by. */
+  originOf(seq: number): { trace?: string | undefined; credential?: string | undefined } {
     const [row] = this.journal(seq - 1, 1);
-    if (row?.seq !== seq) return undefined;
-    const { attributes } = JSON.parse(row.changes) as { attributes?: { traceparent?: string } };
-    return attributes?.traceparent;
+    if (row?.seq !== seq) return {};
+    const { attributes, credential } = JSON.parse(row.changes) as JournalledChanges;
+    return { trace: attributes?.["traceparent"] as string | undefined, credential };
   }
 
   /** When an event with this key came before: its place, and its entry while the journal has it. */

@@ -106,6 +106,8 @@ export class Transactions {
 
   /** A transaction beside the live state, which is read afresh where it fails. */
   transact<Result>(change: () => Result): Result {
+    // Whatever it is: with keys that can't be read nothing is written, and nothing counts as a failed try.
+    this.store.sealing.check();
     const alarmBefore = this.#alarm.at;
     try {
       return this.#storage.transactionSync(change);

@@ -133,7 +133,13 @@ export function entryFor(
 
 /** An entry whole: for what the deployment itself does with it. */
 export function journalEntry(live: Pick<Live, "identity">, row: JournalRow): JournalEntry {
-  const { inner: _, attributes, ...changes } = JSON.parse(row.changes) as JournalledChanges;
+  const {
+    inner: _,
+    seal: __,
+    attributes,
+    credential,
+    ...changes
+  } = JSON.parse(row.changes) as JournalledChanges;
   return {
     epoch: live.identity.epoch,
     seq: row.seq,
@@ -145,6 +151,7 @@ export function journalEntry(live: Pick<Live, "identity">, row: JournalRow): Jou
     },
     outcome: row.outcome,
     by: row.by,
+    ...(credential === undefined ? {} : { credential }),
     state: JSON.parse(row.state) as View["state"],
     changes,
   };

@@ -40,6 +40,8 @@ interface BesideTheState {
   effects: string;
   /** The event's own. */
   attributes?: Attributes | undefined;
+  /** What its sender proved itself by. */
+  credential?: string | undefined;
 }
 
 /**
@@ -49,7 +51,7 @@ interface BesideTheState {
 export function changesText(
   before: State | undefined,
   after: State,
-  { actors, timers, effects, attributes }: BesideTheState,
+  { actors, timers, effects, attributes, credential }: BesideTheState,
 ): string {
   const parts: string[] = [];
   if (before?.status !== after.status) parts.push(`"status":${JSON.stringify(after.status)}`);
@@ -60,6 +62,7 @@ export function changesText(
     parts.push(`"actors":{${members.join(",")}}`);
   }
   if (attributes !== undefined) parts.push(`"attributes":${JSON.stringify(attributes)}`);
+  if (credential !== undefined) parts.push(`"credential":${JSON.stringify(credential)}`);
   const inner: string[] = [];
   if (before?.nextKey !== after.nextKey) inner.push(`"nextKey":${after.nextKey}`);
   if (before?.rest !== after.rest) inner.push(`"rest":${after.rest}`);

@@ -37,6 +37,10 @@ export interface Delta {
 export interface JournalledChanges extends Changes {
   /** The event's own. */
   attributes?: Attributes;
+  /** What its sender proved itself by. */
+  credential?: string;
+  /** Of the whole entry, and what makes it follow the one before. */
+  seal?: string;
   inner?: {
     nextKey?: number;
     rest?: StoredRest;

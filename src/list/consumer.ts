@@ -19,6 +19,7 @@ const projection = v.object({
   jurisdiction: v.nullable(text(100)),
   epoch: whole,
   seq: whole,
+  head: v.optional(v.nullable(text(100)), null),
   revision: whole,
   version: v.pipe(v.string(), v.maxLength(1_000)),
   status: text(100),

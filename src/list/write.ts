@@ -17,6 +17,7 @@ export async function write(
 const COLUMNS = [
   ...["object", "tenant", "workflow", "id", "jurisdiction", "epoch", "seq", "revision", "version"],
   ...["status", "state", "attributes", "incidents", "due", "created_at", "updated_at", "labels"],
+  "head",
 ];
 
 /** What never changes. */
@@ -58,10 +59,10 @@ function rowOf(projection: Projection): Record<string, unknown> {
   const labels = JSON.stringify(labelsOf(projection));
   // What says that it is newer than anything still under way, and nothing else.
   if (status === "erased") return { ...kept, created_at: 0, updated_at: 0, labels };
-  const { id, jurisdiction, version, due, state, attributes, incidents } = projection;
+  const { id, jurisdiction, version, due, state, attributes, incidents, head } = projection;
   return {
     ...kept,
-    ...{ id, jurisdiction, version, due, created_at, updated_at, labels },
+    ...{ id, jurisdiction, version, due, created_at, updated_at, labels, head },
     state: JSON.stringify(state),
     attributes: JSON.stringify(attributes),
     incidents: JSON.stringify(incidents),

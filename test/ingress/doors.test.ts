@@ -157,6 +157,7 @@ describe("an object", () => {
         "sendAll",
         "simulate",
         "start",
+        "verify",
         "wake",
         "webSocketClose",
         "webSocketError",

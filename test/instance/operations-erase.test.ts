@@ -79,7 +79,7 @@ describe("erasing", () => {
       (closed) => closed !== null,
     );
     expect(socket.closed).toMatchObject({ code: 4410 });
-    expect(await tablesOf("canaries", id)).toEqual(["tombstone"]);
+    expect(await tablesOf("canaries", id)).toEqual(["burial", "tombstone"]);
     const left = await contentOf("canaries", id);
     for (const secret of [text, id]) expect(left).not.toContain(secret);
     await evictDurableObject(stubOf("canaries", id));
@@ -96,7 +96,7 @@ describe("erasing", () => {
       () => alarmOf("canaries", id),
       (alarm) => alarm === null,
     );
-    expect(await tablesOf("canaries", id)).toEqual(["tombstone"]);
+    expect(await tablesOf("canaries", id)).toEqual(["burial", "tombstone"]);
   });
 
   it("is for what has ended; what runs stays, force or not", async () => {
@@ -134,7 +134,7 @@ describe("erasing", () => {
     expect(signal!.aborted).toBe(true);
     gate.isOpen = true;
     await settle();
-    expect(await tablesOf("probes", id)).toEqual(["tombstone"]);
+    expect(await tablesOf("probes", id)).toEqual(["burial", "tombstone"]);
     expect((await call("GET", `/probes/${id}`)).status).toBe(410);
   });
 
@@ -155,7 +155,7 @@ describe("erasing", () => {
       ...[1, 2, 3].map(() => call("GET", `/probes/${id}`)),
     ]);
     expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200, 410]));
-    expect(await tablesOf("probes", id)).toEqual(["tombstone"]);
+    expect(await tablesOf("probes", id)).toEqual(["burial", "tombstone"]);
   });
 
   it("knows whose the tombstone is, and says it to nobody else", async () => {
@@ -191,7 +191,7 @@ describe("retention", () => {
     setTime(began + hour);
     await ring("fleeting", id);
     expect((await call("GET", `/fleeting/${id}`)).status).toBe(410);
-    expect(await tablesOf("fleeting", id)).toEqual(["tombstone"]);
+    expect(await tablesOf("fleeting", id)).toEqual(["burial", "tombstone"]);
     await eventually(
       () => Promise.resolve(socket.closed?.code),
       (code) => code === 4410,

@@ -162,6 +162,7 @@ describe("the list's consumer", () => {
       ...{ object, tenant, workflow, epoch: 2, seq: 0, revision: 1, status: "erased" },
       ...{ id: null, jurisdiction: null, version: null, state: null, attributes: null },
       ...{ incidents: null, due: null, created_at: 0, updated_at: 0, labels: "[]" },
+      head: null,
     });
     const left = [...(await rowsOf("labels")), ...(await rowsOf("alerts"))];
     expect(left.filter((row) => row["object"] === object)).toEqual([]);

@@ -119,7 +119,7 @@ describe("the list, of an order that is erased", () => {
         .toArray()
         .map(({ name }) => name),
     );
-    expect(tables.toSorted()).toEqual(["listed", "tombstone"]);
+    expect(tables.toSorted()).toEqual(["burial", "listed", "tombstone"]);
   });
 });
 

@@ -62,6 +62,7 @@ describe("an instance", () => {
         ...{ epoch: 1, seq: 1, revision: began + second, version: "1", status: "active" },
         ...{ state: "idle", states: ["idle"], attributes: { $owner: "olga" } },
         ...{ incidents: [], due: null, createdAt: began, updatedAt: began },
+        head: expect.stringMatching(/^k1\.[\w-]{43}$/) as string,
       },
     ]);
     expect(await alarmOf(id)).toBeNull();

@@ -1,8 +1,11 @@
 import { describe, expect, it, vi } from "vitest";
 import type { Operation } from "../../src/contract/operations.ts";
 import { ProcessDied, runInNode, type NodeInstance } from "../../src/testing/index.ts";
+import { keys, look } from "../support/audited.ts";
 import { orderIn, orderStates } from "../support/order-states.ts";
 import { ordersV1 } from "../support/order-v2.ts";
+
+const env = { JOURNAL_KEYS: keys.first };
 
 type Name = Operation["name"] | "erase";
 
@@ -78,7 +81,7 @@ async function carryOut(order: NodeInstance, name: Name): Promise<Result> {
 }
 
 const start = async (state: string): Promise<NodeInstance> =>
-  (await orderIn(state, (options) => runInNode(ordersV1, options))).order;
+  (await orderIn(state, (options) => runInNode(ordersV1, { ...options, env }))).order;
 
 /** All that can be seen of an order; what is erased shows nothing. */
 async function seen(order: NodeInstance) {
@@ -88,6 +91,7 @@ async function seen(order: NodeInstance) {
       return { seq, event, outcome, by, state };
     });
     // At least once, under one id.
+    expect((await look(order.dump())).problems).toEqual([]);
     const sent = new Set(order.sent.map(({ name, id }) => `${name} ${id}`));
     return { view, history, sent: [...sent].toSorted() };
   } catch (error) {

@@ -70,13 +70,13 @@ function live(chart: number, moves: readonly Move[]) {
 }
 
 describe("an instance put back to where it was", () => {
-  it("goes on as one that has never been elsewhere", () => {
+  it("goes on as one that has never been elsewhere", async () => {
     vi.spyOn(console, "warn").mockReturnValue();
     let compared = 0;
     let withPromises = 0;
     const whole = fc.tuple(fc.nat(), history, history, fc.nat(), fc.boolean());
-    fc.assert(
-      fc.property(whole, ([chart, moves, next, which, crash]) => {
+    await fc.assert(
+      fc.asyncProperty(whole, async ([chart, moves, next, which, crash]) => {
         let begun: ReturnType<typeof live>;
         try {
           begun = live(chart, moves);
@@ -95,6 +95,7 @@ describe("an instance put back to where it was", () => {
         if (crash) durable.crash(which % 2 === 0 ? "before" : "after");
         durable.rewind(place.seq);
         expect(durable.show()).toEqual(oracle.show());
+        expect((await durable.verify()).problems).toEqual([]);
         const running = oracle.promises().length;
         expect(durable.promises()).toHaveLength(running);
         if (running > 0) withPromises += 1;

@@ -9,6 +9,7 @@ const root = join(import.meta.dirname, "../..");
 const mayImport: Record<string, string[]> = {
   "src/kernel": [],
   "src/contract": [],
+  "src/audit": ["src/contract", "src/kernel"],
   "src/charts": ["src/kernel"],
   "src/versions": ["src/kernel"],
   "src/broadcast": ["src/contract"],
@@ -16,7 +17,7 @@ const mayImport: Record<string, string[]> = {
   "src/egress": ["src/cloudevents", "src/contract", "src/kernel"],
   "src/instance": [
     ...["src/cloudevents", "src/contract", "src/kernel", "src/egress", "src/broadcast"],
-    "src/tenants",
+    ...["src/audit", "src/tenants"],
   ],
   "src/list": ["src/contract"],
   "src/tenants": ["src/contract"],

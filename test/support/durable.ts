@@ -1,5 +1,9 @@
 import type { AnyStateMachine } from "xstate";
+import { journalKeys as keysOf } from "../../src/audit/keys.ts";
 import { AlarmClock } from "../../src/contract/alarm-clock.ts";
+import type { Verification } from "../../src/contract/verification.ts";
+import { verifyJournal } from "../../src/instance/verifying.ts";
+import { keys } from "./audited.ts";
 import { Archiver } from "../../src/instance/archiver.ts";
 import type { Live } from "../../src/instance/live.ts";
 import { Processor } from "../../src/instance/processor.ts";
@@ -244,6 +248,12 @@ export class Durable {
     return this.#store.archived.through();
   }
 
+  /** Whether all of it is what was written. */
+  verify(): Promise<Verification> {
+    const archiver = this.#archiver();
+    return verifyJournal(this.#store, (identity, part) => archiver.part(identity, part), null);
+  }
+
   history(): Promise<JournalRow[]> {
     return this.#archiver().read(0, 1_000_000);
   }
@@ -315,7 +325,8 @@ export class Durable {
 
   #newProcess(): Processor {
     const context = { storage: this.#storage, waitUntil: () => {} } as never;
-    this.#store = new Store(this.#storage.sql as never, { momentsEvery: 7 });
+    const journalKeys = () => keysOf({ JOURNAL_KEYS: keys.first });
+    this.#store = new Store(this.#storage.sql as never, { momentsEvery: 7, journalKeys });
     return new Processor({
       storage: this.#storage,
       store: this.#store,

@@ -27,6 +27,7 @@ declare namespace Cloudflare {
     TOKEN_ISSUER: string;
     TOKEN_AUDIENCE: string;
     WEBHOOK_SENDERS: string;
+    JOURNAL_KEYS: string;
     TEST_SIGNING_KEY: string;
     TEST_WEBHOOK_SECRET: string;
     /** The origin of the receiver of webhooks. */

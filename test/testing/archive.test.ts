@@ -39,6 +39,8 @@ async function told(durable: Durable): Promise<unknown[]> {
 }
 
 async function isWhole(durable: Durable, through: number): Promise<void> {
+  const { status, problems, to } = await durable.verify();
+  expect({ status, problems, to }).toEqual({ status: "intact", problems: [], to: durable.seq });
   const seqs = (await durable.history()).map(({ seq }) => seq);
   expect(seqs).toEqual(Array.from({ length: durable.seq }, (_, index) => index + 1));
   for (const { seq, told, seen } of await durable.momentsAnywhere()) {

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { orderEffects } from "../../machines/order/effects.ts";
 import { orderEvents, orderInput } from "../../machines/order/events.ts";
 import { orderMachine } from "../../machines/order/machine.ts";
+import { keys, look } from "../support/audited.ts";
 import { ProcessDied, runInNode, type NodeInstance } from "../../src/testing/index.ts";
 
 const orders = {
@@ -43,6 +44,7 @@ async function untilDone(act: () => Promise<unknown>): Promise<void> {
 
 async function live(crash?: { when: "before" | "after"; commit: number }) {
   const order = runInNode(orders, {
+    env: { JOURNAL_KEYS: keys.first },
     actors: { orderPizzaFromKitchen: () => null, orderDelivery: () => null },
   });
   if (crash !== undefined) order.crash(crash.when, crash.commit);
@@ -53,15 +55,16 @@ async function live(crash?: { when: "before" | "after"; commit: number }) {
     await untilDone(() => order.advance(31_000));
   }
   const { state, context } = await order.view();
+  const { status: journal } = await look(order.dump());
   const events = (await order.history()).map(({ event, outcome }) => `${event.type} ${outcome}`);
   const sent = new Map(order.sent.map(({ id, name, payload }) => [id, { name, payload }]));
-  return { state, context, events, sent: [...sent], commits: order.commits };
+  return { state, context, journal, events, sent: [...sent], commits: order.commits };
 }
 
 describe("a crash at every commit of an order's life", () => {
   it.each(["before", "after"] as const)("just %s it changes nothing", async (when) => {
     const { commits, ...undisturbed } = await live();
-    expect(undisturbed.state).toBe("delivered");
+    expect(undisturbed).toMatchObject({ state: "delivered", journal: "intact" });
     expect(commits).toBeGreaterThan(20);
     for (let commit = 1; commit <= commits; commit++) {
       const { commits: _, ...crashed } = await live({ when, commit });

@@ -39,6 +39,7 @@ export function operated(
     ...(Object.keys(data).length === 0 ? {} : { data }),
     outcome: "applied" as const,
     by: caller.subject,
+    credential: caller.credential,
     hops: 0,
   };
 }
