@@ -39,6 +39,11 @@ export function authRouter(auth: AuthCalls) {
     Response.json(value, { status, headers: NO_STORE });
   const nothing = () => new Response(null, { status: 204, headers: NO_STORE });
   const authorization = (request: IRequest) => request.headers.get("authorization");
+  /** The body of an administrator: of anybody else's nothing is read. */
+  const bodyOf = async (request: IRequest): Promise<unknown> => {
+    granted(await auth.admit(authorization(request)));
+    return readOptionalJson(request, MOST);
+  };
   const named = (request: IRequest) => request.params as Record<"id" | "name", string>;
 
   return Router<IRequest>({ catch: (error) => errorResponse(error) })
@@ -97,14 +102,6 @@ export function authRouter(auth: AuthCalls) {
       granted(await auth.removeSecret(authorization(request), id, name));
       return nothing();
     });
-}
-
-/** A body of who must have a token: without one nothing is read. */
-async function bodyOf(request: IRequest): Promise<unknown> {
-  if (!request.headers.has("authorization")) {
-    throw refusal("unauthenticated", "Send an Authorization: Bearer token.");
-  }
-  return readOptionalJson(request, MOST);
 }
 
 /** JSON, or a form as OAuth clients send it (RFC 6749, 4.4.2). */
