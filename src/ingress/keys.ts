@@ -17,7 +17,7 @@ const SURVIVES = 24 * 3_600_000;
 const MOST_KEYS = 100;
 const MOST_REVOKED = 10_000;
 
-export type Algorithm = "EdDSA" | "ES256";
+type Algorithm = "EdDSA" | "ES256";
 
 /** A public key that tokens may be signed with, and by which algorithm alone. */
 export interface VerificationKey {

@@ -8,11 +8,16 @@ export function problemResponse(document: Problem, headers: Record<string, strin
       "Content-Type": "application/problem+json",
       ...(document.status === 401 ? { "WWW-Authenticate": "Bearer" } : {}),
       ...(document.status === 503 || document.status === 429
-        ? { "Retry-After": String(document["retryAfter"] ?? 1) }
+        ? { "Retry-After": secondsToWait(document) }
         : {}),
       ...headers,
     },
   });
+}
+
+/** `retryAfter` of a problem that has one. */
+function secondsToWait({ retryAfter }: Problem): string {
+  return typeof retryAfter === "number" ? String(retryAfter) : "1";
 }
 
 /** Whatever was thrown, as a problem; what we didn't expect tells the log, not the caller. */
