@@ -249,6 +249,8 @@ describe("the Authorization header", () => {
       [["Authorization", "Bearer"]],
       [["Authorization", "Bearer "]],
       [["Authorization", token]],
+      // An opaque one, as refresh tokens are.
+      [["Authorization", `Bearer ${"A".repeat(43)}`]],
       [["Authorization", `Basic ${btoa(`olga:${token}`)}`]],
       [["Authorization", `DPoP ${token}`]],
       [["Authorization", `Token ${token}`]],
