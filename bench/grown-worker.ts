@@ -1,5 +1,5 @@
 import { assign, enqueueActions, raise, setup } from "xstate";
-import { durachart } from "../src/index.ts";
+import { defaultLimits, durachart } from "../src/index.ts";
 
 const HOUR = 3_600_000;
 
@@ -25,7 +25,12 @@ const machine = setup({
   },
 });
 
-const app = durachart({ workflows: { grown: machine } });
+// What is measured is the instance, not how soon its tenant is stopped.
+const tenants = { ...defaultLimits.tenants, requestsPerMinute: 1e9, eventsPerMinute: 1e9 };
+const app = durachart({
+  workflows: { grown: machine },
+  limits: { ...defaultLimits, tenants },
+});
 
 export default { fetch: app.fetch };
-export const { Instance, Destination } = app;
+export const { Instance, Tenant, Destination } = app;

@@ -1,5 +1,5 @@
 import { workflows } from "../machines/index.ts";
-import { durachart, type DurachartEnv } from "../src/index.ts";
+import { defaultLimits, durachart, type DurachartEnv } from "../src/index.ts";
 import { transports } from "../src/transports.ts";
 import { attachMeter, type Meter } from "./meter.ts";
 
@@ -7,7 +7,13 @@ import { attachMeter, type Meter } from "./meter.ts";
 const app = durachart({
   workflows,
   transports: { ...transports, webhooks: transports.orderlog },
+  // The measure is of what events cost, not of how soon a tenant is stopped.
+  limits: {
+    ...defaultLimits,
+    tenants: { ...defaultLimits.tenants, requestsPerMinute: 1e9, eventsPerMinute: 1e9 },
+  },
 });
+export const { Tenant } = app;
 
 /** The runtime alone has no queues, and they are no part of the count: these take what they are given. */
 const queue = { send: () => Promise.resolve() };

@@ -51,6 +51,11 @@ export async function startServer(options: ServerOptions) {
   mkdirSync(join(folder, "data"), { recursive: true });
   writeFileSync(join(folder, "worker.js"), script);
   const port = await freePort();
+  // What every Worker of ours is bound to besides.
+  const classes = className === "Instance" ? [className, "Tenant"] : [className];
+  const tenants = classes.includes("Tenant")
+    ? [`(name = "TENANTS", durableObjectNamespace = "Tenant")`]
+    : [];
   const texts = Object.entries(variables).map(
     ([name, value]) => `(name = "${name}", text = ${JSON.stringify(value)})`,
   );
@@ -68,10 +73,10 @@ const worker :Workerd.Worker = (
   modules = [(name = "worker.js", esModule = embed "worker.js")],
   compatibilityDate = "2026-10-20",
   durableObjectNamespaces = [
-    (className = "${className}", uniqueKey = "${className}", enableSql = true),
+    ${classes.map((name) => `(className = "${name}", uniqueKey = "${name}", enableSql = true)`).join(", ")},
   ],
   durableObjectStorage = (localDisk = "disk"),
-  bindings = [(name = "${binding}", durableObjectNamespace = "${className}"), ${texts.join(", ")}],
+  bindings = [(name = "${binding}", durableObjectNamespace = "${className}"), ${[...tenants, ...texts].join(", ")}],
 );
 `,
   );

@@ -1,8 +1,10 @@
 import type { Hooks, Workflows } from "durachart/workflow";
+import { orderAccess, orderOwner } from "./order/access.ts";
 import { orderAttributes } from "./order/attributes.ts";
 import { orderEffects } from "./order/effects.ts";
 import { orderEvents, orderInput } from "./order/events.ts";
 import { orderMachine } from "./order/machine.ts";
+import { paymentAccess } from "./payment/access.ts";
 import { paymentEffects } from "./payment/effects.ts";
 import { paymentEvents, paymentInput } from "./payment/events.ts";
 import { paymentHook } from "./payment/hook.ts";
@@ -16,6 +18,8 @@ export const workflows = {
     input: orderInput,
     effects: orderEffects,
     attributes: orderAttributes,
+    access: orderAccess,
+    owner: orderOwner,
     cancel: "CANCEL_ORDER",
   },
   payments: {
@@ -23,6 +27,7 @@ export const workflows = {
     events: paymentEvents,
     input: paymentInput,
     effects: paymentEffects,
+    access: paymentAccess,
   },
 } satisfies Workflows;
 

@@ -20,6 +20,8 @@ import { fileBatch, isDeadQueue, letterOf } from "./ingress/dead-queue.ts";
 import { isForTheList, takeProjections } from "./list/consumer.ts";
 import { databasesOf } from "./list/databases.ts";
 import { sweep, type Wake } from "./list/sweep.ts";
+import { countLive } from "./list/live.ts";
+import { tenantClass } from "./tenants/tenant.ts";
 import type { TargetSettings } from "./webhooks/target.ts";
 import { webhooksClass } from "./webhooks/webhooks.ts";
 
@@ -42,6 +44,7 @@ export type { Message } from "./contract/message.ts";
 export type { DestinationLimit, Destinations } from "./egress/leave.ts";
 export type { Caller } from "./contract/caller.ts";
 export type { Limits };
+export type { TenantLimits } from "./contract/tenancy.ts";
 export type { Payload, PayloadReference } from "./contract/payload.ts";
 export type { Problem } from "./contract/problem.ts";
 export type { Listed } from "./list/search.ts";
@@ -73,9 +76,10 @@ export interface DurachartEnv extends IngressEnv, AlertSettings, TargetSettings 
  * @example
  * const app = durachart({ workflows });
  * export default app;
- * export const { Instance, Destination, Webhooks, WorkflowsEntrypoint } = app;
+ * export const { Instance, Tenant, Destination, Webhooks, WorkflowsEntrypoint } = app;
  *
- * @returns the Worker's handlers; `Instance`, the Durable Object class to bind as INSTANCES;
+ * @returns the Worker's handlers; `Instance` and `Tenant`, the Durable Object classes to bind as
+ *   INSTANCES and TENANTS;
  *   `Destination`, the one to bind as DESTINATIONS where there are `destinations`; `Webhooks`, the
  *   one to bind as WEBHOOKS where a transport is `toWebhooks()`; and `WorkflowsEntrypoint`, with `start`, `send` and `get` for callers by service binding
  * @throws Unsupported where a chart can't run durably, naming the state and the remedy
@@ -149,7 +153,8 @@ export function durachart<const Definitions extends Workflows>(options: {
     Instance: instanceClass(workflows, options),
     Destination,
     Webhooks: webhooksClass(filingIn),
-    WorkflowsEntrypoint: entrypointClass<Definitions>(workflows),
+    WorkflowsEntrypoint: entrypointClass<Definitions>(workflows, limits ?? defaultLimits),
+    Tenant: tenantClass(countLive),
   };
 }
 

@@ -18,5 +18,5 @@ const app = durachart({
 });
 
 export default consuming(app);
-export const { Instance, Destination, Webhooks, WorkflowsEntrypoint } = app;
+export const { Instance, Tenant, Destination, Webhooks, WorkflowsEntrypoint } = app;
 export const Broker = shopBroker(app.deliver);

@@ -1,4 +1,6 @@
-/** What an instance may take up. Handed to `durachart` as a whole, read anew at each use. */
+import type { TenantLimits } from "./tenancy.ts";
+
+/** What an instance may take up, and what a tenant. Handed to `durachart` as a whole, read anew at each use. */
 export interface Limits {
   /** Entries in the journal from which on the view shows an incident. */
   longJournal: number;
@@ -10,6 +12,10 @@ export interface Limits {
   partEntries: number;
   /** Bytes of a payload. */
   payloadBytes: number;
+  /** WebSockets that watch one instance. */
+  watchers: number;
+  /** What each tenant may take up; `own` says otherwise for some. */
+  tenants: TenantLimits & { own?: Readonly<Record<string, Partial<TenantLimits>>> };
 }
 
 export const defaultLimits: Limits = {
@@ -18,4 +24,11 @@ export const defaultLimits: Limits = {
   databaseBytes: 1_000_000_000,
   partEntries: 2_500,
   payloadBytes: 25_000_000,
+  watchers: 1_000,
+  tenants: {
+    requestsPerMinute: 60_000,
+    eventsPerMinute: 60_000,
+    liveInstances: 1_000_000,
+    sockets: 10_000,
+  },
 };

@@ -4,6 +4,9 @@ import type { Incident } from "./view.ts";
 /** What of an instance's context the list can be searched by. */
 export type Attributes = Record<string, string | number | boolean>;
 
+/** Whose it is stands among the attributes, under a name that no author can give one. */
+export const OWNER = "$owner";
+
 /** Something that needs a person, as the list shows it: also that an instance can't be read at all. */
 export interface ListedIncident {
   /** What operations name it by. */

@@ -89,8 +89,12 @@ export interface WatchRequest extends InstanceRequest {
   after: number | null;
   /** Of which epoch that was, where the watcher says so. */
   epoch?: number;
-  /** When the watcher's credentials end, in milliseconds since the epoch: then it sends no more events. */
+  /** When the watcher's credentials end, in milliseconds since the epoch: then the socket is closed. */
   until: number;
+  /** The place that the tenant's object keeps for the socket. */
+  socket: string;
+  /** Where it was opened by a ticket: that is good once. */
+  ticket?: { id: string; expires: number };
 }
 
 /**

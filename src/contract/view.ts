@@ -19,6 +19,9 @@ export interface Incident {
   mend: string;
 }
 
+/** Why it went wrong, and what mends it, is for those who see everything. */
+type ShownIncident = Omit<Incident, "error" | "mend"> & Partial<Incident>;
+
 /** Work after a commit that has failed so far and will be tried again. */
 export interface Retrying {
   /** The actor, action or emitted event. */
@@ -26,7 +29,8 @@ export interface Retrying {
   /** Tries begun. */
   attempt: number;
   nextTry: string;
-  error: string;
+  /** For those who see everything. */
+  error?: string;
 }
 
 /** An actor of the chart's that is alive, or has come to its end in a state that is still active. */
@@ -56,7 +60,7 @@ export interface AllowedEvent {
 /** XState's own. */
 export type MachineStatus = "active" | "done" | "error" | "stopped";
 
-/** An instance as its callers see it. Times are ISO 8601, in UTC. */
+/** An instance as its callers see it, each what their roles may see. Times are ISO 8601, in UTC. */
 export interface View {
   id: string;
   workflow: string;
@@ -89,7 +93,7 @@ export interface View {
   /** Actors and messages that are committed and not yet done. */
   pending: number;
   retrying: Retrying[];
-  incidents: Incident[];
+  incidents: ShownIncident[];
   createdAt: string;
   updatedAt: string;
   output?: unknown;
@@ -133,8 +137,10 @@ export interface JournalEntry {
   at: string;
   event: { type: string; data?: unknown; attributes?: Attributes };
   outcome: Outcome;
-  /** The caller's subject, or `timer` or `actor`. */
+  /** The caller's subject, or `timer` or `actor`; `somebody` for those who may not know. */
   by: string;
+  /** What the caller proved itself by. For operators. */
+  credential?: string;
   /** The state after the event. */
   state: StateValue;
   changes: Changes;

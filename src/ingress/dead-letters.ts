@@ -73,7 +73,7 @@ export async function read(visit: DeadLetterVisit): Promise<Response> {
     const subject = `${workflow}/${instance}`;
     const letter: ListedLetter = {
       ...{ id, origin: `instance:${subject}`, status: "dead", subject, type: found.what },
-      ...{ reason: { detail: found.error }, attempts: null, filedAt: updatedAt },
+      ...{ reason: { detail: found.error ?? "" }, attempts: null, filedAt: updatedAt },
     };
     return jsonResponse(JSON.stringify({ ...letter, incident }));
   }

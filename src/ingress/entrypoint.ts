@@ -1,12 +1,15 @@
 import { WorkerEntrypoint } from "cloudflare:workers";
 import type { Caller } from "../contract/caller.ts";
 import { dedupeByKey } from "../contract/dedupe.ts";
+import type { Limits } from "../contract/limits.ts";
 import { ProblemError, refusal, type Problem } from "../contract/problem.ts";
 import type { Envelope } from "../contract/envelope.ts";
 import type { Reply } from "../contract/requests.ts";
 import type { EventReply, View } from "../contract/view.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import type { EventDefinitions, EventsOf, Workflows } from "../kernel/workflow.ts";
+import { scopeOf } from "../contract/tenancy.ts";
+import { Allowances } from "../tenants/allowances.ts";
 import { checkMessage } from "../contract/shape.ts";
 import { requestOf } from "./deliver.ts";
 import { addressOf, Instances } from "./instances.ts";
@@ -42,6 +45,7 @@ export interface StartOptions<Event> {
 /** `start`, `send` and `get` for other Workers, with the same checks and answers as over HTTP. */
 export function entrypointClass<Definitions extends Workflows>(
   workflows: ReadonlyMap<string, RegisteredWorkflow>,
+  limits: Limits,
 ) {
   return class WorkflowsEntrypoint extends WorkerEntrypoint<IngressEnv, BindingProps> {
     start<Key extends keyof Definitions & string>(
@@ -105,12 +109,18 @@ export function entrypointClass<Definitions extends Workflows>(
         instances: Instances,
       ) => Promise<Reply<Value, More>>,
     ): Promise<Result<Value, More>> {
-      const reply = await answered(() => {
+      const reply = await answered(async () => {
         const workflow = workflows.get(key);
         if (workflow === undefined) throw refusal("not-found", `There is no workflow "${key}".`);
-        return act(workflow, this.#caller(), new Instances(this.env.INSTANCES));
+        return act(workflow, this.#caller(), await this.#instances());
       });
       return reply.ok ? { ...reply, value: JSON.parse(reply.json) as Value } : reply;
+    }
+
+    async #instances(): Promise<Instances> {
+      const allowances = new Allowances(this.env, limits);
+      await allowances.take(scopeOf(this.#caller()), "requests", 1);
+      return new Instances(this.env.INSTANCES, allowances);
     }
 
     #caller(): Caller {

@@ -6,6 +6,8 @@ import { mediaType } from "../contract/json.ts";
 import { ProblemError, problem, refusal, type Problem } from "../contract/problem.ts";
 import type { Receipt, SendReply, SendRequest } from "../contract/requests.ts";
 import { MAX_EVENT_BYTES } from "../contract/shape.ts";
+import { scopeOf } from "../contract/tenancy.ts";
+import type { Allowances } from "../tenants/allowances.ts";
 import { incoming, validate } from "../instance/validate.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import { readBytes, readJson } from "./body.ts";
@@ -58,17 +60,24 @@ export async function send(visit: Visit): Promise<Response> {
   return answerTo(expand(await instances.send(wanted(arrived.event))));
 }
 
+export interface WebhookDoor {
+  instances: Instances;
+  allowances: Allowances;
+  settings: WebhookSettings;
+  /** `traceparent` to go on with. */
+  trace: string;
+}
+
 /** `POST /events`: signed CloudEvents, whose subjects name the instances. */
 export async function webhook(
   request: Request,
   workflows: ReadonlyMap<string, RegisteredWorkflow>,
-  instances: Instances,
-  settings: WebhookSettings,
-  trace: string,
+  { instances, allowances, settings, trace }: WebhookDoor,
 ): Promise<Response> {
   const { headers } = request;
   const body = await readBytes(request, mostOf(headers));
   const caller = authenticateWebhook(headers, body, settings);
+  await allowances.take(scopeOf(caller), "requests", 1);
   const wanted = (received: ReceivedEvent) => requestOf(workflows, received, { caller, trace });
   const arrived = readCloudEvents(headers, body);
   if ("batch" in arrived) return answerToBatch(arrived.batch, wanted, instances);

@@ -1,6 +1,8 @@
 import type { Attributes } from "../contract/attributes.ts";
-import type { Caller } from "../contract/caller.ts";
+import { isOperator, type Caller } from "../contract/caller.ts";
 import { refusal } from "../contract/problem.ts";
+import { roleOf, rulesOf } from "../kernel/access.ts";
+import { scopeOf } from "../contract/tenancy.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import { SUBPROTOCOL } from "../instance/instance.ts";
 import { readOptionalJson } from "./body.ts";
@@ -11,6 +13,9 @@ import { wholeNumber } from "./query.ts";
 import { granted, jsonResponse } from "./respond.ts";
 import { startRequest } from "./start-body.ts";
 import { endOf } from "./token.ts";
+import type { Allowances } from "../tenants/allowances.ts";
+import { originOf, type OriginSettings } from "./origins.ts";
+import { issueTicket, TICKET_LIFE, type TicketSettings } from "./tickets.ts";
 import { schemaOf } from "../instance/json-schema.ts";
 
 /** A request at the door of a workflow: authenticated, its path taken apart. */
@@ -41,11 +46,8 @@ export async function start(visit: Visit): Promise<Response> {
   const expand = expansion(visit);
   const body = await readOptionalJson(request);
   const key = idempotencyKey(request.headers);
-  const wanted = {
-    ...startRequest(workflow, caller, body, key),
-    trace,
-    ...givenTrace(request.headers, trace),
-  };
+  const asked = startRequest(workflow, caller, body, key);
+  const wanted = { ...asked, trace, ...givenTrace(request.headers, trace) };
   const { created, json } = granted(expand(await instances.start(wanted)));
   const headers = { Location: `/${workflow.key}/${wanted.address.id}` };
   return jsonResponse(json, created ? 201 : 200, headers);
@@ -71,9 +73,27 @@ export async function history(visit: Visit): Promise<Response> {
   return jsonResponse(`{"entries":${json}}`, 200, next === null ? {} : { Link: link });
 }
 
+/** `POST /{workflow}/{id}/tickets`: what a page opens a socket with, which can send no token. */
+export async function ticket(visit: Visit): Promise<Response> {
+  const { request, caller, workflow, id, env } = visit;
+  addressOf(caller, workflow.key, id);
+  const settings = env as TicketSettings & OriginSettings;
+  const origin = originOf(request, settings);
+  const wanted = { caller, workflow: workflow.key, id, origin, until: endOf(request) };
+  const body = { ticket: await issueTicket(settings, wanted), expiresIn: TICKET_LIFE };
+  return jsonResponse(JSON.stringify(body), 201, { "Cache-Control": "no-store" });
+}
+
+/** Somebody who wants to watch. */
+export interface Watcher extends Visit {
+  until: number;
+  ticket?: { id: string; expires: number };
+  allowances: Allowances;
+}
+
 /** `GET /{workflow}/{id}/stream`: a WebSocket of CloudEvents. */
-export async function stream(visit: Visit): Promise<Response> {
-  const { request, caller, workflow, id, instances } = visit;
+export async function stream(visit: Watcher): Promise<Response> {
+  const { request, caller, workflow, id, instances, until, allowances } = visit;
   const address = addressOf(caller, workflow.key, id);
   const query = new URL(request.url).searchParams;
   const after = wholeNumber(query, "after", 0, Number.MAX_SAFE_INTEGER);
@@ -89,20 +109,31 @@ export async function stream(visit: Visit): Promise<Response> {
     address,
     caller,
     after,
-    until: endOf(request),
+    until,
+    socket: crypto.randomUUID(),
     ...(epoch === undefined ? {} : { epoch }),
+    ...(visit.ticket === undefined ? {} : { ticket: visit.ticket }),
   };
+  const scope = scopeOf(caller);
+  await allowances.open(scope, ask.socket, until);
   const response = await instances.stream(ask);
-  // What it says of itself can't be added to.
-  if (response.webSocket === null) return new Response(response.body, response);
+  if (response.webSocket === null) {
+    await allowances.close(scope, ask.socket);
+    // What it says of itself can't be added to.
+    return new Response(response.body, response);
+  }
   if (offered !== null) return response;
   // A client that offered no subprotocol must not be answered one (RFC 6455, 4.1).
   return new Response(null, { status: 101, webSocket: response.webSocket });
 }
 
 /** `GET /machines/{workflow}/events/{type}`: the JSON Schema of an event's data. */
-export async function eventSchema({ workflow, type }: Visit): Promise<Response> {
-  const document = schemaOf(workflow, decoded(type));
+export async function eventSchema({ caller, workflow, type }: Visit): Promise<Response> {
+  const name = decoded(type);
+  const isTheirs =
+    isOperator(caller) ||
+    rulesOf(workflow.events, name).some((rule) => caller.roles.includes(roleOf(rule)));
+  const document = isTheirs ? schemaOf(workflow, name) : null;
   if (document !== null) return jsonResponse(JSON.stringify(document), 200, SCHEMA_HEADERS);
   throw refusal("not-found", `${workflow.key} has no JSON Schema for "${type}".`);
 }

@@ -2,6 +2,8 @@ import { dedupeByKey } from "../contract/dedupe.ts";
 import { parseJson } from "../contract/json.ts";
 import { isPassing, refusal, type Problem } from "../contract/problem.ts";
 import type { HookDefinition, HookedEvent, Hooks } from "../kernel/hook.ts";
+import { scopeOf } from "../contract/tenancy.ts";
+import type { Allowances } from "../tenants/allowances.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import { incoming, validate } from "../instance/validate.ts";
 import { readBytes } from "./body.ts";
@@ -20,6 +22,7 @@ export interface HookDoor {
   hooks: Hooks;
   workflows: ReadonlyMap<string, RegisteredWorkflow>;
   instances: Instances;
+  allowances: Allowances;
   settings: WebhookSettings;
   /** `traceparent` to go on with. */
   trace: string;
@@ -44,6 +47,8 @@ export async function hook(request: Request, name: string, door: HookDoor): Prom
   const { workflows, instances } = door;
   const body = await readRaw(request);
   const { definition, sender, text } = await authenticateHook(request.headers, body, name, door);
+  const caller = callerOf(sender, `hook:${name}`);
+  await door.allowances.take(scopeOf(caller), "requests", 1);
   const payload = validate(definition.schema, parseJson(text), "");
   const headers = Object.fromEntries(request.headers);
   const mapped = definition.map(payload, { headers });
@@ -51,7 +56,6 @@ export async function hook(request: Request, name: string, door: HookDoor): Prom
   const { workflow: key, id, type, data } = mapped;
   const workflow = workflows.get(key);
   if (workflow === undefined) throw new Error(`The hook "${name}" names no workflow: "${key}"`);
-  const caller = callerOf(sender, `hook:${name}`);
   const reply = await instances.send({
     ...{ caller, brokered: true, trace: door.trace },
     address: addressOf(caller, key, id),

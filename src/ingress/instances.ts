@@ -20,6 +20,8 @@ import type {
   WatchRequest,
 } from "../contract/requests.ts";
 import { STREAM_PATH } from "../contract/requests.ts";
+import { scopeOf } from "../contract/tenancy.ts";
+import type { Allowances } from "../tenants/allowances.ts";
 import type { InstanceClass } from "../instance/instance.ts";
 
 type Namespace = DurableObjectNamespace<InstanceType<InstanceClass>>;
@@ -32,20 +34,33 @@ interface PlatformError {
 
 const MAX_CALLS = 3;
 
+type CountedRequest = Pick<InstanceRequest, "caller"> & { brokered?: boolean };
+
 /** Finds instances by their callers' credentials, and calls them. */
 export class Instances {
   readonly #namespace: Namespace;
+  readonly #allowances: Allowances | undefined;
 
-  constructor(namespace: DurableObjectNamespace) {
+  /** @param allowances what callers' tenants may do; without, what comes is not counted: it is the deployment's own */
+  constructor(namespace: DurableObjectNamespace, allowances?: Allowances) {
     this.#namespace = namespace as Namespace;
+    this.#allowances = allowances;
   }
 
-  start(request: StartRequest): Promise<StartReply> {
+  /** @throws ProblemError too-many-instances, too-many-requests */
+  async start(request: StartRequest): Promise<StartReply> {
+    await this.#allowances?.start(scopeOf(request.caller));
+    if (request.event !== undefined) await this.#count(request, 1);
     return this.#call(request, true, (stub) => stub.start(request) as Promise<StartReply>);
   }
 
-  /** Without a dedupe key a call that broke off is not repeated: it may have been applied. */
-  send(request: SendRequest): Promise<SendReply> {
+  /**
+   * Without a dedupe key a call that broke off is not repeated: it may have been applied.
+   *
+   * @throws ProblemError too-many-requests
+   */
+  async send(request: SendRequest): Promise<SendReply> {
+    await this.#count(request, 1);
     const isRepeatable = request.dedupe !== undefined;
     return this.#call(request, isRepeatable, async (stub): Promise<SendReply> => {
       const answer = await stub.send(JSON.stringify(request));
@@ -62,6 +77,7 @@ export class Instances {
     requests: readonly SendRequest[],
     { inOrder = false }: { inOrder?: boolean } = {},
   ): Promise<Receipt[]> {
+    await this.#count(requests[0]!, requests.length);
     const isRepeatable = requests.every(({ dedupe }) => dedupe !== undefined);
     const answer = await this.#call(requests[0]!, isRepeatable, (stub) =>
       stub.sendAll(JSON.stringify(requests), inOrder),
@@ -123,6 +139,11 @@ export class Instances {
   async wake(object: string, jurisdiction: string | null): Promise<void> {
     const namespace = this.#within((jurisdiction as DurableObjectJurisdiction | null) ?? undefined);
     await namespace.get(namespace.idFromString(object)).wake();
+  }
+
+  /** What a broker brings waits there already: it is not counted. */
+  async #count({ caller, brokered = false }: CountedRequest, events: number): Promise<void> {
+    if (!brokered) await this.#allowances?.take(scopeOf(caller), "events", events);
   }
 
   async #call<Answer>(

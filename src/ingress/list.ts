@@ -1,8 +1,12 @@
 import * as v from "valibot";
+import type { Caller } from "../contract/caller.ts";
 import { refusal } from "../contract/problem.ts";
+import { shownIncidents, shownMembers } from "../instance/shown.ts";
+import { reachOfAll, sightOf, type Sight } from "../kernel/access.ts";
+import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import { databaseOf, databasesOf } from "../list/databases.ts";
 import { labelOf } from "../list/labels.ts";
-import { countsOf, search, type Position, type Search } from "../list/search.ts";
+import { countsOf, search, type Listed, type Position, type Search } from "../list/search.ts";
 import type { Visit } from "./handlers.ts";
 import { jsonResponse } from "./respond.ts";
 
@@ -25,12 +29,58 @@ export async function list({ request, caller, workflow }: Visit, env: unknown): 
   const database = databaseOf(databases, tenant);
   const { counts: wantsCounts, ...wanted } = query;
   const scope = { tenant, workflow: workflow.key };
+  const isOwnOnly = reachOfAll(workflow, caller.roles) === "own";
+  if (isOwnOnly && wantsCounts) {
+    throw refusal("forbidden", "counts are of the whole tenant; you see your own instances only.");
+  }
+  const attributes = attributesFor(workflow, caller);
+  for (const label of wanted.labels) checkAsked(label, attributes, caller);
+  const labels = isOwnOnly ? [...wanted.labels, labelOf.owner(caller.subject)] : wanted.labels;
   const [{ instances, next }, counts] = await Promise.all([
-    search(database, { ...wanted, ...scope, jurisdiction }),
+    search(database, { ...wanted, labels, ...scope, jurisdiction }),
     wantsCounts ? countsOf(database, scope) : undefined,
   ]);
-  const body = JSON.stringify({ instances, ...(counts === undefined ? {} : { counts }) });
+  const shown = instances.flatMap((one) => shownTo(caller, workflow, one) ?? []);
+  const body = JSON.stringify({
+    instances: shown,
+    ...(counts === undefined ? {} : { counts }),
+  });
   return jsonResponse(body, 200, next === null ? {} : { Link: nextLink(request.url, next) });
+}
+
+/** Names of the attributes that a caller may search by; null for all. */
+function attributesFor(workflow: RegisteredWorkflow, { roles }: Caller): Sight | null {
+  // As if all were their own: of each that is found it is looked at once more.
+  const sight = sightOf(workflow, roles, true);
+  return sight === null || sight.everything ? null : sight;
+}
+
+/** What they don't see they can't ask for: the answer would tell. @throws ProblemError bad-parameter */
+function checkAsked(label: string, sight: Sight | null, { subject }: Caller): void {
+  const [, name] = /^attribute:([^=]*)=/.exec(label) ?? [];
+  if (sight === null || name === undefined || sight.keys.has(name)) return;
+  if (label === labelOf.owner(subject)) return;
+  const asked = label.startsWith(labelOf.owner("")) ? "owner" : `${ATTRIBUTE}${name}`;
+  throw bad(asked, `${asked} is not yours to search by.`);
+}
+
+/** What somebody is shown of a listed instance; null where it isn't theirs to see. */
+function shownTo(
+  { subject, roles }: Caller,
+  workflow: RegisteredWorkflow,
+  found: Listed,
+): object | null {
+  const { incidents, attributes, owner, ...rest } = found;
+  const isOwner = owner === subject;
+  const sight = sightOf(workflow, roles, isOwner);
+  if (sight === null) return null;
+  if (sight.everything) return found;
+  return {
+    ...rest,
+    ...(isOwner ? { owner } : {}),
+    incidents: shownIncidents(incidents, sight),
+    attributes: shownMembers(attributes, sight),
+  };
 }
 
 type Query = Omit<Search, "tenant" | "workflow" | "jurisdiction"> & { counts: boolean };
@@ -45,7 +95,7 @@ function readQuery(parameters: URLSearchParams): Query {
     if (value === "" || value.length > MAX_VALUE) {
       throw bad(name, `${name} must have 1 to ${MAX_VALUE} characters.`);
     }
-    if (name.startsWith(ATTRIBUTE)) {
+    if (name.startsWith(ATTRIBUTE) && !name.includes("$")) {
       labels.add(labelOf.attribute(name.slice(ATTRIBUTE.length), value));
       continue;
     }
@@ -55,6 +105,9 @@ function readQuery(parameters: URLSearchParams): Query {
       case "version":
       case "incident":
         labels.add(labelOf[name](value));
+        break;
+      case "owner":
+        labels.add(labelOf.owner(value));
         break;
       case "createdAfter":
       case "createdBefore":
@@ -73,7 +126,7 @@ function readQuery(parameters: URLSearchParams): Query {
       default:
         throw bad(
           name,
-          "The parameters are status, state, version, incident, attribute.NAME, createdAfter, createdBefore, limit, cursor and counts.",
+          "The parameters are status, state, version, incident, owner, attribute.NAME, createdAfter, createdBefore, limit, cursor and counts.",
         );
     }
   }

@@ -2,11 +2,13 @@ import * as v from "valibot";
 import { refusal } from "../contract/problem.ts";
 import { validate } from "../instance/validate.ts";
 import { wakeAll } from "../list/sweep.ts";
+import type { Allowances } from "../tenants/allowances.ts";
+import { admit } from "./admit.ts";
 import { readJson } from "./body.ts";
 import type { Instances } from "./instances.ts";
 import { jurisdiction } from "./jurisdiction.ts";
 import { jsonResponse } from "./respond.ts";
-import { authenticate, type TokenSettings } from "./token.ts";
+import type { TokenSettings } from "./token.ts";
 
 const MAX_OBJECTS = 100;
 
@@ -24,9 +26,9 @@ const reindexBody = v.strictObject({
 export async function reindex(
   request: Request,
   settings: TokenSettings,
-  instances: Instances,
+  { instances, allowances }: { instances: Instances; allowances: Allowances },
 ): Promise<Response> {
-  const caller = await authenticate(request, settings);
+  const caller = await admit(request, settings, allowances);
   if (!caller.roles.includes("administrator")) {
     throw refusal("forbidden", "This is for the role administrator.");
   }

@@ -10,6 +10,7 @@ export function problemResponse(document: Problem, headers: Record<string, strin
       ...(document.status === 503 || document.status === 429
         ? { "Retry-After": secondsToWait(document) }
         : {}),
+      ...limitHeaders(document),
       ...headers,
     },
   });
@@ -18,6 +19,17 @@ export function problemResponse(document: Problem, headers: Record<string, strin
 /** `retryAfter` of a problem that has one. */
 function secondsToWait({ retryAfter }: Problem): string {
   return typeof retryAfter === "number" ? String(retryAfter) : "1";
+}
+
+/** What a limit that was met says of itself ("RateLimit header fields for HTTP", draft 10). */
+function limitHeaders({ limit }: Problem): Record<string, string> {
+  if (limit === undefined) return {};
+  const { name, quota, window, remaining, reset } = limit as Record<string, string | number>;
+  return {
+    "Retry-After": String(reset),
+    "RateLimit-Policy": `"${name}";q=${quota};w=${window}`,
+    RateLimit: `"${name}";r=${remaining};t=${reset}`,
+  };
 }
 
 /** Whatever was thrown, as a problem; what we didn't expect tells the log, not the caller. */

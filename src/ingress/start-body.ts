@@ -2,6 +2,7 @@ import * as v from "valibot";
 import type { Caller } from "../contract/caller.ts";
 import { refusal } from "../contract/problem.ts";
 import type { StartRequest } from "../contract/requests.ts";
+import { mayStart } from "../kernel/access.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import { fingerprint } from "../contract/fingerprint.ts";
 import { addressOf } from "./instances.ts";
@@ -28,7 +29,7 @@ const startBody = v.strictObject({
  * A start as the instance takes it. Without an id, one is derived from the idempotency key, the
  * tenant and the caller, so that a repeat finds the same instance.
  *
- * @throws ProblemError invalid-body, bad-id, unknown-event, idempotency-key-required
+ * @throws ProblemError forbidden, invalid-body, bad-id, unknown-event, idempotency-key-required
  */
 export function startRequest(
   workflow: RegisteredWorkflow,
@@ -45,10 +46,17 @@ export function startRequest(
     );
   }
   const address = addressOf(caller, workflow.key, id ?? `k-${derivedId(caller, idempotencyKey)}`);
+  const valid = workflow.input === undefined ? input : validate(workflow.input, input, "input");
+  if (!mayStart(workflow, caller, { id: address.id, input: valid })) {
+    throw refusal(
+      "forbidden",
+      `You may not start ${workflow.key} such as this one; you are ${caller.roles.join(", ") || "nobody"}.`,
+    );
+  }
   return {
     address,
     caller,
-    input: workflow.input === undefined ? input : validate(workflow.input, input, "input"),
+    input: valid,
     ...(event === undefined ? {} : { event: validateEvent(workflow, event.type, event.data) }),
     fingerprint: fingerprint(begins === undefined ? { input, event } : { input, event, begins }),
     ...(begins === undefined ? {} : { startAt: begins }),

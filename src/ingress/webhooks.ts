@@ -8,11 +8,14 @@ import {
   type WebhooksCalls,
   type WebhookScope,
 } from "../contract/webhooks.ts";
+import { scopeOf } from "../contract/tenancy.ts";
 import { validate } from "../instance/validate.ts";
+import type { Allowances } from "../tenants/allowances.ts";
+import { admit } from "./admit.ts";
 import { readJson, readOptionalJson } from "./body.ts";
 import { wholeNumber } from "./query.ts";
 import { granted, jsonResponse } from "./respond.ts";
-import { authenticate, type TokenSettings } from "./token.ts";
+import type { TokenSettings } from "./token.ts";
 
 const MAX_TYPES = 50;
 const MAX_LIMIT = 1_000;
@@ -54,19 +57,18 @@ interface Ask {
 type Handle = (ask: Ask) => Promise<Response>;
 
 /** @throws ProblemError unauthenticated, forbidden, not-configured */
-async function asked(incoming: IRequest, env: TokenSettings): Promise<Ask> {
+async function asked(incoming: IRequest, env: TokenSettings, allowances: Allowances): Promise<Ask> {
   const request = incoming as unknown as Request;
-  const caller = await authenticate(request, env);
+  const caller = await admit(request, env, allowances);
   if (!isOperator(caller)) throw refusal("forbidden", "Webhook endpoints are for operators.");
-  const { tenant, jurisdiction } = caller;
-  const scope = { tenant, ...(jurisdiction === undefined ? {} : { jurisdiction }) };
+  const scope = scopeOf(caller);
   const { id = "", delivery = "" } = incoming.params as Record<string, string>;
   let webhooks: WebhooksCalls | undefined;
   try {
     webhooks = webhooksOf(env, scope);
   } catch {
     // Never elsewhere instead: where data must stay is not ours to bend.
-    throw refusal("not-configured", `This runtime has no jurisdiction "${jurisdiction}".`);
+    throw refusal("not-configured", `This runtime has no jurisdiction "${scope.jurisdiction}".`);
   }
   if (webhooks === undefined) {
     throw refusal("not-configured", "Bind the object class Webhooks as WEBHOOKS.");
@@ -158,6 +160,9 @@ export const webhookRoutes = (
 ).map(([method, path, handle]) => ({
   method,
   path,
-  handle: async (request: IRequest, env: TokenSettings): Promise<Response> =>
-    handle(await asked(request, env)),
+  handle: async (
+    request: IRequest,
+    env: TokenSettings,
+    allowances: Allowances,
+  ): Promise<Response> => handle(await asked(request, env, allowances)),
 }));

@@ -14,7 +14,9 @@ import type { Door } from "./door.ts";
 import type { Edges } from "./edges.ts";
 import { operate } from "./operations/operate.ts";
 import { scheduledView } from "./partial-views.ts";
-import { notFound, type Processor } from "./processor.ts";
+import { notFound } from "./not-found.ts";
+import type { Processor } from "./processor.ts";
+import { viewerOf } from "./sight.ts";
 import type { Store } from "./store.ts";
 import { iso, viewText } from "./view.ts";
 
@@ -59,9 +61,8 @@ export class Control {
   operate(request: OperationRequest): OperationReply {
     return this.#door.answer(request, (caller) => {
       const now = this.#clock();
-      const { address } = request;
       if (this.#edges.scheduled !== null) return this.#operateOnScheduled(request, now);
-      this.#door.identity({ address });
+      this.#door.identity(request);
       const result = operate(this.#processor, request, now);
       // Results that waited, and tries that were put off, go on at once.
       if (result.changed) this.#runner.runDue(now);
@@ -74,7 +75,7 @@ export class Control {
 
   /** Moves the older part of the journal to R2. What waited for that goes on. */
   archive(request: ArchiveRequest): Promise<OperationReply> {
-    return this.#door.later(async () => {
+    return this.#door.later(request.caller, async () => {
       this.#door.checkAddress(request);
       this.#edges.checkNotErased(request.address);
       const { caller, keep } = request;
@@ -105,23 +106,24 @@ export class Control {
       const operation = { name: "erase", changed, erasedAt };
       return { ok: true, json: JSON.stringify({ workflow, id, status: "erased", operation }) };
     } catch (error) {
-      return { ok: false, problem: this.#door.toProblem(error) };
+      return { ok: false, problem: this.#door.toProblem(error, request.caller) };
     }
   }
 
-  #operateOnScheduled({ address, caller, operation, reason }: OperationRequest, now: number) {
+  #operateOnScheduled(request: OperationRequest, now: number) {
+    const { caller, operation, reason } = request;
     if (!isOperator(caller)) throw refusal("forbidden", `"${operation.name}" is for operators.`);
     const { name } = operation;
     if (name === "terminate" || name === "cancel") {
       this.#edges.terminateScheduled(caller.subject, reason, now);
     } else if (name !== "retry" || !this.#edges.retryBeginning(now)) {
-      this.#edges.checkBegun(address);
+      this.#edges.checkBegun(request);
     }
     const done = { name, changed: true };
     const { scheduled } = this.#edges;
-    const json =
-      scheduled === null ? this.#view(caller, done) : scheduledView(scheduled, { operation: done });
-    return { ok: true as const, json };
+    if (scheduled === null) return { ok: true as const, json: this.#view(caller, done) };
+    const sight = this.#edges.sightOf(scheduled, caller);
+    return { ok: true as const, json: scheduledView(scheduled, sight, { operation: done }) };
   }
 
   #goOn(): void {
@@ -133,6 +135,7 @@ export class Control {
 
   #view(caller: Caller, operation: OperationResult): string {
     const { troubles } = this.#processor;
-    return viewText(this.#processor.current()!, caller, { operation }, troubles);
+    const live = this.#processor.current()!;
+    return viewText(live, viewerOf(live, caller), { operation }, troubles);
   }
 }

@@ -1,15 +1,17 @@
 import { canonical } from "../contract/canonical.ts";
 import type { Origin } from "../contract/attributes.ts";
-import { isOperator, type Caller } from "../contract/caller.ts";
+import type { Caller } from "../contract/caller.ts";
 import { refusal } from "../contract/problem.ts";
 import type { FirstAnswer } from "../contract/view.ts";
 import type { IncomingEvent, SendRequest } from "../contract/requests.ts";
+import { roleOf, rulesOf } from "../kernel/access.ts";
 import { guardsOf } from "../kernel/allowed.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import { describe, step, type Step } from "../kernel/step.ts";
 import { deferredEvent } from "./deferral.ts";
 import type { Live } from "./live.ts";
 import { record, type Happening, type Recorded } from "./recorder.ts";
+import { mayBeSent, viewerOf, type Viewer } from "./sight.ts";
 import type { JournalRow, Store } from "./store.ts";
 import { allowedFor, deadlines } from "./view.ts";
 
@@ -43,7 +45,7 @@ export function decide(
 ): Decision {
   const { workflow, machine, identity } = live;
   const { type, data } = event;
-  authorise(workflow, type, caller);
+  const viewer = authorise(live, type, caller);
   const next = step(machine, data === undefined ? { type } : { type, data });
   const happening = { type, data, by: caller.subject, hops, trace, attributes };
   if (next.taken) return { happening: { ...happening, outcome: "applied" }, next };
@@ -55,7 +57,7 @@ export function decide(
     const kept = { ...happening, outcome: "deferred" as const };
     return { happening: kept, next: null, deferFor: deferFor(workflow, type) };
   }
-  const allowed = allowedFor(live, caller);
+  const allowed = allowedFor(live, viewer);
   const guards = guardsOf(machine.snapshot._nodes, type);
   const why =
     guards.length === 0
@@ -94,15 +96,17 @@ export function recordDecision(
   return record(store, live, happening, null, now, { key, deferred: [...live.deferred, row] });
 }
 
-/** @throws ProblemError forbidden */
-export function authorise(workflow: RegisteredWorkflow, type: string, caller: Caller): void {
-  if (isOperator(caller)) return;
-  const from = workflow.events?.[type]?.from ?? [];
-  if (caller.roles.some((role) => from.includes(role))) return;
-  throw refusal(
-    "forbidden",
-    `"${type}" is for ${[...from, "operator"].join(" or ")}; you are ${caller.roles.join(", ") || "nobody"}.`,
-  );
+/** @throws ProblemError forbidden; not-found where for the caller there is no such instance */
+export function authorise(live: Live, type: string, caller: Caller): Viewer {
+  const viewer = viewerOf(live, caller);
+  if (mayBeSent(live, type, viewer)) return viewer;
+  const rules = rulesOf(live.workflow.events, type);
+  const { roles } = viewer.sight;
+  const why = rules.some((rule) => roles.has(roleOf(rule)))
+    ? `you may not send "${type}" to this one as it is.`
+    : `"${type}" is for ${[...rules.map(roleOf), "operator"].join(" or ")}; you are ${caller.roles.join(", ") || "nobody"}.`;
+  const { workflow, id } = live.identity;
+  throw refusal("forbidden", `${workflow}/${id}: ${why}`);
 }
 
 /**

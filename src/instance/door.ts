@@ -1,11 +1,11 @@
 import type { Report } from "./report.ts";
 import { objectName } from "../contract/address.ts";
-import type { Caller } from "../contract/caller.ts";
+import { isOperator, type Caller } from "../contract/caller.ts";
 import { problem, ProblemError, type Problem } from "../contract/problem.ts";
 import type { InstanceRequest } from "../contract/requests.ts";
 import { Quarantined, StepFailed, Unsupported } from "../kernel/errors.ts";
 import type { Edges } from "./edges.ts";
-import { notFound } from "./processor.ts";
+import { notFound } from "./not-found.ts";
 import type { Identity, Store } from "./store.ts";
 
 export interface DoorOptions {
@@ -38,16 +38,16 @@ export class Door {
       this.#options.edges.checkNotErased(request.address);
       return act(request.caller);
     } catch (error) {
-      return { ok: false, problem: this.toProblem(error) };
+      return { ok: false, problem: this.toProblem(error, request.caller) };
     }
   }
 
   /** As `answer`, for what takes its time. */
-  async later<Answer>(act: () => Promise<Answer>): Promise<Answer | Refused> {
+  async later<Answer>(caller: Caller, act: () => Promise<Answer>): Promise<Answer | Refused> {
     try {
       return await act();
     } catch (error) {
-      return { ok: false, problem: this.toProblem(error) };
+      return { ok: false, problem: this.toProblem(error, caller) };
     }
   }
 
@@ -61,17 +61,23 @@ export class Door {
   }
 
   /** Who this is. @throws ProblemError not-begun, not-found */
-  identity({ address }: Pick<InstanceRequest, "address">): Identity {
+  identity(request: InstanceRequest): Identity {
     const { store, edges } = this.#options;
-    edges.checkBegun(address);
+    const { address } = request;
+    edges.checkBegun(request);
     if (!store.exists()) throw notFound(address.workflow, address.id);
     return store.identity();
   }
 
-  toProblem(error: unknown): Problem {
+  toProblem(error: unknown, caller: Caller): Problem {
     if (error instanceof ProblemError) return error.problem;
     if (error instanceof Unsupported) return problem("unsupported", error.message);
-    if (error instanceof StepFailed) return problem("step-failed", error.message);
+    if (error instanceof StepFailed) {
+      if (isOperator(caller)) return problem("step-failed", error.message);
+      // What a chart throws may quote anything.
+      this.#options.report("The chart failed on an event", error);
+      return problem("step-failed", error.outside);
+    }
     if (error instanceof Quarantined) return problem("quarantined", error.message);
     this.#options.report("A call failed unexpectedly", error);
     return problem("internal", "Something went wrong inside. Try again; the log has the details.");

@@ -1,10 +1,12 @@
-import { isOperator } from "../contract/caller.ts";
+import { isOperator, type Caller } from "../contract/caller.ts";
 import { refusal } from "../contract/problem.ts";
-import type { EraseRequest, StartRequest } from "../contract/requests.ts";
+import type { EraseRequest, InstanceRequest, StartRequest } from "../contract/requests.ts";
+import { sightOf, type Sight } from "../kernel/access.ts";
 import { Quarantined } from "../kernel/errors.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import { begin, halt, type Step } from "../kernel/step.ts";
 import { blank, expiry, isRunning, readStored } from "./live.ts";
+import { notFound } from "./not-found.ts";
 import type { Processor } from "./processor.ts";
 import { record, type Happening } from "./recorder.ts";
 import { postponed, type Scheduled } from "./schedule.ts";
@@ -54,15 +56,29 @@ export class Edges {
     throw refusal("erased", `${workflow}/${id} was erased. Its id is never used again.`);
   }
 
-  /** @throws ProblemError not-begun */
-  checkBegun({ workflow, id }: { workflow: string; id: string }): void {
+  /** @throws ProblemError not-begun; not-found where it is not for this caller to know */
+  checkBegun({ address: { workflow, id }, caller }: InstanceRequest): void {
     const scheduled = this.scheduled;
     if (scheduled === null) return;
+    this.sightOf(scheduled, caller);
     throw refusal(
       "not-begun",
       `${workflow}/${id} begins at ${new Date(scheduled.startAt).toISOString()}. Until then it can only be looked at, terminated or erased.`,
       { startAt: new Date(scheduled.startAt).toISOString() },
     );
+  }
+
+  /**
+   * What somebody sees of an instance that has not begun: it is its starter's.
+   *
+   * @throws ProblemError not-found
+   */
+  sightOf({ request: { address, caller } }: Scheduled, looking: Caller): Sight {
+    const workflow = this.#processor.transactions.workflows.get(address.workflow);
+    const isOwner = caller.subject === looking.subject;
+    const sight = sightOf(workflow ?? { access: {} }, looking.roles, isOwner);
+    if (sight === null) throw notFound(address.workflow, address.id);
+    return sight;
   }
 
   /** When there is something to do here; Infinity for never. */
@@ -76,7 +92,8 @@ export class Edges {
     const { startAt = now, address, fingerprint } = request;
     const existing = this.scheduled;
     if (existing !== null) {
-      if (existing.request.fingerprint === fingerprint) {
+      const isSame = existing.request.fingerprint === fingerprint;
+      if (isSame && this.#isSeen(existing, request.caller)) {
         return { created: false, scheduled: existing };
       }
       throw refusal(
@@ -157,7 +174,7 @@ export class Edges {
         : {
             ...address,
             ...{ version: scheduled.version, epoch: 1, createdAt: now, startFingerprint: "" },
-            ...{ jurisdiction: caller.jurisdiction ?? null, parent: null },
+            ...{ jurisdiction: caller.jurisdiction ?? null, parent: null, startedBy: null },
           };
     await this.bury(tombstoneOf(identity, now));
     return true;
@@ -247,6 +264,15 @@ export class Edges {
       "operation-not-possible",
       `${workflow}/${id} still has ${waiting} to deliver. Wait, retry them, or erase it with {"force": true}.`,
     );
+  }
+
+  #isSeen(scheduled: Scheduled, caller: Caller): boolean {
+    try {
+      this.sightOf(scheduled, caller);
+      return true;
+    } catch {
+      return false;
+    }
   }
 
   #firstState(workflow: RegisteredWorkflow, { id }: { id: string }, input: unknown): Step {

@@ -1,4 +1,4 @@
-import type { Source } from "../broadcast/watchers.ts";
+import type { Source, Watchers } from "../broadcast/watchers.ts";
 import { type Caller } from "../contract/caller.ts";
 import type { Limits } from "../contract/limits.ts";
 import { log, type LogDetails } from "../contract/log.ts";
@@ -12,8 +12,8 @@ import type {
   SendRequest,
   StartReply,
   StartRequest,
+  WatchRequest,
 } from "../contract/requests.ts";
-import type { OperationView } from "../contract/operations.ts";
 import type { EventReply, View } from "../contract/view.ts";
 import type { TransitionExport } from "../contract/transition.ts";
 import type { Destinations } from "../egress/leave.ts";
@@ -29,19 +29,21 @@ import { Control } from "./control.ts";
 import { Door } from "./door.ts";
 import { Edges } from "./edges.ts";
 import { Exporter } from "./exporter.ts";
-import type { Follower } from "./follower.ts";
+import { closing, type Follower } from "./follower.ts";
 import { holdUnseen } from "./holding.ts";
 import { takeLetter } from "./letters.ts";
 import { ListKeeper } from "./list-keeper.ts";
 import type { Live } from "./live.ts";
 import { Past } from "./past.ts";
 import { quarantinedView, scheduledView } from "./partial-views.ts";
-import { notFound, Processor, type SendResult } from "./processor.ts";
+import { notFound } from "./not-found.ts";
+import { Processor, type SendResult } from "./processor.ts";
 import type { Report } from "./report.ts";
 import { logTransitions } from "./transition-log.ts";
 import { Ringing } from "./ringing.ts";
+import { sightNow, viewerOf, viewerOfStored } from "./sight.ts";
 import { Store, type JournalRow } from "./store.ts";
-import { journalEntry, viewOf, viewText } from "./view.ts";
+import { entryFor, viewOf, viewText } from "./view.ts";
 
 export interface EngineOptions {
   /** As much of the object's state as is used here. */
@@ -55,6 +57,8 @@ export interface EngineOptions {
   clock: () => number;
   /** Shows watchers what was just committed. */
   show: (source: Source) => void;
+  /** The sockets that are to be closed in time. */
+  watchers?: Pick<Watchers, "due" | "closeEnded">;
   /** Where every entry of the journal is sent on to. */
   export?: TransitionExport | undefined;
   /** How payloads are hashed; the platform's own by default. */
@@ -120,6 +124,7 @@ export class Engine {
       alsoDue: (live) => Math.min(...followers.map((follower) => follower.due(live))),
     });
     const followers: Follower[] = this.#list === undefined ? [] : [this.#list];
+    if (options.watchers !== undefined) followers.push(closing(options.watchers, clock));
     if (options.export !== undefined) {
       const current = () => this.#processor.current();
       const setAlarm = () => this.#ringing.setAlarm();
@@ -196,7 +201,8 @@ export class Engine {
     return this.#door.answer(request, (caller) => {
       const later = this.#edges.schedule(request, this.#clock());
       if (later !== null) {
-        return { ok: true, created: later.created, json: scheduledView(later.scheduled) };
+        const sight = this.#edges.sightOf(later.scheduled, caller);
+        return { ok: true, created: later.created, json: scheduledView(later.scheduled, sight) };
       }
       try {
         const { created, live } = this.#processor.start(request, this.#clock());
@@ -204,7 +210,7 @@ export class Engine {
       } catch (error) {
         // A repeat of the start of one that the deployment can't run.
         if (!(error instanceof Quarantined && this.#store.exists())) throw error;
-        return { ok: true, created: false, json: quarantinedView(this.#store, error) };
+        return { ok: true, created: false, json: this.#quarantined(caller, error) };
       }
     });
   }
@@ -220,7 +226,7 @@ export class Engine {
     return this.#door.answer(request, (caller) => {
       let sent: SendResult;
       try {
-        this.#edges.checkBegun(request.address);
+        this.#edges.checkBegun(request);
         sent = this.#processor.send(request, this.#clock());
       } catch (error) {
         if (!(error instanceof Quarantined)) throw error;
@@ -257,7 +263,7 @@ export class Engine {
 
   #receiptOf(request: SendRequest): Receipt {
     try {
-      this.#edges.checkBegun(request.address);
+      this.#edges.checkBegun(request);
       const { live, outcome, first } = this.#processor.send(request, this.#clock());
       const { seq, identity } = live;
       return { ok: true, outcome, epoch: identity.epoch, seq, ...(first && { first }) };
@@ -272,7 +278,7 @@ export class Engine {
   /** The deployment can't run the instance: until one can, its events are kept. */
   #keepForLater(request: SendRequest, error: Quarantined): SendReply {
     const outcome = this.#hold(request);
-    const json = quarantinedView(this.#store, error, outcome);
+    const json = this.#quarantined(request.caller, error, outcome);
     return { ok: true, json, ...(outcome.outcome === "deferred" ? { deferred: true } : {}) };
   }
 
@@ -305,25 +311,39 @@ export class Engine {
   get(request: InstanceRequest): GetReply {
     return this.#door.answer(request, (caller) => {
       const scheduled = this.#edges.scheduled;
-      if (scheduled !== null) return { ok: true, json: scheduledView(scheduled) };
+      if (scheduled !== null) {
+        const sight = this.#edges.sightOf(scheduled, caller);
+        return { ok: true, json: scheduledView(scheduled, sight) };
+      }
       try {
-        return { ok: true, json: this.#view(this.#current(request), caller) };
+        const live = this.#current(request);
+        const { troubles } = this.#processor;
+        return { ok: true, json: viewText(live, viewerOf(live, caller), {}, troubles) };
       } catch (error) {
         if (!(error instanceof Quarantined)) throw error;
-        return { ok: true, json: quarantinedView(this.#store, error) };
+        return { ok: true, json: this.#quarantined(caller, error) };
       }
     });
   }
 
   /** What a new watcher is to be shown. */
   watch(
-    request: InstanceRequest,
+    request: WatchRequest,
   ): { ok: true; source: Source; view: View } | { ok: false; problem: Problem } {
     return this.#door.answer(request, (caller) => {
       const live = this.#current(request);
-      const view = viewOf(live, caller, this.#processor.troubles);
+      const view = viewOf(live, viewerOf(live, caller), this.#processor.troubles);
+      const { ticket } = request;
+      if (ticket !== undefined) {
+        this.#processor.transactions.transact(() => this.#store.tickets.use(ticket, this.#clock()));
+      }
       return { ok: true as const, source: this.#source(live), view };
     });
+  }
+
+  /** A socket is to be closed at a time, in milliseconds since the epoch, should nothing happen before. */
+  closesBy(until: number): void {
+    this.#alarm.noLaterThan(until);
   }
 
   /** What a watcher that is there can read. */
@@ -362,12 +382,20 @@ export class Engine {
     }
   }
 
-  #view(live: Live, caller: Caller, more: Partial<EventReply & OperationView> = {}): string {
-    return viewText(live, caller, more, this.#processor.troubles);
+  /** After something of the caller's own has happened: what they still see of it. */
+  #view(live: Live, caller: Caller, more: Partial<EventReply> = {}): string {
+    const viewer = { caller, sight: sightNow(live, caller) };
+    return viewText(live, viewer, more, this.#processor.troubles);
   }
 
-  #current({ address }: InstanceRequest): Live {
-    this.#edges.checkBegun(address);
+  #quarantined(caller: Caller, error: Quarantined, more: object = {}): string {
+    const { sight } = viewerOfStored(this.#store, this.#workflows, caller);
+    return quarantinedView(this.#store, error, sight, more);
+  }
+
+  #current(request: InstanceRequest): Live {
+    const { address } = request;
+    this.#edges.checkBegun(request);
     this.#processor.fireTimers(this.#clock());
     const live = this.#processor.current();
     if (live === undefined) throw notFound(address.workflow, address.id);
@@ -380,12 +408,15 @@ export class Engine {
       subject: { workflow, id },
       epoch,
       head: live.seq,
-      read: (after, limit) => {
+      read: (after, limit, caller) => {
+        const sight = sightNow(live, caller);
+        if (sight === null) return null;
+        const viewer = { caller, sight };
         // Who is up to date needs only what was just written; of an epoch that is over, nothing else is left.
         const isOver = this.#processor.current()?.identity.epoch !== epoch;
         const isUpToDate = fresh[0]?.seq === after + 1;
         const rows = isUpToDate ? fresh : isOver ? [] : this.#store.journal(after, limit);
-        return rows.map((row) => journalEntry(live, row));
+        return rows.map((row) => entryFor(live, live.workflow, row, viewer));
       },
     };
   }

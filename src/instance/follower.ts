@@ -1,3 +1,4 @@
+import type { Watchers } from "../broadcast/watchers.ts";
 import type { Live } from "./live.ts";
 
 /** Somebody who is told of an instance after the fact, by its alarm: the list, an export. */
@@ -9,4 +10,18 @@ export interface Follower {
   /** What the alarm rang for is done. @returns whether it is being told; the alarm is set again when that is known */
   ring(): boolean;
   ringFailed(error: unknown): void;
+}
+
+/** Closes sockets when their tokens end. */
+export function closing(
+  watchers: Pick<Watchers, "due" | "closeEnded">,
+  clock: () => number,
+): Follower {
+  const close = () => watchers.closeEnded(clock());
+  return {
+    due: () => watchers.due(),
+    beginRinging: close,
+    ring: () => false,
+    ringFailed: () => {},
+  };
 }

@@ -1,12 +1,14 @@
-import { isOperator, type Caller } from "../contract/caller.ts";
+import type { Caller } from "../contract/caller.ts";
 import { refusal } from "../contract/problem.ts";
 import type { SendRequest } from "../contract/requests.ts";
 import type { FirstAnswer, Outcome } from "../contract/view.ts";
+import { roleOf, rulesOf, type Sight } from "../kernel/access.ts";
 import { firstAnswer } from "./decide.ts";
 import { MAX_DEFERRED } from "./deferral.ts";
 import type { HeldRow } from "./held.ts";
 import type { Live } from "./live.ts";
 import { record, type Recorded } from "./recorder.ts";
+import { viewerOfStored } from "./sight.ts";
 import type { Store } from "./store.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import type { Transactions } from "./transactions.ts";
@@ -56,7 +58,10 @@ export function holdUnseen(
   const known = dedupe === null ? undefined : firstAnswer(store, dedupe, [event]);
   if (known !== undefined) return { outcome: "duplicate", first: known };
   const identity = store.identity();
-  checkMayBeSent(transactions.workflows.get(identity.workflow), type, caller);
+  checkMayBeSent(transactions.workflows.get(identity.workflow), type, {
+    caller,
+    sight: viewerOfStored(store, transactions.workflows, caller).sight,
+  });
   if (store.held.all().length >= MAX_DEFERRED) throw tooManyKept(identity, type);
   const { seq: last, body } = store.state();
   const { machine } = JSON.parse(body) as { machine: { value: unknown } };
@@ -79,12 +84,13 @@ export function holdUnseen(
 function checkMayBeSent(
   workflow: RegisteredWorkflow | undefined,
   type: string,
-  caller: Caller,
+  { caller, sight }: { caller: Caller; sight: Sight },
 ): void {
-  if (isOperator(caller) || workflow === undefined) return;
+  if (sight.operator || workflow === undefined) return;
   const versions = [...workflow.versions.values()];
+  // What rules say of the instance is asked when it can be looked at.
   const isTaken = versions.some(({ events }) =>
-    events?.[type]?.from?.some((role) => caller.roles.includes(role)),
+    rulesOf(events, type).some((rule) => sight.roles.has(roleOf(rule))),
   );
   if (!isTaken) throw refusal("forbidden", `"${type}" is not for ${caller.roles.join(", ")}.`);
 }

@@ -1,8 +1,10 @@
 import { DurableObject } from "cloudflare:workers";
 import { SUBPROTOCOL, Watchers } from "../broadcast/watchers.ts";
-import type { Limits } from "../contract/limits.ts";
+import type { Caller } from "../contract/caller.ts";
+import { defaultLimits, type Limits } from "../contract/limits.ts";
+import { log } from "../contract/log.ts";
 import type { ArchiveRequest, OperationReply, OperationRequest } from "../contract/operations.ts";
-import type { Problem } from "../contract/problem.ts";
+import { problem, ProblemError, type Problem } from "../contract/problem.ts";
 import type {
   EraseReply,
   EraseRequest,
@@ -13,16 +15,20 @@ import type {
   MomentReply,
   MomentRequest,
   SendReply,
+  SendRequest,
   StartReply,
   StartRequest,
   WatchRequest,
 } from "../contract/requests.ts";
 import { STREAM_PATH } from "../contract/requests.ts";
+import { MAX_EVENT_BYTES } from "../contract/shape.ts";
+import { scopeOf, type TenantScope } from "../contract/tenancy.ts";
 import type { SimulationReply, SimulationRequest } from "../contract/simulation.ts";
 import type { TransitionExport } from "../contract/transition.ts";
 import type { Destinations } from "../egress/leave.ts";
 import type { Transports } from "../egress/transport.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
+import { Allowances } from "../tenants/allowances.ts";
 import { Engine } from "./engine.ts";
 import { takeFromSocket } from "./socket-events.ts";
 
@@ -41,13 +47,18 @@ export function instanceClass(
   workflows: ReadonlyMap<string, RegisteredWorkflow>,
   { destinations = {}, transports = {}, limits, export: exportTo }: InstanceSettings = {},
 ) {
+  const { watchers: mostWatchers } = limits ?? defaultLimits;
   return class Instance extends DurableObject {
     readonly #engine: Engine;
     readonly #watchers: Watchers;
+    readonly #allowances: Allowances;
 
     constructor(context: DurableObjectState, env: unknown) {
       super(context, env as never);
-      this.#watchers = new Watchers(context);
+      this.#allowances = new Allowances(env, limits ?? defaultLimits);
+      this.#watchers = new Watchers(context, (caller, place) =>
+        context.waitUntil(this.#allowances.close(scopeOf(caller), place)),
+      );
       this.#engine = new Engine({
         context,
         env,
@@ -58,6 +69,7 @@ export function instanceClass(
         ...(limits === undefined ? {} : { limits }),
         clock: () => Date.now(),
         show: (source) => this.#watchers.broadcast(source),
+        watchers: this.#watchers,
         erased: () => this.#watchers.closeAll(),
       });
       if (this.#engine.exists) void context.blockConcurrencyWhile(() => this.#engine.wakeUp());
@@ -119,22 +131,62 @@ export function instanceClass(
       if (ask === null || new URL(request.url).pathname !== STREAM_PATH) {
         return new Response(null, { status: 404 });
       }
-      const reply = this.#engine.watch(ask);
+      const isFull = this.#watchers.count >= mostWatchers;
+      const reply = isFull ? crowded(mostWatchers) : this.#engine.watch(ask);
       if (!reply.ok) return Response.json(reply.problem, { status: reply.problem.status });
-      return this.#watchers.accept(reply.source, reply.view, ask);
+      const response = this.#watchers.accept(reply.source, reply.view, ask);
+      this.#engine.closesBy(ask.until);
+      return response;
     }
 
-    override webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): void {
+    override async webSocketMessage(
+      socket: WebSocket,
+      message: string | ArrayBuffer,
+    ): Promise<void> {
       const source = this.#engine.source();
       if (source === undefined) return;
-      this.#watchers.received(socket, message, source, (text, sender) =>
-        takeFromSocket(text, sender, source.subject, (request) => this.#engine.receipt(request)),
-      );
+      const said = this.#watchers.received(socket, message, source, MAX_EVENT_BYTES);
+      if (said === null) return;
+      const { text, caller } = said;
+      const sender = { caller, refused: await this.#refused(caller) };
+      const take = (request: SendRequest) => this.#engine.receipt(request);
+      const receipt = takeFromSocket(text, sender, source.subject, take);
+      if (socket.readyState === WebSocket.OPEN) socket.send(receipt);
+    }
+
+    /** Whether the tenant may send one more event now; null where it may. */
+    async #refused(caller: Caller): Promise<Problem | null> {
+      const scope = scopeOf(caller);
+      try {
+        if (this.#allowances.takeNow(scope, "events", 1)) return null;
+        // What comes meanwhile waits, so that events keep their order.
+        return await this.ctx.blockConcurrencyWhile(() => this.#asked(scope));
+      } catch (error) {
+        if (error instanceof ProblemError) return error.problem;
+        throw error;
+      }
+    }
+
+    /** Never throws: the platform would reset the object. */
+    async #asked(scope: TenantScope): Promise<Problem | null> {
+      try {
+        await this.#allowances.take(scope, "events", 1);
+        return null;
+      } catch (error) {
+        if (error instanceof ProblemError) return error.problem;
+        log.error("A tenant's allowance could not be asked for", { error });
+        return problem("internal", "Something went wrong inside. Try again.");
+      }
     }
 
     override webSocketClose(socket: WebSocket, code: number): void {
       // 1005 and 1006 mean "no code"; they must not be sent.
       socket.close(code === 1005 || code === 1006 ? 1000 : code);
+      this.#watchers.ended(socket);
+    }
+
+    override webSocketError(socket: WebSocket): void {
+      this.#watchers.ended(socket);
     }
 
     override alarm(): void {
@@ -144,6 +196,11 @@ export function instanceClass(
 }
 
 export { SUBPROTOCOL };
+
+function crowded(most: number): { ok: false; problem: Problem } {
+  const detail = `It has ${most} watchers already. Close some first.`;
+  return { ok: false, problem: problem("too-many-sockets", detail) };
+}
 
 /** Made at each use: a binding that is missing must fail the export, and no instance. */
 function whenUsed(make: () => TransitionExport): TransitionExport {

@@ -1,11 +1,13 @@
 import type { MomentThen } from "./archive-format.ts";
+import type { Sight } from "../kernel/access.ts";
 import { restore } from "../kernel/restoring.ts";
 import type { Moment } from "../kernel/moment.ts";
 import { restText } from "../kernel/storing.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
-import { contextTexts, joinContext } from "../kernel/changes.ts";
+import { contextTexts } from "../kernel/changes.ts";
 import { refusal } from "../contract/problem.ts";
 import { blank, readStored, versionOf, type Live } from "./live.ts";
+import { shownContext, shownMembers } from "./shown.ts";
 import type { Identity, Store } from "./store.ts";
 import { actorsOf, configurationOf, deadlines, iso, open } from "./view.ts";
 import { countTimers } from "./timer-book.ts";
@@ -84,16 +86,16 @@ export function imagined(store: Store, workflows: ReadonlyMap<string, Registered
 }
 
 /** What a moment was, as JSON: what the view of it said then, but for what could have happened next. */
-export function momentText(live: Live): string {
+export function momentText(live: Live, sight: Sight): string {
   const { identity, machine, seq, updatedAt, texts } = live;
   const { id, workflow, version, epoch } = identity;
   const { status, output, error } = machine.snapshot;
   const tail = {
     ...{ epoch, seq, at: iso(updatedAt), actors: actorsOf(live), timers: deadlines(live) },
     timerCount: countTimers(live.timers),
-    output: output as unknown,
-    error,
+    output: output === undefined ? undefined : shownMembers(output, sight),
+    error: sight.everything ? error : undefined,
   };
   const { text } = configurationOf(live);
-  return `${open({ id, workflow, version, status })},${text},"context":${joinContext(texts)},${JSON.stringify(tail).slice(1)}`;
+  return `${open({ id, workflow, version, status })},${text},"context":${shownContext(texts, sight)},${JSON.stringify(tail).slice(1)}`;
 }

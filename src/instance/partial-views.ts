@@ -1,13 +1,15 @@
 import type { Incident, View } from "../contract/view.ts";
+import type { Sight } from "../kernel/access.ts";
 import type { Quarantined } from "../kernel/errors.ts";
 import { readStored } from "./live.ts";
 import type { Scheduled } from "./schedule.ts";
+import { shownIncidents, shownMembers } from "./shown.ts";
 import { parentLink, type Store } from "./store.ts";
 import { mending } from "./incidents.ts";
 import { iso } from "./view.ts";
 
 /** An instance that is yet to begin: it has no state. */
-export function scheduledView(scheduled: Scheduled, more: object = {}): string {
+export function scheduledView(scheduled: Scheduled, sight: Sight, more: object = {}): string {
   const { request, version, createdAt, startAt } = scheduled;
   const { id, workflow } = request.address;
   return JSON.stringify({
@@ -15,7 +17,7 @@ export function scheduledView(scheduled: Scheduled, more: object = {}): string {
     ...{ epoch: 1, seq: 0, allowed: [], ...nothing, startAt: iso(startAt) },
     timers: [{ event: "durachart.started", due: iso(startAt) }],
     timerCount: 1,
-    incidents: scheduledIncidents(scheduled),
+    incidents: shownIncidents(scheduledIncidents(scheduled), sight),
     createdAt: iso(createdAt),
     updatedAt: iso(createdAt),
     ...more,
@@ -38,14 +40,26 @@ export function scheduledIncidents({ request, due, error }: Scheduled): Incident
 }
 
 /** What is stored of an instance that the deployment can't run, as it stands there. */
-export function quarantinedView(store: Store, error: Quarantined, more: object = {}): string {
+export function quarantinedView(
+  store: Store,
+  error: Quarantined,
+  sight: Sight,
+  more: object = {},
+): string {
   const identity = store.identity();
   const { id, workflow, version, epoch, createdAt } = identity;
   const { machine, timers, seq, updatedAt } = readStored(store);
   const parent = parentLink(identity);
   return JSON.stringify({
     ...{ id, workflow, version, status: "quarantined", state: machine.value },
-    ...{ context: machine.context, tags: [], epoch, seq, allowed: [], ...nothing },
+    ...{
+      context: shownMembers(machine.context, sight),
+      tags: [],
+      epoch,
+      seq,
+      allowed: [],
+      ...nothing,
+    },
     deferred: store.deferred
       .all()
       .map(({ type, seq: at, until }) => ({ type, seq: at, until: iso(until) })),
@@ -53,7 +67,7 @@ export function quarantinedView(store: Store, error: Quarantined, more: object =
     timers: timers.map(({ event, at }) => ({ event: event.type, due: iso(at) })),
     timerCount: timers.length + store.timers.count(),
     pending: store.effects.all().length,
-    incidents: [quarantineIncident(identity, error)],
+    incidents: shownIncidents([quarantineIncident(identity, error)], sight),
     parent: parent === null ? undefined : { workflow: parent.workflow, id: parent.id },
     createdAt: iso(createdAt),
     updatedAt: iso(updatedAt),

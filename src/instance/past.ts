@@ -7,14 +7,16 @@ import type {
   MomentRequest,
 } from "../contract/requests.ts";
 import type { SimulationReply, SimulationRequest } from "../contract/simulation.ts";
+import type { Sight } from "../kernel/access.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import type { Archiver } from "./archiver.ts";
 import type { Door } from "./door.ts";
 import type { Live } from "./live.ts";
 import { imagined, momentAt, momentOf, momentText } from "./moment-view.ts";
+import { viewerOfStored, type Viewer } from "./sight.ts";
 import { simulate } from "./simulate.ts";
 import type { JournalRow, Store } from "./store.ts";
-import { journalEntry } from "./view.ts";
+import { entryFor } from "./view.ts";
 
 export interface PastOptions {
   door: Door;
@@ -34,37 +36,42 @@ export class Past {
 
   /** A promise where some of it is archived. */
   history(request: HistoryRequest): HistoryReply | Promise<HistoryReply> {
-    const { door, store, archiver } = this.#options;
+    const { door, store, archiver, workflows } = this.#options;
     const { after, limit } = request;
     const reply = (rows: JournalRow[]): HistoryReply => {
       const identity = store.identity();
-      const entries = rows.slice(0, limit).map((row) => journalEntry({ identity }, row));
+      const viewer = viewerOfStored(store, workflows, request.caller);
+      const workflow = workflows.get(identity.workflow) ?? {};
+      const entries = rows
+        .slice(0, limit)
+        .map((row) => entryFor({ identity }, workflow, row, viewer));
       const next = rows.length > limit ? entries.at(-1)!.seq : null;
       return { ok: true, next, json: JSON.stringify(entries) };
     };
     const answer = door.answer(request, () => {
       // Not by way of the live state: a quarantined instance shows its journal all the same.
       door.identity(request);
+      viewerOfStored(store, workflows, request.caller);
       if (after < store.archived.through()) return null;
       return reply(store.journal(after, limit + 1));
     });
     if (answer !== null) return answer;
-    return door.later(async () => reply(await archiver.read(after, limit + 1)));
+    return door.later(request.caller, async () => reply(await archiver.read(after, limit + 1)));
   }
 
   /** What it was after an entry of its history; a promise where that is archived. */
   moment(request: MomentRequest): MomentReply | Promise<MomentReply> {
-    return this.#asOf<MomentReply>(request, request.seq, (live) => {
-      return { ok: true, json: momentText(live) };
+    return this.#asOf<MomentReply>(request, request.seq, (live, { sight }) => {
+      return { ok: true, json: momentText(live, sight) };
     });
   }
 
   /** What would happen; nothing is written, nothing leaves. */
   simulate(request: SimulationRequest): SimulationReply | Promise<SimulationReply> {
-    return this.#asOf<SimulationReply>(request, request.from, (live) => {
+    return this.#asOf<SimulationReply>(request, request.from, (live, viewer) => {
       // Of the past, it begins then: no deadline has passed that had not.
       const now = request.from === undefined ? this.#options.clock() : live.updatedAt;
-      return { ok: true, json: JSON.stringify(simulate(live, request, now)) };
+      return { ok: true, json: JSON.stringify(simulate(live, request.suppose, viewer, now)) };
     });
   }
 
@@ -72,20 +79,23 @@ export class Past {
   #asOf<Answer>(
     request: InstanceRequest,
     seq: number | undefined,
-    answer: (live: Live) => Answer,
+    answer: (live: Live, viewer: Viewer & { sight: Sight }) => Answer,
   ): Answer | { ok: false; problem: Problem } | Promise<Answer | { ok: false; problem: Problem }> {
     const { door, store, archiver, workflows } = this.#options;
     const early = door.answer(request, () => {
       const identity = door.identity(request);
-      if (seq === undefined) return answer(imagined(store, workflows));
+      // Who sees it now sees what it was.
+      const viewer = viewerOfStored(store, workflows, request.caller);
+      if (seq === undefined) return answer(imagined(store, workflows), viewer);
       if (seq >= 1 && seq <= store.archived.through()) return null;
-      return answer(momentAt(store, workflows, identity, seq));
+      return answer(momentAt(store, workflows, identity, seq), viewer);
     });
     if (early !== null || seq === undefined) return early as Answer;
-    return door.later(async () => {
+    return door.later(request.caller, async () => {
       const identity = store.identity();
       const then = await archiver.momentAt(seq);
-      if (then !== null) return answer(momentOf(workflows, identity, seq, then));
+      const viewer = viewerOfStored(store, workflows, request.caller);
+      if (then !== null) return answer(momentOf(workflows, identity, seq, then), viewer);
       const { workflow, id } = identity;
       throw refusal("state-not-kept", `What ${workflow}/${id} was at seq ${seq} is not kept.`);
     });

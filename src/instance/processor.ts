@@ -12,6 +12,8 @@ import { InnerWork } from "./inner-work.ts";
 import { blank, type Live } from "./live.ts";
 import { record, type Happening } from "./recorder.ts";
 import type { EffectRow } from "./effect-table.ts";
+import { notFound } from "./not-found.ts";
+import { sightNow } from "./sight.ts";
 import { identityOf } from "./store.ts";
 import { Transactions, type TransactionsOptions } from "./transactions.ts";
 import { validateEvent } from "./validate.ts";
@@ -70,7 +72,9 @@ export class Processor {
     checkHops(hops);
     if (store.exists()) {
       if (store.identity().startFingerprint === request.fingerprint) {
-        return { created: false, live: this.current()! };
+        const live = this.current()!;
+        // Somebody else's that happens to be the same is none of this caller's business.
+        if (sightNow(live, caller) !== null) return { created: false, live };
       }
       throw refusal(
         "id-in-use",
@@ -120,7 +124,7 @@ export class Processor {
       event = validateEvent(live.workflow, event.type, event.data);
       if (!evenIfFull) this.transactions.journal.check(live);
       if (live.paused !== null) {
-        authorise(live.workflow, event.type, request.caller);
+        authorise(live, event.type, request.caller);
         const held = this.transactions.commit(() => [hold(store, live, request, now)]);
         return { live: held, outcome: "deferred" };
       }
@@ -187,8 +191,4 @@ export class Processor {
     if (workflow === undefined) throw new Quarantined(key, "this deployment has no such workflow");
     return workflow;
   }
-}
-
-export function notFound(workflow: string, id: string): ProblemError {
-  return refusal("not-found", `There is no ${workflow}/${id}. Start it first.`);
 }

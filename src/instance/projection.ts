@@ -1,6 +1,11 @@
 import type { Report } from "./report.ts";
 import type { StateValue } from "xstate";
-import type { Attributes, ListedIncident, Projection } from "../contract/projection.ts";
+import {
+  OWNER,
+  type Attributes,
+  type ListedIncident,
+  type Projection,
+} from "../contract/projection.ts";
 import { joinContext } from "../kernel/changes.ts";
 import type { Quarantined } from "../kernel/errors.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
@@ -9,6 +14,7 @@ import { quarantineIncident, scheduledIncidents } from "./partial-views.ts";
 import type { Scheduled } from "./schedule.ts";
 import type { Identity, Store } from "./store.ts";
 import type { Tombstone } from "./tombstone.ts";
+import { ownerNow, ownerOf } from "./sight.ts";
 import { incidentsOf, type Troubles } from "./incidents.ts";
 
 /** What of an instance the list can be behind of. */
@@ -55,7 +61,7 @@ export function projectionOf(
     ...common(object, identity, seq, updatedAt),
     status: live.paused === null ? status : "paused",
     ...listedState(value as StateValue),
-    attributes: attributesOf(workflow, context, report),
+    attributes: { ...attributesOf(workflow, context, report), ...ownedBy(ownerNow(live)) },
     incidents: incidentsOf(live, troubles).slice(0, MAX_INCIDENTS).map(clipped),
     due: due === Infinity ? null : due,
   };
@@ -72,11 +78,16 @@ export function projectionOfQuarantined(
   const identity = store.identity();
   const { seq, updatedAt, body } = store.state();
   const { machine } = JSON.parse(body) as { machine: { value: StateValue; context: unknown } };
+  const workflow = workflows.get(identity.workflow);
+  const context = () => machine.context;
   return {
     ...common(object, identity, seq, updatedAt),
     status: "quarantined",
     ...listedState(machine.value),
-    attributes: attributesOf(workflows.get(identity.workflow), () => machine.context, report),
+    attributes: {
+      ...attributesOf(workflow, context, report),
+      ...ownedBy(ownerOf(workflow, identity, context)),
+    },
     incidents: [clipped(quarantineIncident(identity, error))],
     due: null,
   };
@@ -88,7 +99,10 @@ export function projectionOfScheduled(object: string, scheduled: Scheduled): Uns
   return {
     ...{ object, tenant, workflow, id, jurisdiction: request.caller.jurisdiction ?? null },
     ...{ epoch: 1, seq: 0, version, status: "scheduled", state: null, states: [] },
-    ...{ attributes: {}, incidents: scheduledIncidents(scheduled).map(clipped) },
+    ...{
+      attributes: ownedBy(request.caller.subject),
+      incidents: scheduledIncidents(scheduled).map(clipped),
+    },
     ...{ due, createdAt, updatedAt: createdAt },
   };
 }
@@ -122,6 +136,11 @@ function statePaths(value: StateValue, above = ""): string[] {
     above + key,
     ...(inner === undefined ? [] : statePaths(inner, `${above}${key}.`)),
   ]);
+}
+
+/** Of names that are too long for the list nobody finds their own: subjects of tokens are shorter. */
+function ownedBy(owner: string | null): Attributes {
+  return owner === null || owner.length > MAX_ATTRIBUTE_TEXT ? {} : { [OWNER]: owner };
 }
 
 function clipped({ id, kind, what, error, mend }: ListedIncident): ListedIncident {

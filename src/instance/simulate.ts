@@ -1,13 +1,9 @@
-import { isOperator, type Caller } from "../contract/caller.ts";
+import type { Caller } from "../contract/caller.ts";
 import { problem, ProblemError, refusal, type Problem } from "../contract/problem.ts";
-import type {
-  SimulatedStep,
-  Simulation,
-  SimulationRequest,
-  Supposition,
-} from "../contract/simulation.ts";
+import type { SimulatedStep, Simulation, Supposition } from "../contract/simulation.ts";
 import type { SendRequest } from "../contract/requests.ts";
 import type { Changes } from "../contract/view.ts";
+import type { Sight } from "../kernel/access.ts";
 import { changesText } from "../kernel/changes.ts";
 import { momentOf } from "../kernel/moment.ts";
 import { restore, reviveEvent } from "../kernel/restoring.ts";
@@ -21,6 +17,8 @@ import { isRunning, type Live } from "./live.ts";
 import { comparable } from "./recorder.ts";
 import type { DeferredRow } from "./deferred-table.ts";
 import type { EffectRow } from "./effect-table.ts";
+import { shownEntry, shownMembers } from "./shown.ts";
+import type { Viewer } from "./sight.ts";
 import { shownEvent } from "./timer-book.ts";
 import { validateEvent } from "./validate.ts";
 import { actorsOf } from "./view.ts";
@@ -42,11 +40,16 @@ const MAX_CHARACTERS = 50_000_000;
  */
 export function simulate(
   live: Live,
-  { suppose, caller }: Pick<SimulationRequest, "suppose" | "caller">,
+  suppose: readonly Supposition[],
+  viewer: Viewer & { sight: Sight },
   now: number,
 ): Simulation {
   const { identity, seq } = live;
-  const run = new Imagining(live, caller, now);
+  if (!viewer.sight.everything && suppose.some((one) => "actor" in one)) {
+    // What it would do to what they don't see could be told from what becomes of it.
+    throw refusal("forbidden", "What comes of an actor is for operators to suppose.");
+  }
+  const run = new Imagining(live, viewer, now);
   for (const one of suppose) run.suppose(one);
   return { from: { epoch: identity.epoch, seq }, steps: run.steps, ...run.result() };
 }
@@ -54,13 +57,15 @@ export function simulate(
 class Imagining {
   readonly steps: SimulatedStep[] = [];
   readonly #caller: Caller;
+  readonly #viewer: Viewer & { sight: Sight };
   readonly #begun: number;
   #now: number;
   #live: Live;
   #characters = 0;
 
-  constructor(live: Live, caller: Caller, now: number) {
-    this.#caller = caller;
+  constructor(live: Live, viewer: Viewer & { sight: Sight }, now: number) {
+    this.#viewer = viewer;
+    this.#caller = viewer.caller;
     this.#begun = now;
     this.#now = now;
     this.#live = live;
@@ -79,7 +84,10 @@ class Imagining {
     const { status, value, context } = machine.snapshot;
     return {
       ...{ status, state: value as Simulation["state"] },
-      context: JSON.parse(JSON.stringify(context)) as Simulation["context"],
+      context: shownMembers(
+        JSON.parse(JSON.stringify(context)),
+        this.#viewer.sight,
+      ) as Simulation["context"],
       timers: timers.inline
         .toSorted((a, b) => a.at - b.at || a.key - b.key)
         .map(({ event, at }) => ({ event: event.type, after: at - this.#begun })),
@@ -211,10 +219,10 @@ class Imagining {
     this.#handle(JSON.stringify(before).length);
     try {
       const { outcome, next } = act();
-      this.steps.push({ ...base, outcome, ...this.#take(next) });
+      this.steps.push({ ...base, ...this.#shown(event, { outcome, ...this.#take(next) }) });
     } catch (error) {
-      const rejected = { outcome: "rejected" as const, problem: asProblem(error) };
-      this.steps.push({ ...base, ...rejected, ...this.#unchanged() });
+      const rejected = { outcome: "rejected" as const, problem: this.#asProblem(error) };
+      this.steps.push({ ...base, ...this.#shown(event, { ...rejected, ...this.#unchanged() }) });
       // What throws may have altered the context in place.
       const machine = restore(this.#live.workflow.machine, before.machine, before.actors);
       this.#live = { ...this.#live, machine };
@@ -226,6 +234,23 @@ class Imagining {
     this.#characters += characters;
     if (this.#characters <= MAX_CHARACTERS) return;
     throw refusal("unsupported", "The simulation handles more than it may. Suppose less.");
+  }
+
+  /** A step as a journal entry of it would be shown. */
+  #shown<Step extends Pick<SimulatedStep, "outcome" | "changes" | "state">>(
+    event: SimulatedStep["event"],
+    step: Step,
+  ): Step & Pick<SimulatedStep, "event"> {
+    const { changes, outcome, state } = step;
+    const entry = { epoch: 0, seq: 0, at: "", by: "", outcome: "applied" as const, state, changes };
+    const shown = shownEntry(this.#live.workflow, { ...entry, event }, this.#viewer);
+    return { ...step, outcome, event: shown.event, changes: shown.changes };
+  }
+
+  #asProblem(error: unknown): Problem {
+    if (error instanceof ProblemError) return error.problem;
+    const isTold = this.#viewer.sight.everything;
+    return problem("step-failed", isTold ? messageOf(error) : "The chart failed on it.");
   }
 
   #unchanged(): Pick<SimulatedStep, "status" | "state" | "changes" | "effects" | "stopped"> {
@@ -256,7 +281,8 @@ class Imagining {
       effect.type === "actor.stop" ? [this.#live.machine.actors.get(effect.key)?.id ?? ""] : [],
     );
     this.#live = after;
-    const effects = (changes.add ?? []).map((row) => shownEffect(row, this.#caller));
+    const { sight } = this.#viewer;
+    const effects = (changes.add ?? []).map((row) => shownEffect(row, sight));
     return { status, state: value as SimulatedStep["state"], changes: shown, effects, stopped };
   }
 }
@@ -264,13 +290,12 @@ class Imagining {
 /** What goes out is for operators to see: a view shows no one what an actor is given. */
 function shownEffect(
   { kind, name, payload }: EffectRow,
-  caller: Caller,
+  sight: Sight,
 ): SimulatedStep["effects"][number] {
-  if (!isOperator(caller)) return { kind, name };
+  if (!sight.operator) return { kind, name };
   return { kind, name, payload: JSON.parse(payload) as unknown };
 }
 
-function asProblem(error: unknown): Problem {
-  if (error instanceof ProblemError) return error.problem;
-  return problem("step-failed", error instanceof Error ? error.message : String(error));
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

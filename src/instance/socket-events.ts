@@ -3,11 +3,9 @@ import { checkCloudEvent, keptOf, traceOf } from "../cloudevents/received.ts";
 import type { Caller } from "../contract/caller.ts";
 import { dedupeByCloudEvent } from "../contract/dedupe.ts";
 import { parseJson } from "../contract/json.ts";
-import { ProblemError, refusal } from "../contract/problem.ts";
+import { ProblemError, refusal, type Problem } from "../contract/problem.ts";
 import type { Receipt, SendRequest } from "../contract/requests.ts";
-import { MAX_EVENT_BYTES, tooLarge } from "../contract/shape.ts";
 import { continueTrace } from "../contract/trace.ts";
-import { byteLength } from "./live.ts";
 
 /**
  * A CloudEvent that a watcher sends over its socket (WebSocket binding 1.0.2, JSON format).
@@ -17,18 +15,14 @@ import { byteLength } from "./live.ts";
  */
 export function takeFromSocket(
   text: string,
-  { caller, until }: { caller: Caller; until: number },
+  { caller, refused }: { caller: Caller; refused: Problem | null },
   subject: Subject,
   send: (request: SendRequest) => Receipt,
 ): string {
   let of: { source?: string; id?: string } = {};
   const receipt = ((): Receipt => {
     try {
-      if (Date.now() >= until) {
-        const detail = "The token that the socket was opened with has ended: open another one.";
-        throw refusal("unauthenticated", detail);
-      }
-      if (byteLength(text) > MAX_EVENT_BYTES) throw tooLarge();
+      if (refused !== null) throw new ProblemError(refused);
       const event = checkCloudEvent(parseJson(text));
       const { source, id, type, data } = event;
       of = { source, id };

@@ -12,6 +12,7 @@ import { Schedule } from "./schedule.ts";
 import { TimerTable } from "./timer-table.ts";
 import { Tables } from "./tables.ts";
 import { Tombstones } from "./tombstone.ts";
+import { UsedTickets } from "./used-tickets.ts";
 
 /** Who this object is; written once, when it is started. */
 export interface Identity {
@@ -26,6 +27,8 @@ export interface Identity {
   jurisdiction: string | null;
   /** JSON of the `ParentLink` of an instance that another one started. */
   parent: string | null;
+  /** The subject who started it; null where a deployment before this one forgot. */
+  startedBy: string | null;
 }
 
 export interface JournalRow {
@@ -57,7 +60,7 @@ const SCHEMA = `
   CREATE TABLE identity (
     one INTEGER PRIMARY KEY, tenant TEXT NOT NULL, workflow TEXT NOT NULL,
     id TEXT NOT NULL, version TEXT NOT NULL, epoch INTEGER NOT NULL, created_at INTEGER NOT NULL,
-    start_fingerprint TEXT NOT NULL, jurisdiction TEXT, parent TEXT);
+    start_fingerprint TEXT NOT NULL, jurisdiction TEXT, parent TEXT, started_by TEXT);
   CREATE TABLE state (
     one INTEGER PRIMARY KEY, seq INTEGER NOT NULL, updated_at INTEGER NOT NULL,
     body TEXT NOT NULL);
@@ -118,6 +121,7 @@ export class Store {
   readonly schedule: Schedule;
   readonly tombstones: Tombstones;
   readonly exports: ExportStore;
+  readonly tickets: UsedTickets;
 
   /** @param options.momentsEvery entries after which the whole state is kept once more */
   constructor(sql: SqlStorage, { momentsEvery = 100 }: { momentsEvery?: number } = {}) {
@@ -129,6 +133,7 @@ export class Store {
     this.deferred = new DeferredTable(this.tables);
     this.schedule = new Schedule(this.tables);
     this.exports = new ExportStore(this.tables);
+    this.tickets = new UsedTickets(this.tables);
     this.tombstones = new Tombstones(this.tables);
     this.archived = new ArchivedParts(this.tables);
     this.search = new JournalSearch(this.tables, this.archived);
@@ -166,12 +171,19 @@ export class Store {
   renew(): void {
     const found = this.#sql
       .exec<{ name: string; sql: string }>(
-        "SELECT name, sql FROM sqlite_master WHERE name IN ('happening', 'record', 'effects')",
+        "SELECT name, sql FROM sqlite_master WHERE name IN ('happening', 'record', 'effects', 'identity')",
       )
       .toArray();
     const current = new Map(found.map(({ name, sql }) => [name, sql]));
     if (!/\btrace\b/.test(current.get("effects")!)) {
       this.#sql.exec("ALTER TABLE effects ADD COLUMN trace TEXT");
+    }
+    if (!/\bstarted_by\b/.test(current.get("identity")!)) {
+      this.#sql.exec(
+        `ALTER TABLE identity ADD COLUMN started_by TEXT;
+         UPDATE identity SET started_by = (
+           SELECT by FROM journal WHERE seq = 1 AND type = 'durachart.started')`,
+      );
     }
     if (Object.entries(RECORDING).every(([name, sql]) => current.get(name) === sql)) return;
     this.#sql.exec("DROP TRIGGER IF EXISTS record; DROP VIEW IF EXISTS happening");
@@ -183,7 +195,7 @@ export class Store {
     this.forget();
     this.renew();
     this.#sql.exec(
-      "INSERT INTO identity VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      "INSERT INTO identity VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
       identity.tenant,
       identity.workflow,
       identity.id,
@@ -193,6 +205,7 @@ export class Store {
       identity.startFingerprint,
       identity.jurisdiction,
       identity.parent,
+      identity.startedBy,
     );
     this.#sql.exec("INSERT INTO state VALUES (1, 0, ?, '')", identity.createdAt);
   }
@@ -201,7 +214,8 @@ export class Store {
     return this.#sql
       .exec<Row & Identity>(
         `SELECT tenant, workflow, id, version, epoch, created_at AS createdAt,
-           start_fingerprint AS startFingerprint, jurisdiction, parent FROM identity`,
+           start_fingerprint AS startFingerprint, jurisdiction, parent, started_by AS startedBy
+           FROM identity`,
       )
       .one();
   }
@@ -306,6 +320,7 @@ export function identityOf(
     ...{ version, epoch: 1, createdAt, startFingerprint: fingerprint },
     jurisdiction: caller.jurisdiction ?? null,
     parent: parent === undefined ? null : JSON.stringify(parent),
+    startedBy: caller.subject,
   };
 }
 

@@ -1,4 +1,3 @@
-import { isOperator, type Caller } from "../contract/caller.ts";
 import type {
   ActorView,
   AllowedEvent,
@@ -8,8 +7,8 @@ import type {
   View,
 } from "../contract/view.ts";
 import type { OperationView } from "../contract/operations.ts";
+import type { Sight } from "../kernel/access.ts";
 import { outlook, prospectsOf, type Prospect } from "../kernel/allowed.ts";
-import { joinContext } from "../kernel/changes.ts";
 import type { JournalledChanges } from "../kernel/moment.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import { ROOT, type MachineState } from "../kernel/step.ts";
@@ -17,12 +16,21 @@ import type { ActorState } from "../kernel/system.ts";
 import type { InstancePayload } from "./effect-rows.ts";
 import type { Live } from "./live.ts";
 import { schemaPath } from "./json-schema.ts";
+import {
+  shownContext,
+  shownEntry,
+  shownIncidents,
+  shownMembers,
+  shownRetrying,
+  shownSubject,
+} from "./shown.ts";
+import { mayBeSent, type Viewer } from "./sight.ts";
 import { parentLink, type JournalRow } from "./store.ts";
 import { incidentsOf, type Troubles } from "./incidents.ts";
 import { countTimers, nextTimers } from "./timer-book.ts";
 
-export function viewOf(live: Live, caller: Caller, troubles?: Troubles): View {
-  return JSON.parse(viewText(live, caller, {}, troubles)) as View;
+export function viewOf(live: Live, viewer: Viewer, troubles?: Troubles): View {
+  return JSON.parse(viewText(live, viewer, {}, troubles)) as View;
 }
 
 /**
@@ -34,11 +42,17 @@ export function viewOf(live: Live, caller: Caller, troubles?: Troubles): View {
  */
 export function viewText(
   live: Live,
-  caller: Caller,
+  viewer: Viewer,
   more: Partial<EventReply & OperationView> = {},
   troubles?: Troubles,
 ): string {
   const { identity, timers, effects } = live;
+  const { sight } = viewer;
+  // What they did was to let go of it: they are told that it is done.
+  if (sight === null) {
+    const { id, workflow, epoch } = identity;
+    return JSON.stringify({ id, workflow, epoch, seq: live.seq, ...more });
+  }
   const { status, output, error } = live.machine.snapshot;
   const head = {
     id: identity.id,
@@ -52,32 +66,36 @@ export function viewText(
     epoch: identity.epoch,
     seq: live.seq,
     actors: live.machine.actors.size === 1 ? [] : actorsOf(live),
-    ...(live.paused === null ? {} : { paused: { since: iso(live.paused.at), by: live.paused.by } }),
+    ...(live.paused === null
+      ? {}
+      : { paused: { since: iso(live.paused.at), by: shownSubject(live.paused.by, viewer) } }),
     deferred: live.deferred.map(({ type, seq, until }) => ({ type, seq, until: iso(until) })),
     held: live.held.map(({ type, seq }) => ({ type, seq })),
     timers: deadlines(live),
     timerCount,
     pending: effects.size,
-    retrying: effects.size === 0 ? [] : retryingIn(live),
-    incidents: incidentsOf(live, troubles),
+    retrying: effects.size === 0 ? [] : shownRetrying(retryingIn(live), sight),
+    incidents: shownIncidents(incidentsOf(live, troubles), sight),
     parent: parent === null ? undefined : { workflow: parent.workflow, id: parent.id },
     createdAt: iso(identity.createdAt),
     updatedAt: iso(live.updatedAt),
-    output: output as unknown,
-    error,
+    output: output === undefined ? undefined : shownMembers(output, sight),
+    error: sight.everything ? error : undefined,
     ...more,
   };
   const { text, prospects, allowedTexts } = configurationOf(live);
   const guards = status === "active" ? outlook(prospects, live.machine).join() : status;
-  const key = `${guards} ${caller.roles.join(" ")}`;
+  const mine = sight.operator
+    ? ""
+    : prospects.map(({ type }) => (mayBeSent(live, type, viewer) ? 1 : 0)).join("");
+  const key = `${guards} ${mine}`;
   let allowed = allowedTexts.get(key);
   if (allowed === undefined) {
-    allowed = JSON.stringify(allowedFor(live, caller));
-    // Roles come from signed tokens, but their combinations have no end.
+    allowed = JSON.stringify(allowedFor(live, viewer));
     if (allowedTexts.size >= 100) allowedTexts.clear();
     allowedTexts.set(key, allowed);
   }
-  return `${open(head)},${text},"context":${joinContext(live.texts)},"allowed":${allowed},${JSON.stringify(tail).slice(1)}`;
+  return `${open(head)},${text},"context":${shownContext(live.texts, sight)},"allowed":${allowed},${JSON.stringify(tail).slice(1)}`;
 }
 
 /** An object's JSON text, to be gone on with. */
@@ -86,14 +104,13 @@ export function open(value: object): string {
 }
 
 /** What the caller may do now; nobody is shown what only others may. */
-export function allowedFor(live: Live, caller: Caller): AllowedEvent[] {
+export function allowedFor(live: Live, viewer: Viewer): AllowedEvent[] {
   const { workflow, machine } = live;
   if (machine.snapshot.status !== "active") return [];
   const { prospects } = configurationOf(live);
   const guards = outlook(prospects, machine);
   return prospects.flatMap(({ type }, index) => {
-    const from = workflow.events?.[type]?.from ?? [];
-    if (!isOperator(caller) && !from.some((role) => caller.roles.includes(role))) return [];
+    if (!mayBeSent(live, type, viewer)) return [];
     const schema = schemaPath(workflow, type);
     return [{ type, guard: guards[index]!, ...(schema === null ? {} : { schema }) }];
   });
@@ -104,6 +121,17 @@ export function deadlines({ timers }: Live): View["timers"] {
   return nextTimers(timers).map(({ event, at }) => ({ event: event.type, due: iso(at) }));
 }
 
+/** An entry as somebody is shown it. */
+export function entryFor(
+  live: Pick<Live, "identity">,
+  workflow: Pick<RegisteredWorkflow, "events">,
+  row: JournalRow,
+  viewer: Viewer & { sight: Sight },
+): JournalEntry {
+  return shownEntry(workflow, journalEntry(live, row), viewer);
+}
+
+/** An entry whole: for what the deployment itself does with it. */
 export function journalEntry(live: Pick<Live, "identity">, row: JournalRow): JournalEntry {
   const { inner: _, attributes, ...changes } = JSON.parse(row.changes) as JournalledChanges;
   return {

@@ -22,12 +22,14 @@ export class Unsupported extends Error {
 /** A guard, an assign or another function of the chart threw; the step is rolled back. */
 export class StepFailed extends Error {
   override name = "StepFailed";
+  /** What everybody may know of it. */
+  readonly outside: string;
 
   constructor(machine: string, state: string, event: string, cause: unknown) {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    super(`Machine "${machine}", state "${state}", could not take "${event}": ${reason}`, {
-      cause,
-    });
+    const outside = `Machine "${machine}", state "${state}", could not take "${event}"`;
+    super(`${outside}: ${reason}`, { cause });
+    this.outside = `${outside}. Operators are told why.`;
   }
 }
 

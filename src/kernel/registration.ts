@@ -1,6 +1,7 @@
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { fromPromise, type AnyActorLogic, type AnyStateMachine } from "xstate";
 import { descriptorCovers, eventDescriptors } from "./allowed.ts";
+import { roleOf } from "./access.ts";
 import { checkMachine } from "./check.ts";
 import { Unsupported } from "./errors.ts";
 import { MAX_DELAY } from "./limits.ts";
@@ -25,6 +26,8 @@ export interface RegisteredWorkflow {
   events?: EventDefinitions;
   input?: StandardSchemaV1;
   attributes?: NonNullable<WorkflowDefinition["attributes"]>;
+  access: NonNullable<WorkflowDefinition["access"]>;
+  owner?: NonNullable<WorkflowDefinition["owner"]>;
   effects: Effects;
   transitionsPerMinute: number;
   continueAfter: number;
@@ -43,6 +46,7 @@ type Effects = NonNullable<WorkflowDefinition["effects"]>;
 
 /** First path segments that are routes of their own. */
 const RESERVED = new Set([
+  "auth",
   "dead-letters",
   "events",
   "healthz",
@@ -165,12 +169,15 @@ function registerVersions(key: string, definition: WorkflowDefinition): Register
  * it is cancelled, found, kept. Its chart, events and effects are its own.
  */
 function inheriting(newest: ReleasedVersion, version: ReleasedVersion): ReleasedVersion {
-  const { cancel, attributes, retention, continueAfter, transitionsPerMinute } = newest;
+  const { cancel, attributes, access, owner, retention } = newest;
+  const { continueAfter, transitionsPerMinute } = newest;
   const takes = eventDescriptors(version.machine.root);
   const isTaken = cancel !== undefined && takes.some((known) => descriptorCovers(known, cancel));
   return {
     ...(isTaken ? { cancel } : {}),
     ...(attributes === undefined ? {} : { attributes }),
+    ...(access === undefined ? {} : { access }),
+    ...(owner === undefined ? {} : { owner }),
     ...(retention === undefined ? {} : { retention }),
     ...(continueAfter === undefined ? {} : { continueAfter }),
     ...(transitionsPerMinute === undefined ? {} : { transitionsPerMinute }),
@@ -188,6 +195,8 @@ function registerWorkflow(
     events,
     input,
     attributes,
+    owner,
+    access = {},
     effects = {},
     continueAfter = Infinity,
     retention = Infinity,
@@ -233,6 +242,7 @@ function registerWorkflow(
       `Workflow "${key}" has no events table: it takes ${descriptors.join(", ")} with any data, from operators only.`,
     );
   }
+  warnings.push(...unreached(key, events, access));
   return {
     key,
     machine,
@@ -242,12 +252,14 @@ function registerWorkflow(
     retention,
     descriptors,
     effects,
+    access,
     warnings,
     continueAfter,
     transitionsPerMinute: definition.transitionsPerMinute ?? TRANSITIONS_PER_MINUTE,
     ...(events === undefined ? {} : { events }),
     ...(input === undefined ? {} : { input }),
     ...(attributes === undefined ? {} : { attributes }),
+    ...(owner === undefined ? {} : { owner }),
     ...(definition.cancel === undefined ? {} : { cancel: definition.cancel }),
   };
 }
@@ -287,6 +299,20 @@ function withEffects(machine: AnyStateMachine, effects: Effects): AnyStateMachin
     return whole;
   };
   return provide(machine);
+}
+
+/** Roles that may send events, and reach no instance but their own: rarely what is meant. */
+function unreached(
+  key: string,
+  events: EventDefinitions = {},
+  access: RegisteredWorkflow["access"],
+): string[] {
+  const senders = Object.values(events).flatMap(({ from = [] }) => from.map(roleOf));
+  return [...new Set(senders)].flatMap((role) =>
+    role === "operator" || Object.hasOwn(access, role)
+      ? []
+      : `Workflow "${key}" lets ${role} send events, and its access doesn't name that role: it reaches only instances that it owns.`,
+  );
 }
 
 /** No type that anybody may send. */

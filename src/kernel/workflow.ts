@@ -20,6 +20,14 @@ export interface WorkflowDefinition {
    * Name the context's type at the parameter.
    */
   attributes?: (context: never) => Record<string, string | number | boolean>;
+  /**
+   * What each role may do beside the events that `events` lets it send. Roles that are not named here
+   * reach only instances they own, and see nothing of the context; without `access` only operators start
+   * and read. Operators see and may do everything.
+   */
+  access?: Readonly<Record<string, Access>>;
+  /** Whose an instance is: a subject, or null for nobody's. By default who started it. Pure. */
+  owner?: (instance: { context: never; startedBy: string | null }) => string | null;
   /** How the chart's named actors, actions and emitted events reach the world. */
   // oxlint-disable-next-line typescript/no-explicit-any -- each workflow types its own effects
   effects?: EffectsOf<any, any>;
@@ -82,14 +90,43 @@ export interface VersionedChild {
 /** URL segment → a workflow, or a bare machine. */
 export type Workflows = Readonly<Record<string, WorkflowDefinition | AnyStateMachine>>;
 
+/** What a role may do, and see, of a workflow's instances. What is left out is not allowed. */
+export interface Access {
+  /** Whether they may start instances, of what is asked for. */
+  start?: boolean | ((wanted: { id: string; input: unknown; caller: Sender }) => boolean);
+  /** Which instances they read, simulate and send events to: their own, or all of the tenant. */
+  instances?: "own" | "all";
+  /** The keys of the context, of the input and of the output that they are shown; the list's attributes, too. */
+  sees?: readonly string[] | "everything";
+}
+
+/** Who wants something, as a rule is told. */
+export interface Sender {
+  subject: string;
+  roles: readonly Role[];
+}
+
+/** An instance as a rule sees it: a copy. */
+export interface RuledInstance {
+  id: string;
+  owner: string | null;
+  context: Readonly<Record<string, unknown>>;
+}
+
+/** A role that may send an event where a predicate over the instance holds. One that throws says no. */
+export interface Rule {
+  role: Role;
+  when: (instance: RuledInstance, sender: Sender) => boolean;
+}
+
 /** The roles of the shop; a workflow may name others. Operators may send every event. */
 export type Role = "customer" | "service" | "operator" | (string & {});
 
 export interface EventDefinition {
   /** Schema of the event's `data`, checked at the door, synchronously. */
   schema: StandardSchemaV1;
-  /** Who may send it, beside operators, who may send everything. */
-  from?: readonly Role[];
+  /** Who may send it, beside operators, who may send everything; to instances that `access` lets them reach. */
+  from?: readonly (Role | Rule)[];
   /**
    * What becomes of it when the current state has no transition for it. `reject`: an error for who
    * sent it; `defer`: kept, and tried again after each transition; `ignore`: journalled, no more. By

@@ -1,4 +1,4 @@
-import type { Projection } from "../contract/projection.ts";
+import { OWNER, type Projection } from "../contract/projection.ts";
 
 /** Every instance that is listed has it. */
 export const ALL = "all";
@@ -8,6 +8,7 @@ export const labelOf = {
   state: (path: string) => `state:${path}`,
   version: (version: string) => `version:${version}`,
   incident: (kind: string) => `incident:${kind}`,
+  owner: (subject: string) => `attribute:${OWNER}=${subject}`,
   attribute: (name: string, value: string | number | boolean) => `attribute:${name}=${value}`,
 };
 

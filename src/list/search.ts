@@ -1,4 +1,4 @@
-import type { Attributes, ListedIncident } from "../contract/projection.ts";
+import { OWNER, type Attributes, type ListedIncident } from "../contract/projection.ts";
 import type { View } from "../contract/view.ts";
 import { ALL } from "./labels.ts";
 
@@ -35,6 +35,8 @@ export interface Listed {
   seq: number;
   incidents: ListedIncident[];
   attributes: Attributes;
+  /** The subject whose it is; absent where it is nobody's. */
+  owner?: string;
   due: string | null;
   createdAt: string;
   updatedAt: string;
@@ -143,12 +145,14 @@ async function rarestFirst(
 
 function listed(workflow: string, row: Row): Listed {
   const { id, version, status, epoch, seq } = row;
+  const { [OWNER]: owner, ...attributes } = JSON.parse(row.attributes) as Attributes;
   return {
     ...{ id, workflow, version, status },
     state: JSON.parse(row.state) as Listed["state"],
     ...{ epoch, seq },
     incidents: JSON.parse(row.incidents) as ListedIncident[],
-    attributes: JSON.parse(row.attributes) as Attributes,
+    attributes,
+    ...(owner === undefined ? {} : { owner: String(owner) }),
     due: row.due === null ? null : new Date(row.due).toISOString(),
     createdAt: new Date(row.created_at).toISOString(),
     updatedAt: new Date(row.updated_at).toISOString(),

@@ -28,7 +28,7 @@ afterEach(() => {
 describe("a watcher", () => {
   it("gets the view first, then every transition, as CloudEvents", async () => {
     const id = await start("orders", addPizza("p1"));
-    const socket = await TestSocket.open(`/orders/${id}/stream`);
+    const socket = await TestSocket.open(`/orders/${id}/stream`, { as: operator });
     await send("orders", id, addPizza("p2"));
     await send("orders", id, { type: "CONFIRM_PIZZA" });
     await sees(socket, 3);

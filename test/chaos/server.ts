@@ -71,6 +71,7 @@ const worker :Workerd.Worker = (
   compatibilityDate = "2026-10-20",
   durableObjectNamespaces = [
     (className = "Instance", uniqueKey = "Instance", enableSql = true),
+    (className = "Tenant", uniqueKey = "Tenant", enableSql = true),
     (className = "Destination", uniqueKey = "Destination", enableSql = true),
     (className = "Mail", uniqueKey = "Mail", enableSql = true),
     (className = "Database", uniqueKey = "Database", enableSql = true),
@@ -78,6 +79,7 @@ const worker :Workerd.Worker = (
   durableObjectStorage = (localDisk = "disk"),
   bindings = [
     (name = "INSTANCES", durableObjectNamespace = "Instance"),
+    (name = "TENANTS", durableObjectNamespace = "Tenant"),
     (name = "DESTINATIONS", durableObjectNamespace = "Destination"),
     (name = "MAIL", durableObjectNamespace = "Mail"),
     (name = "DATABASE", durableObjectNamespace = "Database"),

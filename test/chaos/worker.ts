@@ -134,7 +134,7 @@ export class Instance extends app.Instance {
 }
 
 export const Mail = mailClass((batch, env) => app.queue(batch, withList(env)));
-export const { Destination } = app;
+export const { Destination, Tenant } = app;
 
 export default {
   async fetch(request: Request, env: MailEnv): Promise<Response> {

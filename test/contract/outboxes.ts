@@ -34,7 +34,7 @@ export const instanceOutbox: Outbox = {
   shown: async ({ tenant, workflow, sender }) => {
     const as = { ...operator, tenant };
     const { body } = await call<View>("GET", `/${workflow}/${sender}`, { as });
-    return body.incidents.filter(({ kind }) => kind === "exhausted").map(({ error }) => error);
+    return body.incidents.filter(({ kind }) => kind === "exhausted").map(({ error }) => error!);
   },
 };
 

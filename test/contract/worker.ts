@@ -117,5 +117,5 @@ export class Recipient extends WorkerEntrypoint {
 }
 
 export default app;
-export const { Destination, Webhooks } = app;
+export const { Destination, Tenant, Webhooks } = app;
 export { Broker } from "../support/worker.ts";

@@ -36,9 +36,12 @@ ${variables.map(([name, value]) => `${name} = ${JSON.stringify(value)}`).join("\
 [[durable_objects.bindings]]
 name = "INSTANCES"
 class_name = "Instance"
+[[durable_objects.bindings]]
+name = "TENANTS"
+class_name = "Tenant"
 [[migrations]]
 tag = "v1"
-new_sqlite_classes = ["Instance"]
+new_sqlite_classes = ["Instance", "Tenant"]
 [[d1_databases]]
 binding = "LIST"
 database_name = "erased-list"

@@ -15,9 +15,12 @@ xstate = "${join(root, "node_modules/xstate/dist/xstate.esm.js")}"
 [[durable_objects.bindings]]
 name = "INSTANCES"
 class_name = "Instance"
+[[durable_objects.bindings]]
+name = "TENANTS"
+class_name = "Tenant"
 [[migrations]]
 tag = "v1"
-new_sqlite_classes = ["Instance"]
+new_sqlite_classes = ["Instance", "Tenant"]
 [[queues.producers]]
 binding = "TRANSITIONS"
 queue = "transitions"

@@ -18,16 +18,16 @@ describe("the list", () => {
     const id = freshId();
     const customer = `customer of ${id}`;
     const body = { id, input: { customer }, event: addPizza("p1") };
-    await call("carla", "POST", "/orders", body);
+    await call("olga", "POST", "/orders", body);
     const query = `/orders?attribute.customer=${encodeURIComponent(customer)}`;
     const find = (more: string) =>
       eventually(
         async () =>
-          (await call<{ instances: object[] }>("carla", "GET", query + more)).body.instances,
+          (await call<{ instances: object[] }>("olga", "GET", query + more)).body.instances,
         (instances) => instances.length > 0,
       );
     expect(await find("&status=active")).toMatchObject([{ id, state: "orderPizza" }]);
-    await send(id, { type: "CANCEL_ORDER" });
+    await send(id, { type: "CANCEL_ORDER" }, "olga");
     expect(await find("&status=done")).toMatchObject([
       { id, state: "cancelled", attributes: { customer }, due: null },
     ]);

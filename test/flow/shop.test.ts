@@ -43,7 +43,7 @@ describe("a trace", () => {
       ({ state }) => state === "delivered",
     );
     const { body } = await call<{ entries: JournalEntry[] }>(
-      "carla",
+      "olga",
       "GET",
       `/orders/${id}/history`,
     );
@@ -59,7 +59,7 @@ describe("a trace", () => {
 describe("a whole order", () => {
   it("goes from the first pizza to the door, and its watcher sees every step", async () => {
     const id = freshId();
-    const body = { id, input: { customer: "Carla" }, event: addPizza("p1") };
+    const body = { id, input: { customer: "carla" }, event: addPizza("p1") };
     expect((await call("carla", "POST", "/orders", body)).status).toBe(201);
     const shown: JournalEntry[] = [];
     const stream = new URL(`/orders/${id}/stream?after=0`, fleet.url).href;

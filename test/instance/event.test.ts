@@ -87,7 +87,7 @@ describe("an event", () => {
       outcome: "ignored",
       changes: {},
     });
-    expect(late.body.context).toEqual(before.context);
+    expect((await view("orders", id)).context).toEqual(before.context);
   });
 
   it("is only for whom its definition names", async () => {

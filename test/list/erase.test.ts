@@ -40,7 +40,14 @@ async function listedOrder(told: Projection[]) {
   setTime(began);
   const id = `${canary}-${freshId()}`;
   await call("POST", "/orders", { body: { id, input: { customer: canary } } });
-  await send("orders", id, { type: "CANCEL_ORDER", data: { reason: canary } }, { as: customer });
+  await send(
+    "orders",
+    id,
+    { type: "CANCEL_ORDER", data: { reason: canary } },
+    {
+      as: { ...customer, subject: canary },
+    },
+  );
   await settle();
   await ringOut("orders", id);
   await consume(told);

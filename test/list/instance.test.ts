@@ -60,8 +60,8 @@ describe("an instance", () => {
       {
         ...{ object, tenant: "tropical", workflow: "probes", id, jurisdiction: null },
         ...{ epoch: 1, seq: 1, revision: began + second, version: "1", status: "active" },
-        ...{ state: "idle", states: ["idle"], attributes: {}, incidents: [], due: null },
-        ...{ createdAt: began, updatedAt: began },
+        ...{ state: "idle", states: ["idle"], attributes: { $owner: "olga" } },
+        ...{ incidents: [], due: null, createdAt: began, updatedAt: began },
       },
     ]);
     expect(await alarmOf(id)).toBeNull();
@@ -86,7 +86,7 @@ describe("an instance", () => {
       {
         ...{ state: { bakePizza: "waitingForPizzaToBeBaked" }, due: began + 45 * minute },
         states: ["bakePizza", "bakePizza.waitingForPizzaToBeBaked"],
-        attributes: { customer: "anna" },
+        attributes: { customer: "anna", $owner: "anna" },
       },
     ]);
   });

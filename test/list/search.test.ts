@@ -10,7 +10,7 @@ import { randomFrom } from "../support/random.ts";
 import app from "../support/worker.ts";
 
 const began = 1_900_000_000_000;
-const callerOf = (tenant: string): Caller => ({ tenant, subject: "carla", roles: ["customer"] });
+const callerOf = (tenant: string): Caller => ({ tenant, subject: "olga", roles: ["operator"] });
 
 interface Page {
   instances: Listed[];

@@ -77,11 +77,13 @@ const worker :Workerd.Worker = (
   compatibilityDate = "2026-10-20",
   durableObjectNamespaces = [
     (className = "Instance", uniqueKey = "Instance", enableSql = true),
+    (className = "Tenant", uniqueKey = "Tenant", enableSql = true),
     (className = "Broker", uniqueKey = "Broker", enableSql = true),
   ],
   durableObjectStorage = (localDisk = "disk"),
   bindings = [
     (name = "INSTANCES", durableObjectNamespace = "Instance"),
+    (name = "TENANTS", durableObjectNamespace = "Tenant"),
     (name = "BROKERS", durableObjectNamespace = "Broker"),
     ${texts.join(",\n    ")}
   ],

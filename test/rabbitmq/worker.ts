@@ -55,7 +55,7 @@ const app = durachart({
 });
 
 export default consuming(app, MEMBERS);
-export const { Instance } = app;
+export const { Instance, Tenant } = app;
 export const Broker = brokerClass({
   topology: testTopology,
   members: MEMBERS,

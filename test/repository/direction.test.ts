@@ -14,8 +14,12 @@ const mayImport: Record<string, string[]> = {
   "src/broadcast": ["src/contract"],
   "src/cloudevents": ["src/contract"],
   "src/egress": ["src/cloudevents", "src/contract", "src/kernel"],
-  "src/instance": ["src/cloudevents", "src/contract", "src/kernel", "src/egress", "src/broadcast"],
+  "src/instance": [
+    ...["src/cloudevents", "src/contract", "src/kernel", "src/egress", "src/broadcast"],
+    "src/tenants",
+  ],
   "src/list": ["src/contract"],
+  "src/tenants": ["src/contract"],
   "src/dead-letters": ["src/contract"],
   "src/ingress": [
     "src/dead-letters",
@@ -24,6 +28,7 @@ const mayImport: Record<string, string[]> = {
     "src/kernel",
     "src/instance",
     "src/list",
+    "src/tenants",
   ],
   "src/webhooks": ["src/cloudevents", "src/contract", "src/kernel", "src/egress"],
   "src/rabbitmq": ["src/cloudevents", "src/contract", "src/egress", "src/ingress"],

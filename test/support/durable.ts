@@ -7,6 +7,7 @@ import { Store, type JournalRow } from "../../src/instance/store.ts";
 import { registerWorkflows } from "../../src/kernel/registration.ts";
 import { imagined, momentAt } from "../../src/instance/moment-view.ts";
 import { rewind } from "../../src/instance/operations/rewind.ts";
+import { viewerOf } from "../../src/instance/sight.ts";
 import { simulate } from "../../src/instance/simulate.ts";
 import { actorsOf } from "../../src/instance/view.ts";
 import type { Simulation, Supposition } from "../../src/contract/simulation.ts";
@@ -171,7 +172,7 @@ export class Durable {
       from === undefined
         ? imagined(this.#store, this.#workflows)
         : momentAt(this.#store, this.#workflows, this.#store.identity(), from);
-    return simulate(live, { suppose, caller }, this.now);
+    return simulate(live, suppose, viewerOf(live, caller), this.now);
   }
 
   /** What has happened since an entry, and what it is now, in a simulation's words. */

@@ -22,3 +22,4 @@ class Instance extends app.Instance {
 
 export default app;
 export { Instance };
+export const { Tenant } = app;

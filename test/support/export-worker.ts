@@ -21,4 +21,4 @@ export default {
     }
   },
 };
-export const { Instance } = app;
+export const { Instance, Tenant } = app;

@@ -45,14 +45,18 @@ export class Killable {
   }
 
   #config(variables: Record<string, string>): string {
-    const classes = ["Instance", "Destination", "Webhooks"];
-    const namespaces = classes.map(
+    const classes = {
+      INSTANCES: "Instance",
+      TENANTS: "Tenant",
+      DESTINATION: "Destination",
+      WEBHOOKS: "Webhooks",
+    };
+    const namespaces = Object.values(classes).map(
       (name) => `(className = "${name}", uniqueKey = "${name}", enableSql = true)`,
     );
     const bindings = [
-      ...classes.map(
-        (name) =>
-          `(name = "${name === "Instance" ? "INSTANCES" : name.toUpperCase()}", durableObjectNamespace = "${name}")`,
+      ...Object.entries(classes).map(
+        ([binding, name]) => `(name = "${binding}", durableObjectNamespace = "${name}")`,
       ),
       ...Object.entries(variables).map(
         ([name, value]) => `(name = "${name}", text = ${JSON.stringify(value)})`,

@@ -10,7 +10,7 @@ import { over } from "./shop-transport.ts";
  * "rabbitmq" runs these tests too, with kitchen and delivery over a broker.
  */
 export let fleet: Awaited<ReturnType<typeof startEphemeralFleet>>;
-export const tokens = { carla: "", staff: "", stranger: "", undertaker: "" };
+export const tokens = { carla: "", staff: "", stranger: "", undertaker: "", olga: "" };
 
 beforeAll(async () => {
   const secrets = makeSecrets();
@@ -18,6 +18,7 @@ beforeAll(async () => {
   tokens.carla = await mintToken(secrets, { subject: "carla", roles: ["customer"] }, "10m");
   const undertaker = { subject: "ursula", roles: [], scopes: ["dead-letters"] };
   tokens.undertaker = await mintToken(secrets, undertaker, "10m");
+  tokens.olga = await mintToken(secrets, { subject: "olga", roles: ["operator"] }, "10m");
   tokens.staff = await mintToken(secrets, { subject: "staff", roles: ["service"] }, "10m");
 });
 

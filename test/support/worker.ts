@@ -2,9 +2,11 @@ import { hooks, workflows } from "../../machines/index.ts";
 import type { Projection } from "../../src/contract/projection.ts";
 import { shopBroker } from "../../src/broker.ts";
 import { durachart } from "../../src/index.ts";
+import type { Workflows } from "../../src/kernel/workflow.ts";
 import { transports } from "../../src/transports.ts";
 import { canary } from "./canary.ts";
 import { cancellable } from "./cancellable.ts";
+import { claim } from "./claims.ts";
 import { crowd } from "./crowd.ts";
 import { endless } from "./endless.ts";
 import { family } from "./family.ts";
@@ -16,25 +18,30 @@ import { mailbox } from "./mailbox.ts";
 import { fleeting, latecomer, probe, turnstile } from "./probe.ts";
 import { standardHook } from "./standard-hook.ts";
 
+const tells = { start: true, instances: "all", sees: "everything" } as const;
+
 /** The Worker under test in workerd: the shop's order, and a chart with one of everything. */
 const app = durachart({
   workflows: {
     ...workflows,
-    probes: probe,
-    turnstiles: turnstile,
-    fleeting,
-    latecomers: latecomer,
-    canaries: canary,
-    mailboxes: mailbox,
-    lanes,
-    endless,
-    families: family,
-    parents: parent,
-    helpers: helper,
-    echoes: echo,
-    spinners: spinner,
-    crowds: crowd,
-    cancellables: cancellable,
+    claims: claim,
+    ...openToAll({
+      probes: probe,
+      turnstiles: turnstile,
+      fleeting,
+      latecomers: latecomer,
+      canaries: canary,
+      mailboxes: mailbox,
+      lanes,
+      endless,
+      families: family,
+      parents: parent,
+      helpers: helper,
+      echoes: echo,
+      spinners: spinner,
+      crowds: crowd,
+      cancellables: cancellable,
+    }),
   },
   hooks: { ...hooks, standard: standardHook },
   limits,
@@ -47,6 +54,16 @@ const app = durachart({
     letterbox: { perMinute: 1 },
   },
 });
+
+/** Who may do what is another test's question: here everybody of the tenant may look. */
+function openToAll<Definitions extends Workflows>(definitions: Definitions): Definitions {
+  const open = Object.entries(definitions).map(([key, entry]) => {
+    const definition = "machine" in entry ? entry : { machine: entry };
+    const access = { customer: tells, service: tells, guest: tells };
+    return [key, { access, ...definition }];
+  });
+  return Object.fromEntries(open) as Definitions;
+}
 
 /**
  * Most tests count rows and look at alarms: theirs keep no list. Those in `test/list` do, and may stand
@@ -73,5 +90,5 @@ class Webhooks extends app.Webhooks {
 
 export default app;
 export { Instance, Webhooks };
-export const { Destination, WorkflowsEntrypoint } = app;
+export const { Destination, Tenant, WorkflowsEntrypoint } = app;
 export const Broker = shopBroker(app.deliver);

@@ -120,7 +120,10 @@ ${more}`,
   return configPath;
 }
 
-const classes = Object.entries({ INSTANCES: "Instance", WEBHOOKS: "Webhooks", BROKERS: "Broker" });
+const classes = Object.entries({
+  ...{ INSTANCES: "Instance", TENANTS: "Tenant" },
+  ...{ WEBHOOKS: "Webhooks", BROKERS: "Broker" },
+});
 
 const senderConfig = `${classes
   .map(
@@ -131,7 +134,7 @@ class_name = "${name}"
   )
   .join("")}[[migrations]]
 tag = "v1"
-new_sqlite_classes = ["Instance", "Webhooks", "Broker"]
+new_sqlite_classes = ["Instance", "Tenant", "Webhooks", "Broker"]
 [[queues.producers]]
 binding = "OUT"
 queue = "out"

@@ -30,5 +30,5 @@ const app = durachart({
 });
 
 export default { fetch: app.fetch };
-export const { Instance, Webhooks } = app;
+export const { Instance, Tenant, Webhooks } = app;
 export const Broker = brokerClass({ topology: fleetTopology, consumes: [] });

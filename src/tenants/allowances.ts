@@ -1,0 +1,222 @@
+import type { Limits } from "../contract/limits.ts";
+import { log } from "../contract/log.ts";
+import { refusal, type ProblemError } from "../contract/problem.ts";
+import {
+  tenantObject,
+  WINDOW,
+  type Metered,
+  type Place,
+  type TenantCalls,
+  type TenantLimits,
+  type TenantScope,
+} from "../contract/tenancy.ts";
+
+/** What this isolate has leased of one tenant's allowance. */
+interface Held {
+  tokens: number;
+  /** What the tenant had left when it was last asked. */
+  remaining: number;
+  /** When both end; milliseconds since the epoch. */
+  resets: number;
+  /** How much to ask for next: twice what was used up, so that the busy ask rarely. */
+  want: number;
+  /** The asking that is under way. */
+  asking: Promise<void> | null;
+}
+
+const FIRST_WANT = 8;
+const MOST_WANT = 1_024;
+
+/** Tenants of which an isolate remembers what it has leased. */
+const MAX_HELD = 10_000;
+
+/** How long an object may take to answer before what it says is not waited for, in milliseconds. */
+const PATIENCE = 2_000;
+
+/** What an isolate grants itself while the tenant's object doesn't answer: orders go before counts. */
+const UNASKED = 256;
+
+const held = new Map<string, Held>();
+
+/** What tenants may still do: leased from their objects, and used up here without asking. */
+export class Allowances {
+  readonly #env: unknown;
+  readonly #limits: Limits;
+
+  /** @param limits read anew at each use */
+  constructor(env: unknown, limits: Limits) {
+    this.#env = env;
+    this.#limits = limits;
+  }
+
+  /**
+   * Uses up some of what a tenant may do this minute.
+   *
+   * @throws ProblemError too-many-requests; not-configured where the class Tenant is not bound
+   */
+  async take(scope: TenantScope, kind: Metered, count: number): Promise<void> {
+    const limit = this.#limitsOf(scope)[`${kind}PerMinute`];
+    while (!this.takeNow(scope, kind, count)) {
+      const mine = heldOf(scope, kind);
+      mine.asking ??= this.#ask(scope, kind, limit, count, mine).finally(() => {
+        mine.asking = null;
+      });
+      await mine.asking;
+      if (mine.tokens < count && mine.remaining === 0 && Date.now() < mine.resets) {
+        throw tooMany(kind, limit, mine.resets);
+      }
+    }
+  }
+
+  /**
+   * As `take`, of what is there.
+   *
+   * @returns false where the tenant's object is to be asked first
+   * @throws ProblemError too-many-requests where there is known to be none
+   */
+  takeNow(scope: TenantScope, kind: Metered, count: number): boolean {
+    const mine = heldOf(scope, kind);
+    if (Date.now() >= mine.resets) {
+      mine.tokens = 0;
+      mine.remaining = Infinity;
+      mine.resets = Infinity;
+      mine.want = FIRST_WANT;
+    }
+    if (mine.tokens >= count) {
+      mine.tokens -= count;
+      return true;
+    }
+    if (mine.remaining > 0) return false;
+    throw tooMany(kind, this.#limitsOf(scope)[`${kind}PerMinute`], mine.resets);
+  }
+
+  /** One more instance. @throws ProblemError too-many-requests */
+  async start(scope: TenantScope): Promise<void> {
+    const { liveInstances } = this.#limitsOf(scope);
+    const place = await this.#place(this.#object(scope).start(scope, liveInstances));
+    if (place.granted) return;
+    throw refusal(
+      "too-many-instances",
+      `There are about ${place.taken} live instances; ${liveInstances} are allowed. Let some come to their end first.`,
+    );
+  }
+
+  /**
+   * One more socket.
+   *
+   * @param until when it ends at the latest, in milliseconds since the epoch
+   * @throws ProblemError too-many-sockets
+   */
+  async open(scope: TenantScope, socket: string, until: number): Promise<void> {
+    const { sockets } = this.#limitsOf(scope);
+    const place = await this.#place(this.#object(scope).open(scope, socket, until, sockets));
+    if (place.granted) return;
+    throw refusal(
+      "too-many-sockets",
+      `About ${place.taken} WebSockets are open; ${sockets} are allowed. Close some first.`,
+    );
+  }
+
+  /** Its place is free again. Where that is not heard, it is when its token ends. */
+  async close(scope: TenantScope, socket: string): Promise<void> {
+    try {
+      await within(this.#object(scope).close(scope, socket));
+    } catch (error) {
+      log.warn("A socket's place could not be given back", { tenant: scope.tenant, error });
+    }
+  }
+
+  async #ask(
+    scope: TenantScope,
+    kind: Metered,
+    limit: number,
+    count: number,
+    mine: Held,
+  ): Promise<void> {
+    const object = this.#object(scope);
+    const want = Math.max(mine.want, count);
+    try {
+      const { granted, remaining, resets } = await within(object.lease(scope, kind, want, limit));
+      if (resets !== mine.resets) mine.tokens = 0;
+      mine.tokens += granted;
+      mine.remaining = remaining;
+      mine.resets = resets;
+      mine.want = Math.min(mine.want * 2, MOST_WANT);
+    } catch (error) {
+      log.warn("A tenant's allowance could not be asked for; some is granted unasked", {
+        ...{ tenant: scope.tenant, error },
+      });
+      const now = Date.now();
+      mine.tokens = Math.max(UNASKED, count);
+      mine.remaining = Infinity;
+      mine.resets = now - (now % WINDOW) + WINDOW;
+    }
+  }
+
+  async #place(asking: Promise<Place>): Promise<Place> {
+    try {
+      return await within(asking);
+    } catch (error) {
+      log.warn("A tenant's object doesn't answer; it counts as a yes", { error });
+      return { granted: true };
+    }
+  }
+
+  #limitsOf({ tenant }: TenantScope): TenantLimits {
+    const { tenants } = this.#limits;
+    const own = Object.hasOwn(tenants.own ?? {}, tenant) ? tenants.own![tenant]! : {};
+    return { ...tenants, ...own };
+  }
+
+  /** @throws ProblemError not-configured */
+  #object(scope: TenantScope): TenantCalls {
+    let object: TenantCalls | undefined;
+    try {
+      object = tenantObject(this.#env, scope);
+    } catch {
+      throw refusal(
+        "not-configured",
+        `This runtime has no jurisdiction "${scope.jurisdiction}"; the local one has none at all.`,
+      );
+    }
+    if (object !== undefined) return object;
+    throw refusal(
+      "not-configured",
+      "Bind the object class Tenant as TENANTS: it keeps what each tenant may do.",
+    );
+  }
+}
+
+function heldOf({ tenant, jurisdiction }: TenantScope, kind: Metered): Held {
+  const key = `${kind} ${jurisdiction ?? ""} ${tenant}`;
+  let mine = held.get(key);
+  if (mine === undefined) {
+    // The one that is there longest: what it held is lost to its tenant until the minute is over.
+    if (held.size >= MAX_HELD) held.delete(held.keys().next().value!);
+    mine = { tokens: 0, remaining: Infinity, resets: Infinity, want: FIRST_WANT, asking: null };
+    held.set(key, mine);
+  }
+  return mine;
+}
+
+function tooMany(kind: Metered, quota: number, resets: number): ProblemError {
+  const reset = Math.max(1, Math.ceil((resets - Date.now()) / 1_000));
+  const limit = { name: kind, quota, window: WINDOW / 1_000, remaining: 0, reset };
+  return refusal(
+    "too-many-requests",
+    `The tenant's ${quota} ${kind} of this minute are used up. Try again in ${reset} s.`,
+    { limit },
+  );
+}
+
+async function within<Value>(promise: Promise<Value>): Promise<Value> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer for ${PATIENCE} ms`)), PATIENCE);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
