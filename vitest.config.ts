@@ -29,6 +29,8 @@ const bindings = {
       secrets: name === "payments" ? paymentSecrets : [hookSecret],
     })),
   ]),
+  ALLOWED_ORIGINS: "https://shop.test https://admin.test",
+  TICKET_SECRET: randomBytes(32).toString("base64"),
   TEST_SIGNING_KEY: JSON.stringify({ ...privateKey.export({ format: "jwk" }), kid }),
   TEST_WEBHOOK_SECRET: webhookSecret,
   TEST_HOOK_SECRET: hookSecret,

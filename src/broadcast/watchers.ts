@@ -125,14 +125,16 @@ export class Watchers {
     // A position in a history that has begun again since says nothing: all of the new one follows.
     const isKnown = after !== null && epoch === source.epoch && after <= view.seq;
     const position = isKnown ? after : after === null ? view.seq : 0;
-    this.#pump(server, source, {
+    const attachment: Attachment = {
       ...{ caller, until, place },
       position,
       epoch: source.epoch,
       unread: first.length,
       asked: false,
       fullSince: null,
-    });
+    };
+    server.serializeAttachment(attachment);
+    this.#pump(server, source, attachment);
     return new Response(null, {
       status: 101,
       webSocket: client,

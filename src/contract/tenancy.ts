@@ -1,15 +1,3 @@
-import type { Caller } from "./caller.ts";
-
-/** Whose something is, as the credentials say: the same tenant in two jurisdictions is two. */
-export interface TenantScope {
-  tenant: string;
-  jurisdiction?: DurableObjectJurisdiction;
-}
-
-export function scopeOf({ tenant, jurisdiction }: Caller): TenantScope {
-  return { tenant, ...(jurisdiction === undefined ? {} : { jurisdiction }) };
-}
-
 /** What one tenant may take up. */
 export interface TenantLimits {
   /** Requests a minute, over HTTP and by service binding. Never more. */
@@ -42,25 +30,25 @@ export type Place = { granted: true } | { granted: false; taken: number };
 
 /** What the object that keeps a tenant's counts is asked. */
 export interface TenantCalls {
-  lease(scope: TenantScope, kind: Metered, want: number, limit: number): Promise<Lease>;
+  lease(tenant: string, kind: Metered, want: number, limit: number): Promise<Lease>;
   /** One more instance. */
-  start(scope: TenantScope, limit: number): Promise<Place>;
+  start(tenant: string, limit: number): Promise<Place>;
   /** One more socket, which ends at the latest at `until`. */
-  open(scope: TenantScope, socket: string, until: number, limit: number): Promise<Place>;
+  open(tenant: string, socket: string, until: number, limit: number): Promise<Place>;
   /** A socket has ended. */
-  close(scope: TenantScope, socket: string): Promise<void>;
+  close(tenant: string, socket: string): Promise<void>;
 }
 
 /** The object's name: one a tenant. */
-export function tenantName({ tenant }: TenantScope): string {
+export function tenantName(tenant: string): string {
   return encodeURIComponent(tenant);
 }
 
-/** The object of a tenant; undefined where the class is not bound. @throws where the runtime has no such jurisdiction */
-export function tenantObject(env: unknown, scope: TenantScope): TenantCalls | undefined {
+/**
+ * The object of a tenant; undefined where the class is not bound. In no jurisdiction: it holds numbers, and
+ * the limits are the tenant's as a whole.
+ */
+export function tenantObject(env: unknown, tenant: string): TenantCalls | undefined {
   const { TENANTS } = (env ?? {}) as { TENANTS?: DurableObjectNamespace };
-  if (TENANTS === undefined) return undefined;
-  const within =
-    scope.jurisdiction === undefined ? TENANTS : TENANTS.jurisdiction(scope.jurisdiction);
-  return within.getByName(tenantName(scope)) as unknown as TenantCalls;
+  return TENANTS?.getByName(tenantName(tenant)) as TenantCalls | undefined;
 }

@@ -1,5 +1,4 @@
 import type { Caller } from "../contract/caller.ts";
-import { scopeOf } from "../contract/tenancy.ts";
 import type { Allowances } from "../tenants/allowances.ts";
 import { authenticate, type TokenSettings } from "./token.ts";
 
@@ -14,6 +13,6 @@ export async function admit(
   allowances: Allowances,
 ): Promise<Caller> {
   const caller = await authenticate(request, settings);
-  await allowances.take(scopeOf(caller), "requests", 1);
+  await allowances.take(caller.tenant, "requests", 1);
   return caller;
 }

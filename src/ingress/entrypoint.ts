@@ -8,7 +8,6 @@ import type { Reply } from "../contract/requests.ts";
 import type { EventReply, View } from "../contract/view.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import type { EventDefinitions, EventsOf, Workflows } from "../kernel/workflow.ts";
-import { scopeOf } from "../contract/tenancy.ts";
 import { Allowances } from "../tenants/allowances.ts";
 import { checkMessage } from "../contract/shape.ts";
 import { requestOf } from "./deliver.ts";
@@ -119,7 +118,7 @@ export function entrypointClass<Definitions extends Workflows>(
 
     async #instances(): Promise<Instances> {
       const allowances = new Allowances(this.env, limits);
-      await allowances.take(scopeOf(this.#caller()), "requests", 1);
+      await allowances.take(this.#caller().tenant, "requests", 1);
       return new Instances(this.env.INSTANCES, allowances);
     }
 

@@ -6,7 +6,6 @@ import { mediaType } from "../contract/json.ts";
 import { ProblemError, problem, refusal, type Problem } from "../contract/problem.ts";
 import type { Receipt, SendReply, SendRequest } from "../contract/requests.ts";
 import { MAX_EVENT_BYTES } from "../contract/shape.ts";
-import { scopeOf } from "../contract/tenancy.ts";
 import type { Allowances } from "../tenants/allowances.ts";
 import { incoming, validate } from "../instance/validate.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
@@ -77,7 +76,7 @@ export async function webhook(
   const { headers } = request;
   const body = await readBytes(request, mostOf(headers));
   const caller = authenticateWebhook(headers, body, settings);
-  await allowances.take(scopeOf(caller), "requests", 1);
+  await allowances.take(caller.tenant, "requests", 1);
   const wanted = (received: ReceivedEvent) => requestOf(workflows, received, { caller, trace });
   const arrived = readCloudEvents(headers, body);
   if ("batch" in arrived) return answerToBatch(arrived.batch, wanted, instances);

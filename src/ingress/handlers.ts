@@ -2,7 +2,6 @@ import type { Attributes } from "../contract/attributes.ts";
 import { isOperator, type Caller } from "../contract/caller.ts";
 import { refusal } from "../contract/problem.ts";
 import { roleOf, rulesOf } from "../kernel/access.ts";
-import { scopeOf } from "../contract/tenancy.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import { SUBPROTOCOL } from "../instance/instance.ts";
 import { readOptionalJson } from "./body.ts";
@@ -114,11 +113,11 @@ export async function stream(visit: Watcher): Promise<Response> {
     ...(epoch === undefined ? {} : { epoch }),
     ...(visit.ticket === undefined ? {} : { ticket: visit.ticket }),
   };
-  const scope = scopeOf(caller);
-  await allowances.open(scope, ask.socket, until);
+  const { tenant } = caller;
+  await allowances.open(tenant, ask.socket, until);
   const response = await instances.stream(ask);
   if (response.webSocket === null) {
-    await allowances.close(scope, ask.socket);
+    await allowances.close(tenant, ask.socket);
     // What it says of itself can't be added to.
     return new Response(response.body, response);
   }

@@ -2,7 +2,6 @@ import { dedupeByKey } from "../contract/dedupe.ts";
 import { parseJson } from "../contract/json.ts";
 import { isPassing, refusal, type Problem } from "../contract/problem.ts";
 import type { HookDefinition, HookedEvent, Hooks } from "../kernel/hook.ts";
-import { scopeOf } from "../contract/tenancy.ts";
 import type { Allowances } from "../tenants/allowances.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import { incoming, validate } from "../instance/validate.ts";
@@ -48,7 +47,7 @@ export async function hook(request: Request, name: string, door: HookDoor): Prom
   const body = await readRaw(request);
   const { definition, sender, text } = await authenticateHook(request.headers, body, name, door);
   const caller = callerOf(sender, `hook:${name}`);
-  await door.allowances.take(scopeOf(caller), "requests", 1);
+  await door.allowances.take(caller.tenant, "requests", 1);
   const payload = validate(definition.schema, parseJson(text), "");
   const headers = Object.fromEntries(request.headers);
   const mapped = definition.map(payload, { headers });

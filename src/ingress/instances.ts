@@ -20,7 +20,6 @@ import type {
   WatchRequest,
 } from "../contract/requests.ts";
 import { STREAM_PATH } from "../contract/requests.ts";
-import { scopeOf } from "../contract/tenancy.ts";
 import type { Allowances } from "../tenants/allowances.ts";
 import type { InstanceClass } from "../instance/instance.ts";
 
@@ -49,7 +48,7 @@ export class Instances {
 
   /** @throws ProblemError too-many-instances, too-many-requests */
   async start(request: StartRequest): Promise<StartReply> {
-    await this.#allowances?.start(scopeOf(request.caller));
+    await this.#allowances?.start(request.caller.tenant);
     if (request.event !== undefined) await this.#count(request, 1);
     return this.#call(request, true, (stub) => stub.start(request) as Promise<StartReply>);
   }
@@ -143,7 +142,7 @@ export class Instances {
 
   /** What a broker brings waits there already: it is not counted. */
   async #count({ caller, brokered = false }: CountedRequest, events: number): Promise<void> {
-    if (!brokered) await this.#allowances?.take(scopeOf(caller), "events", events);
+    if (!brokered) await this.#allowances?.take(caller.tenant, "events", events);
   }
 
   async #call<Answer>(

@@ -2,7 +2,6 @@ import { Router, type IRequest } from "itty-router";
 import type { Caller } from "../contract/caller.ts";
 import { defaultLimits, type Limits } from "../contract/limits.ts";
 import { problem, refusal } from "../contract/problem.ts";
-import { scopeOf } from "../contract/tenancy.ts";
 import { continueTrace } from "../contract/trace.ts";
 import { reachOfAll } from "../kernel/access.ts";
 import type { Hooks } from "../kernel/hook.ts";
@@ -101,7 +100,7 @@ export function createRouter(workflows: Workflows, options: RouterOptions = {}) 
     }
     const origin = originOf(request, env);
     const good = await readTicket(env, text, { workflow, id, origin });
-    await allowances.take(scopeOf(good.caller), "requests", 1);
+    await allowances.take(good.caller.tenant, "requests", 1);
     return visitAs(good.caller, (one) => stream({ ...one, ...good, allowances }))(request, env);
   };
 

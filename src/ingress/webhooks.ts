@@ -8,7 +8,6 @@ import {
   type WebhooksCalls,
   type WebhookScope,
 } from "../contract/webhooks.ts";
-import { scopeOf } from "../contract/tenancy.ts";
 import { validate } from "../instance/validate.ts";
 import type { Allowances } from "../tenants/allowances.ts";
 import { admit } from "./admit.ts";
@@ -61,14 +60,15 @@ async function asked(incoming: IRequest, env: TokenSettings, allowances: Allowan
   const request = incoming as unknown as Request;
   const caller = await admit(request, env, allowances);
   if (!isOperator(caller)) throw refusal("forbidden", "Webhook endpoints are for operators.");
-  const scope = scopeOf(caller);
+  const { tenant, jurisdiction } = caller;
+  const scope = { tenant, ...(jurisdiction === undefined ? {} : { jurisdiction }) };
   const { id = "", delivery = "" } = incoming.params as Record<string, string>;
   let webhooks: WebhooksCalls | undefined;
   try {
     webhooks = webhooksOf(env, scope);
   } catch {
     // Never elsewhere instead: where data must stay is not ours to bend.
-    throw refusal("not-configured", `This runtime has no jurisdiction "${scope.jurisdiction}".`);
+    throw refusal("not-configured", `This runtime has no jurisdiction "${jurisdiction}".`);
   }
   if (webhooks === undefined) {
     throw refusal("not-configured", "Bind the object class Webhooks as WEBHOOKS.");

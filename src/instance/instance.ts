@@ -22,7 +22,6 @@ import type {
 } from "../contract/requests.ts";
 import { STREAM_PATH } from "../contract/requests.ts";
 import { MAX_EVENT_BYTES } from "../contract/shape.ts";
-import { scopeOf, type TenantScope } from "../contract/tenancy.ts";
 import type { SimulationReply, SimulationRequest } from "../contract/simulation.ts";
 import type { TransitionExport } from "../contract/transition.ts";
 import type { Destinations } from "../egress/leave.ts";
@@ -47,7 +46,6 @@ export function instanceClass(
   workflows: ReadonlyMap<string, RegisteredWorkflow>,
   { destinations = {}, transports = {}, limits, export: exportTo }: InstanceSettings = {},
 ) {
-  const { watchers: mostWatchers } = limits ?? defaultLimits;
   return class Instance extends DurableObject {
     readonly #engine: Engine;
     readonly #watchers: Watchers;
@@ -57,7 +55,7 @@ export function instanceClass(
       super(context, env as never);
       this.#allowances = new Allowances(env, limits ?? defaultLimits);
       this.#watchers = new Watchers(context, (caller, place) =>
-        context.waitUntil(this.#allowances.close(scopeOf(caller), place)),
+        context.waitUntil(this.#allowances.close(caller.tenant, place)),
       );
       this.#engine = new Engine({
         context,
@@ -131,8 +129,9 @@ export function instanceClass(
       if (ask === null || new URL(request.url).pathname !== STREAM_PATH) {
         return new Response(null, { status: 404 });
       }
-      const isFull = this.#watchers.count >= mostWatchers;
-      const reply = isFull ? crowded(mostWatchers) : this.#engine.watch(ask);
+      const most = (limits ?? defaultLimits).watchers;
+      const isFull = this.#watchers.count >= most;
+      const reply = isFull ? crowded(most) : this.#engine.watch(ask);
       if (!reply.ok) return Response.json(reply.problem, { status: reply.problem.status });
       const response = this.#watchers.accept(reply.source, reply.view, ask);
       this.#engine.closesBy(ask.until);
@@ -156,11 +155,11 @@ export function instanceClass(
 
     /** Whether the tenant may send one more event now; null where it may. */
     async #refused(caller: Caller): Promise<Problem | null> {
-      const scope = scopeOf(caller);
+      const { tenant } = caller;
       try {
-        if (this.#allowances.takeNow(scope, "events", 1)) return null;
+        if (this.#allowances.takeNow(tenant, "events", 1)) return null;
         // What comes meanwhile waits, so that events keep their order.
-        return await this.ctx.blockConcurrencyWhile(() => this.#asked(scope));
+        return await this.ctx.blockConcurrencyWhile(() => this.#asked(tenant));
       } catch (error) {
         if (error instanceof ProblemError) return error.problem;
         throw error;
@@ -168,9 +167,9 @@ export function instanceClass(
     }
 
     /** Never throws: the platform would reset the object. */
-    async #asked(scope: TenantScope): Promise<Problem | null> {
+    async #asked(tenant: string): Promise<Problem | null> {
       try {
-        await this.#allowances.take(scope, "events", 1);
+        await this.#allowances.take(tenant, "events", 1);
         return null;
       } catch (error) {
         if (error instanceof ProblemError) return error.problem;

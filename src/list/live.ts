@@ -1,11 +1,10 @@
-import type { TenantScope } from "../contract/tenancy.ts";
 import { databaseOf, databasesOf } from "./databases.ts";
 import { labelOf } from "./labels.ts";
 
 const LIVE = ["active", "paused", "scheduled", "quarantined"].map(labelOf.status);
 
 /** About how many instances of a tenant have not come to their end, in all jurisdictions; null where there is no list. */
-export async function countLive(env: unknown, { tenant }: TenantScope): Promise<number | null> {
+export async function countLive(env: unknown, tenant: string): Promise<number | null> {
   const databases = databasesOf(env);
   if (databases.length === 0) return null;
   const found = await databaseOf(databases, tenant)

@@ -8,7 +8,6 @@ import {
   type Place,
   type TenantCalls,
   type TenantLimits,
-  type TenantScope,
 } from "../contract/tenancy.ts";
 
 /** What this isolate has leased of one tenant's allowance. */
@@ -54,11 +53,11 @@ export class Allowances {
    *
    * @throws ProblemError too-many-requests; not-configured where the class Tenant is not bound
    */
-  async take(scope: TenantScope, kind: Metered, count: number): Promise<void> {
-    const limit = this.#limitsOf(scope)[`${kind}PerMinute`];
-    while (!this.takeNow(scope, kind, count)) {
-      const mine = heldOf(scope, kind);
-      mine.asking ??= this.#ask(scope, kind, limit, count, mine).finally(() => {
+  async take(tenant: string, kind: Metered, count: number): Promise<void> {
+    const limit = this.#limitsOf(tenant)[`${kind}PerMinute`];
+    while (!this.takeNow(tenant, kind, count)) {
+      const mine = heldOf(tenant, kind);
+      mine.asking ??= this.#ask(tenant, kind, limit, count, mine).finally(() => {
         mine.asking = null;
       });
       await mine.asking;
@@ -74,8 +73,8 @@ export class Allowances {
    * @returns false where the tenant's object is to be asked first
    * @throws ProblemError too-many-requests where there is known to be none
    */
-  takeNow(scope: TenantScope, kind: Metered, count: number): boolean {
-    const mine = heldOf(scope, kind);
+  takeNow(tenant: string, kind: Metered, count: number): boolean {
+    const mine = heldOf(tenant, kind);
     if (Date.now() >= mine.resets) {
       mine.tokens = 0;
       mine.remaining = Infinity;
@@ -87,13 +86,13 @@ export class Allowances {
       return true;
     }
     if (mine.remaining > 0) return false;
-    throw tooMany(kind, this.#limitsOf(scope)[`${kind}PerMinute`], mine.resets);
+    throw tooMany(kind, this.#limitsOf(tenant)[`${kind}PerMinute`], mine.resets);
   }
 
   /** One more instance. @throws ProblemError too-many-requests */
-  async start(scope: TenantScope): Promise<void> {
-    const { liveInstances } = this.#limitsOf(scope);
-    const place = await this.#place(this.#object(scope).start(scope, liveInstances));
+  async start(tenant: string): Promise<void> {
+    const { liveInstances } = this.#limitsOf(tenant);
+    const place = await this.#place(this.#object(tenant).start(tenant, liveInstances));
     if (place.granted) return;
     throw refusal(
       "too-many-instances",
@@ -107,9 +106,9 @@ export class Allowances {
    * @param until when it ends at the latest, in milliseconds since the epoch
    * @throws ProblemError too-many-sockets
    */
-  async open(scope: TenantScope, socket: string, until: number): Promise<void> {
-    const { sockets } = this.#limitsOf(scope);
-    const place = await this.#place(this.#object(scope).open(scope, socket, until, sockets));
+  async open(tenant: string, socket: string, until: number): Promise<void> {
+    const { sockets } = this.#limitsOf(tenant);
+    const place = await this.#place(this.#object(tenant).open(tenant, socket, until, sockets));
     if (place.granted) return;
     throw refusal(
       "too-many-sockets",
@@ -118,25 +117,25 @@ export class Allowances {
   }
 
   /** Its place is free again. Where that is not heard, it is when its token ends. */
-  async close(scope: TenantScope, socket: string): Promise<void> {
+  async close(tenant: string, socket: string): Promise<void> {
     try {
-      await within(this.#object(scope).close(scope, socket));
+      await within(this.#object(tenant).close(tenant, socket));
     } catch (error) {
-      log.warn("A socket's place could not be given back", { tenant: scope.tenant, error });
+      log.warn("A socket's place could not be given back", { tenant, error });
     }
   }
 
   async #ask(
-    scope: TenantScope,
+    tenant: string,
     kind: Metered,
     limit: number,
     count: number,
     mine: Held,
   ): Promise<void> {
-    const object = this.#object(scope);
+    const object = this.#object(tenant);
     const want = Math.max(mine.want, count);
     try {
-      const { granted, remaining, resets } = await within(object.lease(scope, kind, want, limit));
+      const { granted, remaining, resets } = await within(object.lease(tenant, kind, want, limit));
       if (resets !== mine.resets) mine.tokens = 0;
       mine.tokens += granted;
       mine.remaining = remaining;
@@ -144,7 +143,7 @@ export class Allowances {
       mine.want = Math.min(mine.want * 2, MOST_WANT);
     } catch (error) {
       log.warn("A tenant's allowance could not be asked for; some is granted unasked", {
-        ...{ tenant: scope.tenant, error },
+        ...{ tenant, error },
       });
       const now = Date.now();
       mine.tokens = Math.max(UNASKED, count);
@@ -162,23 +161,15 @@ export class Allowances {
     }
   }
 
-  #limitsOf({ tenant }: TenantScope): TenantLimits {
+  #limitsOf(tenant: string): TenantLimits {
     const { tenants } = this.#limits;
     const own = Object.hasOwn(tenants.own ?? {}, tenant) ? tenants.own![tenant]! : {};
     return { ...tenants, ...own };
   }
 
   /** @throws ProblemError not-configured */
-  #object(scope: TenantScope): TenantCalls {
-    let object: TenantCalls | undefined;
-    try {
-      object = tenantObject(this.#env, scope);
-    } catch {
-      throw refusal(
-        "not-configured",
-        `This runtime has no jurisdiction "${scope.jurisdiction}"; the local one has none at all.`,
-      );
-    }
+  #object(tenant: string): TenantCalls {
+    const object = tenantObject(this.#env, tenant);
     if (object !== undefined) return object;
     throw refusal(
       "not-configured",
@@ -187,8 +178,8 @@ export class Allowances {
   }
 }
 
-function heldOf({ tenant, jurisdiction }: TenantScope, kind: Metered): Held {
-  const key = `${kind} ${jurisdiction ?? ""} ${tenant}`;
+function heldOf(tenant: string, kind: Metered): Held {
+  const key = `${kind} ${tenant}`;
   let mine = held.get(key);
   if (mine === undefined) {
     // The one that is there longest: what it held is lost to its tenant until the minute is over.

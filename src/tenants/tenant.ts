@@ -1,4 +1,5 @@
 import { DurableObject } from "cloudflare:workers";
+import { log } from "../contract/log.ts";
 import {
   tenantName,
   WINDOW,
@@ -6,7 +7,6 @@ import {
   type Metered,
   type Place,
   type TenantCalls,
-  type TenantScope,
 } from "../contract/tenancy.ts";
 
 /** A lease is at most such a part of what is left, so that others find some, too. */
@@ -16,7 +16,7 @@ const PART = 16;
 const COUNTED_FOR = 10_000;
 
 /** Counts the tenant's live instances; null where nobody knows. */
-export type CountLive = (env: unknown, scope: TenantScope) => Promise<number | null>;
+export type CountLive = (env: unknown, tenant: string) => Promise<number | null>;
 
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS usage (kind TEXT PRIMARY KEY, began INTEGER NOT NULL, used INTEGER NOT NULL);
@@ -41,8 +41,8 @@ export function tenantClass(countLive: CountLive) {
       this.#sql.exec(SCHEMA);
     }
 
-    async lease(scope: TenantScope, kind: Metered, want: number, limit: number): Promise<Lease> {
-      this.#check(scope);
+    async lease(tenant: string, kind: Metered, want: number, limit: number): Promise<Lease> {
+      this.#check(tenant);
       const now = Date.now();
       const began = now - (now % WINDOW);
       const [row] = this.#sql
@@ -62,20 +62,20 @@ export function tenantClass(countLive: CountLive) {
       return { granted, remaining: left - granted, resets: began + WINDOW };
     }
 
-    async start(scope: TenantScope, limit: number): Promise<Place> {
-      this.#check(scope);
+    async start(tenant: string, limit: number): Promise<Place> {
+      this.#check(tenant);
       if (Date.now() >= this.#liveUntil) {
         // Before it is asked: who comes meanwhile counts on what was known.
         this.#liveUntil = Date.now() + COUNTED_FOR;
-        this.#live = (await countLive(this.env, scope)) ?? 0;
+        this.#live = await this.#counted(tenant);
       }
       if (this.#live >= limit) return { granted: false, taken: this.#live };
       this.#live += 1;
       return { granted: true };
     }
 
-    async open(scope: TenantScope, socket: string, until: number, limit: number): Promise<Place> {
-      this.#check(scope);
+    async open(tenant: string, socket: string, until: number, limit: number): Promise<Place> {
+      this.#check(tenant);
       // What was lost with its object ends with its token.
       this.#sql.exec("DELETE FROM sockets WHERE until <= ?", Date.now());
       const { taken } = this.#sql
@@ -86,14 +86,23 @@ export function tenantClass(countLive: CountLive) {
       return { granted: true };
     }
 
-    async close(scope: TenantScope, socket: string): Promise<void> {
-      this.#check(scope);
+    async close(tenant: string, socket: string): Promise<void> {
+      this.#check(tenant);
       this.#sql.exec("DELETE FROM sockets WHERE id = ?", socket);
     }
 
+    async #counted(tenant: string): Promise<number> {
+      try {
+        return (await countLive(this.env, tenant)) ?? 0;
+      } catch (error) {
+        log.warn("Live instances could not be counted; those begun since are", { tenant, error });
+        return this.#live;
+      }
+    }
+
     /** The Worker has found this object by its name; the object makes sure that it is the one meant. */
-    #check(scope: TenantScope): void {
-      if (this.#name === tenantName(scope)) return;
+    #check(tenant: string): void {
+      if (this.#name === tenantName(tenant)) return;
       throw new Error("This is another tenant's object.");
     }
   };

@@ -159,6 +159,7 @@ describe("an object", () => {
         "start",
         "wake",
         "webSocketClose",
+        "webSocketError",
         "webSocketMessage",
       ],
     ]);

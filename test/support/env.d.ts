@@ -3,6 +3,9 @@ declare namespace Cloudflare {
     INSTANCES: DurableObjectNamespace<
       InstanceType<ReturnType<typeof import("../../src/instance/instance.ts").instanceClass>>
     >;
+    TENANTS: DurableObjectNamespace<
+      InstanceType<ReturnType<typeof import("../../src/tenants/tenant.ts").tenantClass>>
+    >;
     KITCHEN_QUEUE: Queue;
     DELIVERY_QUEUE: Queue;
     ORDERLOG_QUEUE: Queue;

@@ -12,6 +12,11 @@ interface Message {
   data: unknown;
 }
 
+async function bearer(as: Caller, lifetime: number): Promise<string> {
+  const exp = Math.floor(Date.now() / 1_000) + lifetime;
+  return `Bearer ${await tokenFor(as, { exp })}`;
+}
+
 /** A watcher as the tests see it. */
 export class TestSocket {
   readonly messages: Message[] = [];
@@ -39,12 +44,21 @@ export class TestSocket {
     {
       as = customer,
       protocol = "cloudevents.json",
-    }: { as?: Caller; protocol?: string | null } = {},
+      lifetime = 300,
+      headers = {},
+    }: {
+      as?: Caller | null;
+      protocol?: string | null;
+      /** Of the token, in seconds. */
+      lifetime?: number;
+      headers?: Record<string, string>;
+    } = {},
   ): Promise<TestSocket> {
     const response = await exports.default.fetch(`https://durachart.test${path}`, {
       headers: {
         Upgrade: "websocket",
-        Authorization: `Bearer ${await tokenFor(as)}`,
+        ...(as === null ? {} : { Authorization: await bearer(as, lifetime) }),
+        ...headers,
         ...(protocol === null ? {} : { "Sec-WebSocket-Protocol": protocol }),
       },
     });
@@ -52,7 +66,7 @@ export class TestSocket {
     return new TestSocket(response.webSocket, response.headers.get("sec-websocket-protocol"));
   }
 
-  send(text: string): void {
+  send(text: string | ArrayBuffer): void {
     this.#socket.send(text);
   }
 
