@@ -23,6 +23,8 @@ export interface AuthCalls {
   grantToClient(client: ClientCredentials): Promise<Reply<Granted>>;
   keySet(): Promise<Reply<{ keys: PublicKey[] }>>;
 
+  /** Whether whoever asks is an administrator: before anything of a request is read. */
+  admit(authorization: string | null): Promise<Reply<null>>;
   rotateKeys(
     authorization: string | null,
     withdraw: boolean,

@@ -3,7 +3,7 @@ import { keyRows, publicKeys, READ_KEYS, type KeyRow } from "./signing-keys.ts";
 import type { Settings } from "./settings.ts";
 
 /** Ended sessions that are named to the doors one by one. */
-export const MOST_NAMED = 5_000;
+const MOST_NAMED = 5_000;
 
 /** What doors ask for: always as it is now. */
 export async function publishedTo(settings: Settings, now: number): Promise<PublishedKeys> {

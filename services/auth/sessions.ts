@@ -10,7 +10,7 @@ const REFRESH_LASTS = 14 * 24 * 3_600_000;
 /** Milliseconds after which a session ends, however often it is refreshed. */
 const SESSION_LASTS = 90 * 24 * 3_600_000;
 /** Milliseconds in which a refresh may be repeated by who never got its answer. */
-export const REPEATABLE = 10_000;
+const REPEATABLE = 10_000;
 /** Milliseconds that a revocation is told beyond the end of the last token: clocks differ. */
 const SLACK = 60_000;
 
@@ -23,7 +23,7 @@ export interface User {
   jurisdiction: string | null;
 }
 
-export const subjectOf = ({ id }: Pick<User, "id">) => `user:${id}`;
+const subjectOf = ({ id }: Pick<User, "id">) => `user:${id}`;
 
 /** Begins a session: an access token, and a refresh token that is the first of its family. */
 export async function beginSession(settings: Settings, user: User, now: number): Promise<Granted> {

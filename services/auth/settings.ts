@@ -27,7 +27,7 @@ function name(most: number) {
   return v.pipe(v.string(), v.regex(/^[A-Za-z0-9._:/-]+$/), v.maxLength(most));
 }
 export const clientId = v.pipe(v.string(), v.regex(/^[A-Za-z0-9._-]{1,64}$/));
-export const tenantName = v.pipe(v.string(), v.regex(/^[A-Za-z0-9._~-]{1,100}$/));
+const tenantName = v.pipe(v.string(), v.regex(/^[A-Za-z0-9._~-]{1,100}$/));
 /** What a client may be, beside its id and its tenant. */
 export const grants = {
   roles: names(20),
@@ -50,7 +50,7 @@ const bootstrapClients = v.array(
   }),
 );
 
-export type BootstrapClient = v.InferOutput<typeof bootstrapClients>[number];
+type BootstrapClient = v.InferOutput<typeof bootstrapClients>[number];
 
 export interface Settings {
   database: D1Database;
@@ -60,9 +60,9 @@ export interface Settings {
   jurisdiction: v.InferOutput<typeof jurisdiction>;
   clients: BootstrapClient[];
   /** 32 bytes of a purpose's own, from AUTH_SECRET. */
-  derive(purpose: string): Uint8Array<ArrayBuffer>;
+  derive: (purpose: string) => Uint8Array<ArrayBuffer>;
   /** What a text is found by again, though it can't be read or guessed from it. */
-  fingerprint(text: string): string;
+  fingerprint: (text: string) => string;
 }
 
 /** @throws ProblemError not-configured, naming what is missing or malformed */

@@ -12,7 +12,7 @@ export interface Login {
 }
 
 /** The same name however it is typed: `Carla`, `carla`, and what a keyboard composes otherwise. */
-export function accountName(username: string): string {
+function accountName(username: string): string {
   const name = username.normalize("NFKC").toLowerCase();
   if (/^[^\s\p{C}]{3,200}$/u.test(name)) return name;
   const detail = "username: must have 3 to 200 characters, and no spaces among them.";

@@ -54,6 +54,10 @@ export class Auth extends WorkerEntrypoint<AuthEnv> implements AuthCalls {
     return this.#reply(publicKeySet);
   }
 
+  admit(authorization: string | null): Promise<Reply<null>> {
+    return this.#administer(authorization, null, async () => null);
+  }
+
   rotateKeys(authorization: string | null, withdraw: boolean) {
     return this.#administer(authorization, "rotateKeys", async (settings, { tenant }, now) => {
       // The keys are the deployment's, not a tenant's.
@@ -113,7 +117,7 @@ export class Auth extends WorkerEntrypoint<AuthEnv> implements AuthCalls {
   /** For the role `administrator`; the service verifies its own tokens, and trusts no gateway. */
   #administer<Value>(
     authorization: string | null,
-    what: string,
+    what: string | null,
     work: (settings: Settings, caller: Caller, now: number) => Promise<Value>,
   ): Promise<Reply<Value>> {
     return this.#reply(async (settings, now) => {
@@ -123,6 +127,7 @@ export class Auth extends WorkerEntrypoint<AuthEnv> implements AuthCalls {
         throw refusal("forbidden", "This is for the role administrator.");
       }
       const value = await work(settings, caller, now);
+      if (what === null) return value;
       const { tenant, subject, credential } = caller;
       log.info("An administrator called the auth service", { what, tenant, subject, credential });
       return value;

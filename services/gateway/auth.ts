@@ -39,72 +39,111 @@ export function authRouter(auth: AuthCalls) {
     Response.json(value, { status, headers: NO_STORE });
   const nothing = () => new Response(null, { status: 204, headers: NO_STORE });
   const authorization = (request: IRequest) => request.headers.get("authorization");
-  const named = (request: IRequest) => request.params as Record<"id" | "name", string>;
+  /** The body of an administrator: of anybody else's nothing is read. */
+  const bodyOf = async (request: IRequest): Promise<unknown> => {
+    granted(await auth.admit(authorization(request)));
+    return readOptionalJson(request, MOST);
+  };
+  /** A handler that is given what its path names. */
+  const answering =
+    (handle: (request: IRequest, named: Record<"id" | "name", string>) => Promise<Response>) =>
+    (request: IRequest): Promise<Response> =>
+      handle(request, request.params as Record<"id" | "name", string>);
 
-  return Router<IRequest>({ catch: (error) => errorResponse(error) })
-    .get("/.well-known/jwks.json", async () => {
-      const keys = granted(await auth.keySet());
-      return Response.json(keys, { headers: { "Cache-Control": "public, max-age=300" } });
-    })
-    .post("/auth/register", async (request) => {
-      const body = validate(login, await readJson(request, MOST), "");
-      granted(await auth.register(body, addressOf(request)));
-      return json({ status: "accepted" }, 202);
-    })
-    .post("/auth/login", async (request) => {
-      const body = validate(login, await readJson(request, MOST), "");
-      return json(granted(await auth.logIn(body, addressOf(request))));
-    })
-    .post("/auth/refresh", async (request) => {
-      const body = validate(refreshToken, await readJson(request, MOST), "");
-      return json(granted(await auth.refresh(body.refresh_token)));
-    })
-    .post("/auth/logout", async (request) => {
-      const body = validate(refreshToken, await readJson(request, MOST), "");
-      granted(await auth.logOut(body.refresh_token));
-      return nothing();
-    })
-    .post("/auth/token", async (request) => {
-      const body = validate(credentials, await readFields(request), "");
-      const { client_id: id, client_secret: secret, scope } = body;
-      return json(granted(await auth.grantToClient({ id, secret, scope })));
-    })
-    .post("/auth/keys/rotate", async (request) => {
-      const { withdraw } = validate(rotation, await bodyOf(request), "");
-      const { kid, signsFrom } = granted(await auth.rotateKeys(authorization(request), withdraw));
-      return json({ kid, signsFrom: new Date(signsFrom).toISOString() });
-    })
-    .post("/auth/revoke", async (request) => {
-      const whose = validate(revocation, await bodyOf(request), "");
-      return json(granted(await auth.revoke(authorization(request), whose)));
-    })
-    .get("/auth/clients", async (request) =>
-      json({ clients: granted(await auth.listClients(authorization(request))) }),
+  return Router({ catch: (error) => errorResponse(error) })
+    .get(
+      "/.well-known/jwks.json",
+      answering(async () => {
+        const keys = granted(await auth.keySet());
+        return Response.json(keys, { headers: { "Cache-Control": "public, max-age=300" } });
+      }),
     )
-    .post("/auth/clients", async (request) => {
-      const body = validate(newClient, await bodyOf(request), "");
-      return json(granted(await auth.addClient(authorization(request), body)), 201);
-    })
-    .delete("/auth/clients/:id", async (request) => {
-      granted(await auth.removeClient(authorization(request), named(request).id));
-      return nothing();
-    })
-    .post("/auth/clients/:id/secrets", async (request) =>
-      json(granted(await auth.addSecret(authorization(request), named(request).id)), 201),
+    .post(
+      "/auth/register",
+      answering(async (request) => {
+        const body = validate(login, await readJson(request, MOST), "");
+        granted(await auth.register(body, addressOf(request)));
+        return json({ status: "accepted" }, 202);
+      }),
     )
-    .delete("/auth/clients/:id/secrets/:name", async (request) => {
-      const { id, name } = named(request);
-      granted(await auth.removeSecret(authorization(request), id, name));
-      return nothing();
-    });
-}
-
-/** A body of who must have a token: without one nothing is read. */
-async function bodyOf(request: IRequest): Promise<unknown> {
-  if (!request.headers.has("authorization")) {
-    throw refusal("unauthenticated", "Send an Authorization: Bearer token.");
-  }
-  return readOptionalJson(request, MOST);
+    .post(
+      "/auth/login",
+      answering(async (request) => {
+        const body = validate(login, await readJson(request, MOST), "");
+        return json(granted(await auth.logIn(body, addressOf(request))));
+      }),
+    )
+    .post(
+      "/auth/refresh",
+      answering(async (request) => {
+        const body = validate(refreshToken, await readJson(request, MOST), "");
+        return json(granted(await auth.refresh(body.refresh_token)));
+      }),
+    )
+    .post(
+      "/auth/logout",
+      answering(async (request) => {
+        const body = validate(refreshToken, await readJson(request, MOST), "");
+        granted(await auth.logOut(body.refresh_token));
+        return nothing();
+      }),
+    )
+    .post(
+      "/auth/token",
+      answering(async (request) => {
+        const body = validate(credentials, await readFields(request), "");
+        const { client_id: id, client_secret: secret, scope } = body;
+        return json(granted(await auth.grantToClient({ id, secret, scope })));
+      }),
+    )
+    .post(
+      "/auth/keys/rotate",
+      answering(async (request) => {
+        const { withdraw } = validate(rotation, await bodyOf(request), "");
+        const { kid, signsFrom } = granted(await auth.rotateKeys(authorization(request), withdraw));
+        return json({ kid, signsFrom: new Date(signsFrom).toISOString() });
+      }),
+    )
+    .post(
+      "/auth/revoke",
+      answering(async (request) => {
+        const whose = validate(revocation, await bodyOf(request), "");
+        return json(granted(await auth.revoke(authorization(request), whose)));
+      }),
+    )
+    .get(
+      "/auth/clients",
+      answering(async (request) =>
+        json({ clients: granted(await auth.listClients(authorization(request))) }),
+      ),
+    )
+    .post(
+      "/auth/clients",
+      answering(async (request) => {
+        const body = validate(newClient, await bodyOf(request), "");
+        return json(granted(await auth.addClient(authorization(request), body)), 201);
+      }),
+    )
+    .delete(
+      "/auth/clients/:id",
+      answering(async (request, { id }) => {
+        granted(await auth.removeClient(authorization(request), id));
+        return nothing();
+      }),
+    )
+    .post(
+      "/auth/clients/:id/secrets",
+      answering(async (request, { id }) =>
+        json(granted(await auth.addSecret(authorization(request), id)), 201),
+      ),
+    )
+    .delete(
+      "/auth/clients/:id/secrets/:name",
+      answering(async (request, { id, name }) => {
+        granted(await auth.removeSecret(authorization(request), id, name));
+        return nothing();
+      }),
+    );
 }
 
 /** JSON, or a form as OAuth clients send it (RFC 6749, 4.4.2). */

@@ -42,7 +42,7 @@ async function theHappyOrder(shop: Shop): Promise<void> {
   const id = "demo-1";
   await shop.post("customer", "/orders", {
     id,
-    input: { customer: "carla", deliverTo: "Palm Street 7" },
+    input: { deliverTo: "Palm Street 7" },
     event: { type: "ADD_PIZZA", data: { id: "p1", pizza: "mango-tango" } },
   });
   const order = await shop.watch(id);

@@ -1,7 +1,7 @@
 import { importJWK, type JWK } from "jose";
 import * as v from "valibot";
 import { log } from "../contract/log.ts";
-import { refusal } from "../contract/problem.ts";
+import { ProblemError, refusal } from "../contract/problem.ts";
 
 /** Milliseconds after which what the issuer published is asked for anew, behind a request's back. */
 const REFRESH = 30_000;
@@ -17,7 +17,7 @@ const SURVIVES = 24 * 3_600_000;
 const MOST_KEYS = 100;
 const MOST_REVOKED = 10_000;
 
-export type Algorithm = "EdDSA" | "ES256";
+type Algorithm = "EdDSA" | "ES256";
 
 /** A public key that tokens may be signed with, and by which algorithm alone. */
 export interface VerificationKey {
@@ -94,7 +94,8 @@ export class KeyRing {
     if (this.#known === null || age >= SURVIVES) {
       this.#known = null;
       await this.#ask(now);
-    } else if (!this.#source.isFixed && age >= STALE) {
+    } else if (!this.#source.isFixed && age >= STALE && !this.#hasFailed) {
+      // In an outage nobody waits: who was there first has found out.
       await this.#ask(now);
     } else if (!this.#source.isFixed && age >= REFRESH && this.#mayAsk(now)) {
       this.#inBackground(this.#ask(now));
@@ -135,13 +136,17 @@ export class KeyRing {
       this.#asking = null;
       return this.#ask(now);
     }
-    // Another request may have begun it, and end with it: nobody waits for ever.
-    await withinPatience(this.#asking);
+    try {
+      // Another request may have begun it, and end with it: nobody waits for ever.
+      await inTime(this.#asking, PATIENCE + 500);
+    } catch (error) {
+      if (error instanceof ProblemError) throw error;
+    }
   }
 
   async #take(now: number): Promise<void> {
     try {
-      const answer = await this.#source.ask(AbortSignal.timeout(PATIENCE));
+      const answer = await inTime(this.#source.ask(AbortSignal.timeout(PATIENCE)), PATIENCE);
       this.#known = await readPublished(answer);
       this.#knownAt = now;
       this.#hasFailed = false;
@@ -163,13 +168,14 @@ const outOfReach = () =>
     { retryAfter: COOLDOWN / 1_000 },
   );
 
-async function withinPatience(work: Promise<void>): Promise<void> {
+/** @throws Error where it takes longer, in milliseconds */
+async function inTime<Value>(work: Promise<Value>, patience: number): Promise<Value> {
   let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, PATIENCE + 500);
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`It took more than ${patience} ms.`)), patience);
   });
   try {
-    await Promise.race([work, late]);
+    return await Promise.race([work, late]);
   } finally {
     clearTimeout(timer);
   }

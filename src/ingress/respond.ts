@@ -8,12 +8,17 @@ export function problemResponse(document: Problem, headers: Record<string, strin
       "Content-Type": "application/problem+json",
       ...(document.status === 401 ? { "WWW-Authenticate": "Bearer" } : {}),
       ...(document.status === 503 || document.status === 429
-        ? { "Retry-After": String(document["retryAfter"] ?? 1) }
+        ? { "Retry-After": secondsToWait(document) }
         : {}),
       ...limitHeaders(document),
       ...headers,
     },
   });
+}
+
+/** `retryAfter` of a problem that has one. */
+function secondsToWait({ retryAfter }: Problem): string {
+  return typeof retryAfter === "number" ? String(retryAfter) : "1";
 }
 
 /** What a limit that was met says of itself ("RateLimit header fields for HTTP", draft 10). */

@@ -6,7 +6,7 @@ import type { EventReply, View } from "../../src/index.ts";
 import { over } from "./shop-transport.ts";
 
 /**
- * The whole shop in the local runtime: five Workers, their queues, their objects, D1. The project
+ * The whole shop in the local runtime: six Workers, their queues, their objects, D1. The project
  * "rabbitmq" runs these tests too, with kitchen and delivery over a broker.
  */
 export let fleet: Awaited<ReturnType<typeof startEphemeralFleet>>;
