@@ -29,12 +29,15 @@ export async function doorsOf(folder: string, scripts: string, secrets: Secrets)
   const script = bundle("bench/doors-worker.ts", join(scripts, "doors"));
   const { variables } = secrets;
   const classes = { className: "Instance", binding: "INSTANCES" };
-  const mint = () => mintToken(secrets, { subject: "bench", roles: ["operator"] }, "1h");
+  let minted = 0;
+  // Of the same person in the same second two tokens would be the same one.
+  const mint = () =>
+    mintToken(secrets, { subject: `bench-${(minted += 1)}`, roles: ["operator"] }, "1h");
   const token = await mint();
   const rounds = new Map(doors.map((door) => [door, [] as number[]]));
-  let sent = 0;
   for (let round = 0; round < ROUNDS; round++) {
     const server = await startServer({ folder, script, variables, ...classes });
+    let sent = 0;
     try {
       await sendAll(server.port, [httpRequest("/orders", token, JSON.stringify({ id: "o" }))]);
       // Each first as often as last.
@@ -45,8 +48,8 @@ export async function doorsOf(folder: string, scripts: string, secrets: Secrets)
           [
             () => {
               sent += 1;
-              const type = sent % 2 === 0 ? "ADD_PIZZA" : "REMOVE_PIZZA";
-              const data = { id: "p", ...(sent % 2 === 0 ? { pizza: "mango-tango" } : {}) };
+              const type = sent % 2 === 1 ? "ADD_PIZZA" : "REMOVE_PIZZA";
+              const data = { id: "p", ...(sent % 2 === 1 ? { pizza: "mango-tango" } : {}) };
               const body = JSON.stringify({ type, data });
               return httpRequest(`${door.path}/orders/o/events`, fresh.pop() ?? token, body);
             },
