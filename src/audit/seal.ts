@@ -6,6 +6,9 @@ import type { JournalKeys } from "./keys.ts";
 /** What became of checking a seal. */
 export type Checked = "good" | "bad" | "unknown-key";
 
+/** Who an instance is, and who started it. */
+export type Sealed = Address & { startedBy?: string | null };
+
 /**
  * Seals entries of one instance's journal, each with the one before it: HMAC-SHA256 (RFC 2104) over the
  * seal before, the instance's epoch and every column as it is stored. A seal is `{key's name}.{base64url}`.
@@ -15,10 +18,12 @@ export type Checked = "good" | "bad" | "unknown-key";
 export class Seal {
   readonly #keys: JournalKeys;
   readonly #info: string;
+  readonly #startedBy: string | null;
   readonly #derived = new Map<string, Uint8Array>();
 
-  constructor(keys: JournalKeys, { tenant, workflow, id }: Address) {
+  constructor(keys: JournalKeys, { tenant, workflow, id, startedBy = null }: Sealed) {
     this.#keys = keys;
+    this.#startedBy = startedBy;
     this.#info = `durachart journal 1 ${texts([tenant, workflow, id])}`;
   }
 
@@ -27,11 +32,11 @@ export class Seal {
    * @param before the seal of the entry before; null where the chain begins
    */
   entry(epoch: number, row: JournalRow, before: string | null): string {
-    return this.#sign(this.#keys.current, entryText(epoch, row, before));
+    return this.#sign(this.#keys.current, this.#entryText(epoch, row, before));
   }
 
   checkEntry(epoch: number, row: JournalRow, before: string | null, seal: string): Checked {
-    return this.#check(seal, entryText(epoch, row, before));
+    return this.#check(seal, this.#entryText(epoch, row, before));
   }
 
   /** What is no entry: the tombstone. @param what tells it from entries, and from all else that is signed */
@@ -41,6 +46,13 @@ export class Seal {
 
   checkFields(what: string, fields: readonly (string | number | null)[], seal: string): Checked {
     return this.#check(seal, fieldsText(what, fields));
+  }
+
+  /** Whose it is goes into each: an instance that was given to somebody else has no good one. */
+  #entryText(epoch: number, row: JournalRow, before: string | null): string {
+    const { seq, at, type, data, outcome, by, state, changes } = row;
+    const what = [before, this.#startedBy, type, data, outcome, by, state, changes];
+    return `entry ${epoch} ${seq} ${at} ${texts(what)}`;
   }
 
   #check(seal: string, text: string): Checked {
@@ -58,11 +70,6 @@ export class Seal {
     }
     return `${name}.${createHmac("sha256", key).update(`${name} ${text}`).digest("base64url")}`;
   }
-}
-
-function entryText(epoch: number, row: JournalRow, before: string | null): string {
-  const { seq, at, type, data, outcome, by, state, changes } = row;
-  return `entry ${epoch} ${seq} ${at} ${texts([before, type, data, outcome, by, state, changes])}`;
 }
 
 function fieldsText(what: string, fields: readonly (string | number | null)[]): string {

@@ -1,11 +1,10 @@
-import type { Address } from "../contract/address.ts";
 import type { JournalKeys } from "./keys.ts";
-import { Seal } from "./seal.ts";
+import { Seal, type Sealed } from "./seal.ts";
 
 /** What an instance's journal is sealed with, found out when it is first needed. */
 export class Sealing {
   readonly #keys: () => JournalKeys | null;
-  #known: { of: Address; seal: Seal | null } | undefined;
+  #known: { of: Sealed; seal: Seal | null } | undefined;
 
   /** @param keys as `journalKeys` gives them */
   constructor(keys: () => JournalKeys | null = () => null) {
@@ -18,7 +17,7 @@ export class Sealing {
   }
 
   /** Null where there are no keys. @throws as `check` does */
-  of(address: Address): Seal | null {
+  of(address: Sealed): Seal | null {
     const { of } = this.#known ?? {};
     const { tenant, workflow, id } = address;
     if (of?.id !== id || of.workflow !== workflow || of.tenant !== tenant) {

@@ -256,6 +256,11 @@ describe("what must agree with the journal", () => {
       0,
     );
   });
+
+  it("is the person whose it is", async () => {
+    const given = await found((sql) => sql("UPDATE identity SET started_by = ?", "mallory"));
+    expect(given).toContainEqual([1, "altered"]);
+  });
 });
 
 describe("keys", () => {
