@@ -2,7 +2,7 @@ import * as v from "valibot";
 import { log } from "../contract/log.ts";
 import { refusal } from "../contract/problem.ts";
 
-export interface JournalSettings {
+interface JournalSettings {
   /**
    * A secret of the deployment: JSON of `{"current": "k2", "keys": {"k1": "base64…", "k2": "base64…"}}`.
    * Each key has 32 bytes or more; `current` is the one that new entries are sealed with.

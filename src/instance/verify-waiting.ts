@@ -5,7 +5,9 @@ import type { Store } from "./store.ts";
 export function verifyWaiting(store: Store, chain: Chain): void {
   const waiting = [
     ...store.deferred.all().map((row) => ({ ...row, kind: "deferred" })),
-    ...store.held.all().map((row) => ({ ...row, by: row.caller.subject.toWellFormed(), kind: "held" })),
+    ...store.held
+      .all()
+      .map((row) => ({ ...row, by: row.caller.subject.toWellFormed(), kind: "held" })),
   ];
   for (const { seq, type, data, by, kind } of waiting) {
     // Archived, it was compared while it stood here.
