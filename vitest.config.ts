@@ -62,7 +62,7 @@ export default defineConfig({
           testTimeout: 30_000,
           setupFiles: ["test/support/seed.ts"],
           include: [
-            "test/{audit,cloudevents,golden,kernel,machines,operations,repository,testing}/**/*.test.ts",
+            "test/{audit,cloudevents,golden,kernel,machines,operations,repository,secrets,testing}/**/*.test.ts",
           ],
         },
       },

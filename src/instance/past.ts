@@ -64,7 +64,10 @@ export class Past {
     return this.#asOf<SimulationReply>(request, request.from, (live) => {
       // Of the past, it begins then: no deadline has passed that had not.
       const now = request.from === undefined ? this.#options.clock() : live.updatedAt;
-      return { ok: true, json: JSON.stringify(simulate(live, request, now)) };
+      return {
+        ok: true,
+        json: JSON.stringify(simulate(live, request, now, this.#options.store.secrets)),
+      };
     });
   }
 

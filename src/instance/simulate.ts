@@ -6,7 +6,7 @@ import type {
   SimulationRequest,
   Supposition,
 } from "../contract/simulation.ts";
-import type { SendRequest } from "../contract/requests.ts";
+import type { IncomingEvent, SendRequest } from "../contract/requests.ts";
 import type { Changes } from "../contract/view.ts";
 import { changesText } from "../kernel/changes.ts";
 import { momentOf } from "../kernel/moment.ts";
@@ -19,6 +19,7 @@ import { eventOf, takeDeferred } from "./deferral.ts";
 import { effectChanges } from "./effect-rows.ts";
 import { isRunning, type Live } from "./live.ts";
 import { comparable } from "./recorder.ts";
+import type { SecretKeeper } from "./secret-keeper.ts";
 import type { DeferredRow } from "./deferred-table.ts";
 import type { EffectRow } from "./effect-table.ts";
 import { shownEvent } from "./timer-book.ts";
@@ -44,22 +45,25 @@ export function simulate(
   live: Live,
   { suppose, caller }: Pick<SimulationRequest, "suppose" | "caller">,
   now: number,
+  secrets?: SecretKeeper,
 ): Simulation {
   const { identity, seq } = live;
-  const run = new Imagining(live, caller, now);
+  const run = new Imagining(live, caller, now, secrets);
   for (const one of suppose) run.suppose(one);
   return { from: { epoch: identity.epoch, seq }, steps: run.steps, ...run.result() };
 }
 
 class Imagining {
   readonly steps: SimulatedStep[] = [];
+  readonly #secrets: SecretKeeper | undefined;
   readonly #caller: Caller;
   readonly #begun: number;
   #now: number;
   #live: Live;
   #characters = 0;
 
-  constructor(live: Live, caller: Caller, now: number) {
+  constructor(live: Live, caller: Caller, now: number, secrets?: SecretKeeper) {
+    this.#secrets = secrets;
     this.#caller = caller;
     this.#begun = now;
     this.#now = now;
@@ -91,9 +95,15 @@ class Imagining {
     by: "caller" | "deferred" = "caller",
     how: Pick<SendRequest, "caller" | "brokered"> = { caller: this.#caller },
   ): void {
-    const event = data === undefined ? { type } : { type, data };
-    this.#attempt(event, by, () => {
-      const valid = validateEvent(this.#live.workflow, type, data);
+    const came = data === undefined ? { type } : { type, data };
+    const { workflow, identity } = this.#live;
+    const take = (event: IncomingEvent) => this.#secrets?.take(workflow, identity, event);
+    // What was kept has its handles already.
+    const taken = by === "caller" ? take(came) : undefined;
+    const plain = taken === undefined ? this.#secrets?.restore(workflow, identity, came) : came;
+    this.#attempt(taken?.event ?? came, by, () => {
+      const whole = validateEvent(workflow, type, plain === undefined ? data : plain.data);
+      const valid = take(whole)?.event ?? whole;
       const { happening, next, deferFor } = decide(this.#live, valid, how);
       if (next === null && happening.outcome === "deferred") this.#defer(valid, deferFor!);
       return { outcome: happening.outcome, next };
