@@ -2,7 +2,7 @@ import { generateKeyPairSync, randomBytes } from "node:crypto";
 import { cloudflareTest, readD1Migrations } from "@cloudflare/vitest-plugin";
 import { defineConfig } from "vitest/config";
 import { freePort } from "./bench/workerd.ts";
-import { newJournalKeys } from "./src/cli/journal-keys.ts";
+import { newKeys } from "./src/cli/keys.ts";
 import { findBroker } from "./src/cli/broker-server.ts";
 
 // Every run has keys of its own; the tests sign with the private half.
@@ -28,7 +28,8 @@ const bindings = {
       secrets: name === "payments" ? paymentSecrets : [hookSecret],
     })),
   ]),
-  JOURNAL_KEYS: newJournalKeys(),
+  JOURNAL_KEYS: newKeys(),
+  SECRETS_KEYS: newKeys(),
   TEST_SIGNING_KEY: JSON.stringify({ ...privateKey.export({ format: "jwk" }), kid }),
   TEST_WEBHOOK_SECRET: webhookSecret,
   TEST_HOOK_SECRET: hookSecret,

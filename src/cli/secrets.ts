@@ -2,7 +2,7 @@ import { generateKeyPairSync, randomBytes } from "node:crypto";
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { importJWK, SignJWT, type JWK } from "jose";
-import { newJournalKeys } from "./journal-keys.ts";
+import { newKeys } from "./keys.ts";
 import type { Caller } from "../contract/caller.ts";
 
 /** What a deployment needs to know whom to let in, and what its local issuer signs with. */
@@ -40,7 +40,8 @@ export function makeSecrets(): Secrets {
       TOKEN_ISSUER: issuer,
       TOKEN_AUDIENCE: audience,
       WEBHOOK_SENDERS: JSON.stringify(senders),
-      JOURNAL_KEYS: newJournalKeys(),
+      JOURNAL_KEYS: newKeys(),
+      SECRETS_KEYS: newKeys(),
     },
   };
 }
@@ -51,7 +52,7 @@ export function localSecrets(root: string): Secrets {
   if (existsSync(path)) {
     const known = JSON.parse(readFileSync(path, "utf8")) as Partial<Secrets>;
     // Of an earlier version of the shop they lack what came since: then they are made anew.
-    if (known.paymentSecret !== undefined) return withJournalKeys(known as Secrets, path);
+    if (known.paymentSecret !== undefined) return withKeys(known as Secrets, path);
   }
   const secrets = makeSecrets();
   mkdirSync(dirname(path), { recursive: true });
@@ -59,10 +60,12 @@ export function localSecrets(root: string): Secrets {
   return secrets;
 }
 
-/** Orders that are there must stay readable: secrets of before journals were sealed get a key more. */
-function withJournalKeys(secrets: Secrets, path: string): Secrets {
-  if (secrets.variables["JOURNAL_KEYS"] !== undefined) return secrets;
-  const variables = { ...secrets.variables, JOURNAL_KEYS: newJournalKeys() };
+/** Orders that are there must stay readable: secrets of an earlier version get the keys that they lack. */
+function withKeys(secrets: Secrets, path: string): Secrets {
+  const lacking = ["JOURNAL_KEYS", "SECRETS_KEYS"].filter((name) => !(name in secrets.variables));
+  if (lacking.length === 0) return secrets;
+  const made = Object.fromEntries(lacking.map((name) => [name, newKeys()]));
+  const variables = { ...secrets.variables, ...made };
   const whole = { ...secrets, variables };
   writePrivately(path, `${JSON.stringify(whole, null, 2)}\n`);
   return whole;

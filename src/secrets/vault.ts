@@ -17,6 +17,9 @@ const TAG = 16;
 /** What every sealed text begins with; the number is the format's. */
 const MARK = "sealed.1.";
 
+/** Stands for what could not be sealed, and opens never. */
+export const LOST = `${MARK}none.-.-`;
+
 /** It was sealed for something else, was altered, or its key is not among the deployment's. */
 export class Unopenable extends Error {
   override name = "Unopenable";

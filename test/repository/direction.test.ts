@@ -29,6 +29,7 @@ const mayImport: Record<string, string[]> = {
   "src/dead-letters": ["src/contract"],
   "src/ingress": [
     "src/dead-letters",
+    "src/secrets",
     "src/cloudevents",
     "src/contract",
     "src/kernel",

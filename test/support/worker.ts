@@ -74,4 +74,4 @@ class Webhooks extends app.Webhooks {
 export default app;
 export { Instance, Webhooks };
 export const { Destination, WorkflowsEntrypoint } = app;
-export const Broker = shopBroker(app.deliver);
+export const Broker = shopBroker(app);
