@@ -2,7 +2,7 @@ import { generateKeyPairSync, randomBytes } from "node:crypto";
 import { cloudflareTest, readD1Migrations } from "@cloudflare/vitest-plugin";
 import { defineConfig } from "vitest/config";
 import { freePort } from "./bench/workerd.ts";
-import { newJournalKeys } from "./src/cli/journal-keys.ts";
+import { newKeys } from "./src/cli/keys.ts";
 import { findBroker } from "./src/cli/broker-server.ts";
 
 // Every run has keys of its own; the tests sign with the private half.
@@ -32,7 +32,8 @@ const bindings = {
   ]),
   ALLOWED_ORIGINS: "https://shop.test https://admin.test",
   TICKET_SECRET: randomBytes(32).toString("base64"),
-  JOURNAL_KEYS: newJournalKeys(),
+  JOURNAL_KEYS: newKeys(),
+  SECRETS_KEYS: newKeys(),
   TEST_SIGNING_KEY: JSON.stringify({ ...privateKey.export({ format: "jwk" }), kid }),
   TEST_WEBHOOK_SECRET: webhookSecret,
   TEST_HOOK_SECRET: hookSecret,
@@ -68,7 +69,7 @@ export default defineConfig({
           testTimeout: 30_000,
           setupFiles: ["test/support/seed.ts"],
           include: [
-            "test/{audit,cloudevents,golden,kernel,machines,operations,repository,testing}/**/*.test.ts",
+            "test/{audit,cloudevents,golden,kernel,machines,operations,repository,secrets,testing}/**/*.test.ts",
           ],
         },
       },

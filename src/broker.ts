@@ -1,15 +1,23 @@
 import type { DurachartEnv } from "./index.ts";
 import type { Buried, Deliver } from "./ingress/queue.ts";
 import { filingIn } from "./filing.ts";
+import type { Protect } from "./secrets/letters.ts";
 import { brokerClass } from "./rabbitmq/broker.ts";
 import { topology } from "./topology.ts";
 
 /** The orchestrator's connections to RabbitMQ: what kitchen and delivery report, and all dead letters. */
-export function shopBroker(deliver: (env: DurachartEnv) => Deliver) {
+export function shopBroker({
+  deliver,
+  protect,
+}: {
+  deliver: (env: DurachartEnv) => Deliver;
+  protect: (env: DurachartEnv) => Protect;
+}) {
   return brokerClass<DurachartEnv>({
     topology,
     consumes: [{ queue: "durachart-events", deliver }],
-    file: (env) => async (letter) => {
+    file: (env) => async (dead) => {
+      const letter = protect(env)(dead);
       const file = filingIn(env);
       if (file !== null) return file([letter]);
       if (env.DEAD_LETTERS === undefined) {

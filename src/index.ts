@@ -15,10 +15,11 @@ import { registerWorkflows } from "./kernel/registration.ts";
 import type { Workflows } from "./kernel/workflow.ts";
 import { clearAlerts, sendAlerts, type AlertSettings } from "./list/alerts.ts";
 import { filingIn } from "./filing.ts";
-import { waysBackOf } from "./dead-letters/ways-back.ts";
+import { opening, waysBackOf } from "./dead-letters/ways-back.ts";
 import { fileBatch, isDeadQueue, letterOf } from "./ingress/dead-queue.ts";
 import { isForTheList, takeProjections } from "./list/consumer.ts";
 import { databasesOf } from "./list/databases.ts";
+import { openedBody, protecting, type Protect } from "./secrets/letters.ts";
 import { sweep, type Wake } from "./list/sweep.ts";
 import { countLive } from "./list/live.ts";
 import { tenantClass } from "./tenants/tenant.ts";
@@ -103,13 +104,16 @@ export function durachart<const Definitions extends Workflows>(options: {
   for (const { warnings } of workflows.values()) for (const one of warnings) log.warn(one);
   const { limits, hooks = {}, queues = {} } = options;
   checkHooks(hooks);
-  const ways = (env: unknown) => waysBackOf(queues, env);
+  const ways = (env: unknown) =>
+    opening(waysBackOf(queues, env), (body) => openedBody(workflows, env, body));
   const router = createRouter(workflows, { limits, hooks, waysBack: ways });
   const deliver = (env: DurachartEnv): Deliver =>
     toInstances(workflows, new Instances(env.INSTANCES));
   return {
     /** Brings what a broker has brought to its instance, as `queue` does. */
     deliver,
+    /** What is filed of a broker's dead letters goes through this first: their secrets are sealed. */
+    protect: (env: DurachartEnv): Protect => protecting(workflows, env),
     fetch: (request: Request, env: DurachartEnv): Promise<Response> => router.fetch(request, env),
     queue: async (
       { queue, messages }: MessageBatch,
@@ -121,7 +125,7 @@ export function durachart<const Definitions extends Workflows>(options: {
         await fileBatch(messages, async (some) => {
           const file = filingIn(env);
           if (file === null) throw new Error(`${queue} needs a database: bind LIST.`);
-          await file(some.map((message) => letterOf(queue, message)));
+          await file(some.map((message) => protecting(workflows, env)(letterOf(queue, message))));
         });
         return;
       }
@@ -136,7 +140,7 @@ export function durachart<const Definitions extends Workflows>(options: {
         context?.waitUntil(sendAlerts(databases, env, Date.now()).catch(failed));
       }
       const events = { queue, messages: messages.filter(({ body }) => !isForTheList(body)) };
-      await consume(events, env.DEAD_LETTERS, deliver(env));
+      await consume(events, env.DEAD_LETTERS, deliver(env), protecting(workflows, env));
     },
     /** By cron: wakes instances whose due time passed, and sends the alerts that were not sent. */
     scheduled: async (_: ScheduledController, env: DurachartEnv): Promise<void> => {

@@ -19,4 +19,4 @@ const app = durachart({
 
 export default consuming(app);
 export const { Instance, Tenant, Destination, Webhooks, WorkflowsEntrypoint } = app;
-export const Broker = shopBroker(app.deliver);
+export const Broker = shopBroker(app);

@@ -57,7 +57,7 @@ export class Chain {
     }
     this.#to = stored.seq;
     this.#entries += 1;
-    const { changes, seal } = splitSeal(String(stored.changes));
+    const { changes, seal } = splitSeal(stored.changes);
     const row = { ...stored, changes };
     this.#compareWithList(row, seal);
     if (stored.seq === 1) this.#compareWithEpochBefore(row);

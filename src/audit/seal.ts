@@ -1,4 +1,4 @@
-import { createHmac, hkdfSync } from "node:crypto";
+import { createHmac, createSecretKey, hkdfSync, type KeyObject } from "node:crypto";
 import type { Address } from "../contract/address.ts";
 import type { JournalRow } from "../instance/store.ts";
 import type { JournalKeys } from "./keys.ts";
@@ -19,7 +19,7 @@ export class Seal {
   readonly #keys: JournalKeys;
   readonly #info: string;
   readonly #startedBy: string | null;
-  readonly #derived = new Map<string, Uint8Array>();
+  readonly #derived = new Map<string, KeyObject>();
 
   constructor(keys: JournalKeys, { tenant, workflow, id, startedBy = null }: Sealed) {
     this.#keys = keys;
@@ -65,7 +65,8 @@ export class Seal {
     let key = this.#derived.get(name);
     if (key === undefined) {
       const master = this.#keys.keys.get(name)!;
-      key = new Uint8Array(hkdfSync("sha256", master, new Uint8Array(), this.#info, 32));
+      const bytes = hkdfSync("sha256", master, new Uint8Array(), this.#info, 32);
+      key = createSecretKey(new Uint8Array(bytes));
       this.#derived.set(name, key);
     }
     return `${name}.${createHmac("sha256", key).update(`${name} ${text}`).digest("base64url")}`;
@@ -102,7 +103,8 @@ const SEAL = /,?"seal":"([^"\\]*)"\}$/;
 
 /** What `withSeal` has put together, taken apart. */
 export function splitSeal(changes: string): { changes: string; seal: string | null } {
-  const found = SEAL.exec(changes);
+  // Somebody may have put a blob there.
+  const found = typeof changes === "string" ? SEAL.exec(changes) : null;
   if (found === null) return { changes, seal: null };
   return { changes: `${changes.slice(0, found.index)}}`, seal: found[1]! };
 }

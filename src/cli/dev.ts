@@ -30,7 +30,11 @@ const wrangler = join(root, "node_modules", "wrangler", "wrangler-dist", "cli.js
 async function main(): Promise<void> {
   checkAlone();
   const secrets = localSecrets(root);
-  writeDevVars(root, configPaths, { ...withAuthService(secrets), ...settingsFromEnvironment() });
+  writeDevVars(root, configPaths, {
+    ...withAuthService(secrets),
+    ALLOWED_ORIGINS: `http://localhost:${port}`,
+    ...settingsFromEnvironment(),
+  });
   for (const { database, configPath } of databases) {
     await run([
       ...["d1", "migrations", "apply", database, "--local"],

@@ -2,7 +2,7 @@ import { createHash, generateKeyPairSync, randomBytes } from "node:crypto";
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { importJWK, SignJWT, type JWK } from "jose";
-import { newJournalKeys } from "./journal-keys.ts";
+import { newKeys } from "./keys.ts";
 import type { Caller } from "../contract/caller.ts";
 
 /** What a deployment needs to know whom to let in, and what its local issuer signs with. */
@@ -52,7 +52,9 @@ export function makeSecrets(): Secrets {
       AUTH_SECRET: randomBytes(32).toString("base64url"),
       AUTH_TENANT: tenant,
       AUTH_CLIENTS: JSON.stringify(bootstrap),
-      JOURNAL_KEYS: newJournalKeys(),
+      JOURNAL_KEYS: newKeys(),
+      SECRETS_KEYS: newKeys(),
+      TICKET_SECRET: randomBytes(32).toString("base64"),
     },
   };
 }
@@ -117,7 +119,7 @@ export function localSecrets(root: string): Secrets {
     const known = JSON.parse(readFileSync(path, "utf8")) as Partial<Secrets>;
     // Of an earlier version of the shop they lack what came since: then they are made anew.
     if (known.paymentSecret !== undefined && known.clients !== undefined) {
-      return withJournalKeys(known as Secrets, path);
+      return withAll(known as Secrets, path);
     }
   }
   const secrets = makeSecrets();
@@ -126,11 +128,11 @@ export function localSecrets(root: string): Secrets {
   return secrets;
 }
 
-/** Orders that are there must stay readable: secrets of before journals were sealed get a key more. */
-function withJournalKeys(secrets: Secrets, path: string): Secrets {
-  if (secrets.variables["JOURNAL_KEYS"] !== undefined) return secrets;
-  const variables = { ...secrets.variables, JOURNAL_KEYS: newJournalKeys() };
-  const whole = { ...secrets, variables };
+/** Orders that are there must stay readable: what secrets of an earlier day lack is added, and nothing replaced. */
+function withAll(known: Secrets, path: string): Secrets {
+  const { variables } = makeSecrets();
+  if (Object.keys(variables).every((name) => name in known.variables)) return known;
+  const whole = { ...known, variables: { ...variables, ...known.variables } };
   writePrivately(path, `${JSON.stringify(whole, null, 2)}\n`);
   return whole;
 }

@@ -42,6 +42,22 @@ export function waysBackOf(queues: Readonly<Record<string, string>>, env: unknow
   };
 }
 
+/** Ways that letters take as they came. @param open as `openedBody` does */
+export function opening(ways: WaysBack, open: (body: unknown) => unknown): WaysBack {
+  return Object.fromEntries(
+    Object.entries(ways).map(([kind, wayTo]) => [
+      kind,
+      (name: string) => {
+        const way = wayTo(name);
+        if (way === undefined) return undefined;
+        const sendAgain = async (letter: Letter): Promise<void> =>
+          way.sendAgain({ ...letter, body: open(letter.body) });
+        return { ...way, sendAgain };
+      },
+    ]),
+  );
+}
+
 /** @throws Error where webhooks are not bound */
 function placeOf(env: unknown, { tenant, message, body }: Letter) {
   // The tenant is the letter's; the body says no more than where in its rooms.

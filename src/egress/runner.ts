@@ -2,12 +2,14 @@ import { objectName, subjectOf, type Address } from "../contract/address.ts";
 import { log } from "../contract/log.ts";
 import type { Message } from "../contract/message.ts";
 import type { Live } from "../instance/live.ts";
+import type { SecretKeeper } from "../instance/secret-keeper.ts";
 import type { EffectRow } from "../instance/effect-table.ts";
 import { toErrorData, Unsupported } from "../kernel/errors.ts";
 import type { Settlement } from "../kernel/step.ts";
 import type { EffectContext } from "../kernel/workflow.ts";
 import { claimPayload, webSha256, type Sha256 } from "./claim.ts";
 import { askLeave, type Destinations } from "./leave.ts";
+import { Revealed } from "./revealed.ts";
 import { sendLetter } from "./neighbours.ts";
 import { letterOf, perform, policyOf } from "./perform.ts";
 import { queueTransport, transportNamed, type Transports } from "./transport.ts";
@@ -40,6 +42,8 @@ export interface RunnerOptions {
   clock: () => number;
   /** The platform's own by default. */
   sha256?: Sha256;
+  /** What handles stand for. */
+  secrets: Pick<SecretKeeper, "reveal">;
 }
 
 /**
@@ -54,6 +58,7 @@ export class Runner {
   readonly #destinations: Destinations;
   readonly #transports: Transports;
   readonly #sha256: Sha256;
+  readonly #secrets: RunnerOptions["secrets"];
   readonly #running = new Map<number, AbortController>();
 
   constructor(options: RunnerOptions) {
@@ -64,6 +69,7 @@ export class Runner {
     this.#transports = options.transports;
     this.#clock = options.clock;
     this.#sha256 = options.sha256 ?? webSha256;
+    this.#secrets = options.secrets;
   }
 
   /** Runs work whose lease was taken when it was written. */
@@ -167,12 +173,15 @@ export class Runner {
       }, timeout);
     });
     const letter = letterOf(live, row);
+    const revealed = new Revealed(this.#secrets, live, policy.secrets);
     const work =
       letter === null
-        ? perform(live, row, this.#effectContext(live, row, controller.signal))
+        ? perform(live, row, this.#effectContext(live, row, controller.signal, revealed))
         : sendLetter(this.#env, letter);
     try {
-      return { output: await Promise.race([work, aborted]) };
+      return { output: revealed.checked(row.name, await Promise.race([work, aborted])) };
+    } catch (thrown) {
+      throw revealed.scrubbed(thrown);
     } finally {
       clearTimeout(timer);
       this.#context.waitUntil(leave.giveBack());
@@ -200,7 +209,12 @@ export class Runner {
     else this.#ledger.update({ ...row, status: "parked", error: said });
   }
 
-  #effectContext(live: Live, row: EffectRow, signal: AbortSignal): EffectContext<unknown> {
+  #effectContext(
+    live: Live,
+    row: EffectRow,
+    signal: AbortSignal,
+    revealed: Revealed,
+  ): EffectContext<unknown> {
     const { tenant, workflow, id, jurisdiction } = live.identity;
     const address = { tenant, workflow, id };
     const trace = row.trace ?? undefined;
@@ -236,11 +250,13 @@ export class Runner {
           typeof to === "string"
             ? transportNamed(this.#transports, to, this.#env)
             : queueTransport(to);
+        if (transport.keeps === true) revealed.checkKept(to, data);
         await transport.send(message, signal);
       },
       start: (to, { id: other, input, event }) =>
         toInstance({ workflow: to, id: other }, { kind: "start", input, event }),
       send: (to, other, event) => toInstance({ workflow: to, id: other }, { kind: "send", event }),
+      secret: (handle) => revealed.secret(row.name, handle),
       payload: (reference) =>
         claimPayload(
           {

@@ -12,6 +12,8 @@ export interface Transport {
    * @throws TerminalError where trying again can't help; anything else is tried again
    */
   send(message: Message, signal?: AbortSignal): Promise<void>;
+  /** Whether it stores messages until they are delivered: then they may hold no secret. */
+  keeps?: boolean;
 }
 
 /** Made of the Worker's bindings, at each use. */

@@ -9,6 +9,7 @@ import { checkMessage } from "../contract/shape.ts";
 import { validate } from "../instance/validate.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import { requestOf } from "./deliver.ts";
+import type { Protect } from "../secrets/letters.ts";
 import type { Instances } from "./instances.ts";
 import { jurisdiction } from "./jurisdiction.ts";
 
@@ -101,6 +102,7 @@ export async function consume(
   { messages, queue }: Pick<MessageBatch, "messages" | "queue">,
   deadLetters: Queue | undefined,
   deliver: Deliver,
+  protect: Protect = (letter) => letter,
 ): Promise<void> {
   const bySubject = Map.groupBy(messages, ({ body }) => subjectOf(body));
   await Promise.all(
@@ -111,7 +113,7 @@ export async function consume(
           readable.push({ message, parcel: openEnvelope(message.body) });
         } catch (error) {
           // Whatever is wrong with it, its neighbours in the batch are not to blame.
-          await giveBack(message, queue, toProblem(error), deadLetters);
+          await giveBack(message, queue, toProblem(error), deadLetters, protect);
         }
       }
       if (readable.length === 0) return;
@@ -122,7 +124,7 @@ export async function consume(
         // What follows a message that has to wait waits as well, so that it doesn't overtake it.
         isWaiting ||= reason === undefined || (reason !== null && isPassing(reason));
         if (reason === null) message.ack();
-        else await giveBack(message, queue, reason, deadLetters);
+        else await giveBack(message, queue, reason, deadLetters, protect);
       }
     }),
   );
@@ -134,8 +136,10 @@ export async function giveBack(
   queue: string,
   reason: Problem | undefined,
   deadLetters: Queue | undefined,
+  protect: Protect = (letter) => letter,
 ): Promise<void> {
-  if (reason !== undefined && !isPassing(reason)) await bury(message, queue, reason, deadLetters);
+  const isLasting = reason !== undefined && !isPassing(reason);
+  if (isLasting) await bury(message, queue, reason, deadLetters, protect);
   else message.retry({ delaySeconds: retryDelay(message.attempts) });
 }
 
@@ -193,6 +197,7 @@ export async function bury(
   queue: string,
   reason: Problem,
   deadLetters: Queue | undefined,
+  protect: Protect = (letter) => letter,
 ): Promise<void> {
   if (deadLetters === undefined) {
     message.retry({ delaySeconds: retryDelay(message.attempts) });
@@ -200,7 +205,7 @@ export async function bury(
   }
   const letter: Buried = { queue, reason, attempts: message.attempts, body: message.body };
   try {
-    await deadLetters.send(letter, { contentType: "json" });
+    await deadLetters.send(protect(letter), { contentType: "json" });
     message.ack();
   } catch (error) {
     log.error("A dead letter could not be filed", { queue, error });

@@ -88,7 +88,11 @@ export class Edges {
   }
 
   /** Keeps a start for later. @returns the one there is, if it is the same; null where it may begin at once */
-  schedule(request: StartRequest, now: number): { created: boolean; scheduled: Scheduled } | null {
+  schedule(
+    request: StartRequest,
+    now: number,
+    also: () => void = () => {},
+  ): { created: boolean; scheduled: Scheduled } | null {
     const { startAt = now, address, fingerprint } = request;
     const existing = this.scheduled;
     if (existing !== null) {
@@ -109,7 +113,7 @@ export class Edges {
       failures: 0,
       error: null,
     };
-    this.#keep(scheduled);
+    this.#keep(scheduled, also);
     return { created: true, scheduled };
   }
 
@@ -288,9 +292,10 @@ export class Edges {
     }
   }
 
-  #keep(scheduled: Scheduled): void {
+  #keep(scheduled: Scheduled, also: () => void = () => {}): void {
     const { transactions } = this.#processor;
     transactions.transact(() => {
+      also();
       this.#store.schedule.write(scheduled);
       transactions.wakeAt(Math.min(scheduled.due ?? Infinity, this.#options.alsoDue()));
     });

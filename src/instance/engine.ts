@@ -105,7 +105,10 @@ export class Engine {
     this.#workflows = workflows;
     this.#storage = context.storage;
     this.#clock = clock;
-    this.#store = new Store(context.storage.sql, { journalKeys: () => journalKeys(env) });
+    this.#store = new Store(context.storage.sql, {
+      journalKeys: () => journalKeys(env),
+      env,
+    });
     this.#alarm = new AlarmClock(context);
     const shared = { context, store: this.#store, alarm: this.#alarm, workflows, clock, report };
     this.#list = ListKeeper.of(
@@ -140,6 +143,7 @@ export class Engine {
     this.#runner = new Runner({
       ...{ context, env, ledger: this.#processor, destinations, transports, clock },
       ...(sha256 === undefined ? {} : { sha256 }),
+      secrets: this.#store.secrets,
     });
     this.#edges = new Edges({
       storage: context.storage,
@@ -183,12 +187,22 @@ export class Engine {
     try {
       if (this.#store.exists()) {
         this.#storage.transactionSync(() => this.#store.renew());
+        this.#renewSecrets();
         this.#processor.startWaiting(this.#clock());
       }
       this.#alarm.noLaterThan(this.#ringing.due());
     } catch (error) {
       this.#report("Waking up failed", error);
       if (error instanceof Quarantined) this.#list?.remindQuarantined();
+    }
+  }
+
+  /** Has secrets sealed by the current key. Without keys they wait, and so does nothing else. */
+  #renewSecrets(): void {
+    try {
+      this.#storage.transactionSync(() => this.#store.secrets.rewrap(this.#store.identity()));
+    } catch (error) {
+      this.#report("Secrets could not be sealed anew", error);
     }
   }
 
@@ -202,15 +216,17 @@ export class Engine {
     await this.wakeUp();
   }
 
-  start(request: StartRequest): StartReply {
-    return this.#door.answer(request, (caller) => {
-      const later = this.#edges.schedule(request, this.#clock());
+  start(asked: StartRequest): StartReply {
+    return this.#door.answer(asked, (caller) => {
+      const workflow = this.#workflows.get(asked.address.workflow);
+      const { request, keep } = this.#store.secrets.admit(workflow, asked);
+      const later = this.#edges.schedule(request, this.#clock(), keep);
       if (later !== null) {
         const sight = this.#edges.sightOf(later.scheduled, caller);
         return { ok: true, created: later.created, json: scheduledView(later.scheduled, sight) };
       }
       try {
-        const { created, live } = this.#processor.start(request, this.#clock());
+        const { created, live } = this.#processor.start(request, this.#clock(), keep);
         return { ok: true, created, json: this.#view(live, caller) };
       } catch (error) {
         // A repeat of the start of one that the deployment can't run.

@@ -61,21 +61,24 @@ export function holdUnseen(
   now: number,
 ): { outcome: Outcome; first?: FirstAnswer } {
   const { store } = transactions;
-  const { caller, event, hops = 0, dedupe = null } = request;
-  const { type, data } = event;
-  const known = dedupe === null ? undefined : firstAnswer(store, dedupe, [event]);
-  if (known !== undefined) return { outcome: "duplicate", first: known };
+  const { caller, hops = 0, dedupe = null } = request;
   const identity = store.identity();
-  checkMayBeSent(transactions.workflows.get(identity.workflow), type, {
-    caller,
-    sight: viewerOfStored(store, transactions.workflows, caller).sight,
-  });
+  const workflow = transactions.workflows.get(identity.workflow);
+  const taken =
+    workflow === undefined ? undefined : store.secrets.take(workflow, identity, request.event);
+  const { event, forms, keep } = taken ?? { ...request, forms: [request.event], keep: () => {} };
+  const { type, data } = event;
+  const known = dedupe === null ? undefined : firstAnswer(store, dedupe, forms);
+  if (known !== undefined) return { outcome: "duplicate", first: known };
+  const { sight } = viewerOfStored(store, transactions.workflows, caller);
+  checkMayBeSent(workflow, type, { caller, sight });
   if (store.held.all().length >= MAX_DEFERRED) throw tooManyKept(identity, type);
   const { seq: last, head, body } = store.state();
   const { machine } = JSON.parse(body) as { machine: { value: unknown } };
   const text = data === undefined ? null : JSON.stringify(data);
   const seq = last + 1;
   transactions.transact(() => {
+    keep();
     store.held.add({ seq, at: now, type, data: text, caller, hops });
     const what = { type, data: text, outcome: "deferred" as const, by: caller.subject };
     const state = JSON.stringify(machine.value);

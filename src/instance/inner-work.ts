@@ -14,6 +14,7 @@ import { isRunning, type Live } from "./live.ts";
 import { bookEffects, keep, record, type Happening, type Recorded } from "./recorder.ts";
 import type { EffectRow } from "./effect-table.ts";
 import { dueTimer, hasTimer, replaceTimers, shownEvent, takeTimer } from "./timer-book.ts";
+import { withoutSecrets } from "./secret-keeper.ts";
 import type { Transactions } from "./transactions.ts";
 import { validateEvent } from "./validate.ts";
 
@@ -96,10 +97,20 @@ export class InnerWork {
     const { trace } = store.originOf(row.seq);
     const held = live.held.filter(({ seq }) => seq !== row.seq);
     let event: IncomingEvent = data === undefined ? { type } : { type, data };
+    let values: string[] = [];
+    // Without keys it stays where it is, and everything behind it: until they are back.
+    store.secrets.check(live.workflow, type);
     try {
-      event = validateEvent(live.workflow, type, data);
+      const { workflow, identity } = live;
+      const whole = store.secrets.restore(workflow, identity, event);
+      values = store.secrets.take(workflow, identity, whole).values;
+      const valid = validateEvent(workflow, type, whole.data);
+      const taken = store.secrets.take(workflow, identity, valid);
+      ({ event } = taken);
+      values.push(...taken.values);
       const decision = decide(live, event, { caller, hops, trace, brokered: true });
       this.#transactions.commit(() => {
+        taken.keep();
         store.held.remove(row.seq);
         return [recordDecision(store, { ...live, held }, decision, now, null)];
       });
@@ -125,7 +136,7 @@ export class InnerWork {
         by: caller.subject,
         credential: caller.credential,
         ...{ hops, trace },
-        why: messageOf(error),
+        why: messageOf(withoutSecrets(error, values)),
       };
       this.#transactions.commit(() => {
         store.held.remove(row.seq);

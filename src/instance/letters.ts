@@ -1,7 +1,7 @@
 import { isInstanceId } from "../contract/address.ts";
 import { canonical } from "../contract/canonical.ts";
 import { ProblemError, refusal, type ProblemName } from "../contract/problem.ts";
-import type { Letter } from "../contract/requests.ts";
+import type { Letter, StartRequest } from "../contract/requests.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import type { Processor } from "./processor.ts";
 import { checkMessage } from "../contract/shape.ts";
@@ -42,18 +42,17 @@ export function takeLetter(
     );
   }
   try {
-    processor.start(
-      {
-        ...{ address, caller, fingerprint, hops, trace },
-        input:
-          workflow.input === undefined ? input : asJson(validate(workflow.input, input, "input")),
-        ...(letter.event === undefined
-          ? {}
-          : { event: validateEvent(workflow, letter.event.type, letter.event.data) }),
-        ...(parent === undefined ? {} : { parent }),
-      },
-      now,
-    );
+    const asked: StartRequest = {
+      ...{ address, caller, fingerprint, hops, trace },
+      input:
+        workflow.input === undefined ? input : asJson(validate(workflow.input, input, "input")),
+      ...(letter.event === undefined
+        ? {}
+        : { event: validateEvent(workflow, letter.event.type, letter.event.data) }),
+      ...(parent === undefined ? {} : { parent }),
+    };
+    const { request, keep } = processor.transactions.store.secrets.admit(workflow, asked);
+    processor.start(request, now, keep);
   } catch (error) {
     // Without a wish to hear of its end, that it is there already is as good as having started it.
     if (!isProblem(error, "id-in-use") || parent !== undefined) throw error;

@@ -71,7 +71,11 @@ export class Past {
     return this.#asOf<SimulationReply>(request, request.from, (live, viewer) => {
       // Of the past, it begins then: no deadline has passed that had not.
       const now = request.from === undefined ? this.#options.clock() : live.updatedAt;
-      return { ok: true, json: JSON.stringify(simulate(live, request.suppose, viewer, now)) };
+      const { secrets } = this.#options.store;
+      return {
+        ok: true,
+        json: JSON.stringify(simulate(live, request.suppose, { viewer, now, secrets })),
+      };
     });
   }
 

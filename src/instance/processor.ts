@@ -11,6 +11,7 @@ import { checkHops } from "./hops.ts";
 import { InnerWork } from "./inner-work.ts";
 import { blank, type Live } from "./live.ts";
 import { record, type Happening } from "./recorder.ts";
+import { withoutSecrets, type Taken } from "./secret-keeper.ts";
 import type { EffectRow } from "./effect-table.ts";
 import { notFound } from "./not-found.ts";
 import { sightNow } from "./sight.ts";
@@ -119,25 +120,38 @@ export class Processor {
     const live = this.current();
     if (live === undefined) throw notFound(address.workflow, address.id);
     const { store } = this.transactions;
-    let { event } = request;
+    // From here on nothing is told or stored of what is secret but its handles.
+    const came = store.secrets.take(live.workflow, live.identity, request.event);
+    let valid: Taken = came;
     try {
       checkHops(request.hops ?? 0);
-      event = validateEvent(live.workflow, event.type, event.data);
+      const { type, data } = request.event;
+      const whole = validateEvent(live.workflow, type, data);
+      valid = store.secrets.take(live.workflow, live.identity, whole);
+      const { event, keep } = valid;
       if (!evenIfFull) this.transactions.journal.check(live);
       if (live.paused !== null) {
         authorise(live, event.type, request.caller);
-        const held = this.transactions.commit(() => [hold(store, live, request, now)]);
+        const held = this.transactions.commit(() => {
+          came.keep();
+          return [hold(store, live, { ...request, event: came.event }, now)];
+        });
         return { live: held, outcome: "deferred" };
       }
       const decision = this.#decide(live, event, request);
-      this.transactions.commit(() => [recordDecision(store, live, decision, now, dedupe)]);
+      this.transactions.commit(() => {
+        keep();
+        return [recordDecision(store, live, decision, now, dedupe)];
+      });
       this.inner.takeDeferred(now);
       return { live: this.current()!, outcome: decision.happening.outcome };
     } catch (error) {
       // A repeat fails, be it refused by the state it led to or by its key: it gets the first answer.
       const first =
-        dedupe === null ? undefined : firstAnswer(store, dedupe, [event, request.event]);
-      if (first === undefined) throw error;
+        dedupe === null ? undefined : firstAnswer(store, dedupe, [...valid.forms, ...came.forms]);
+      if (first === undefined) {
+        throw withoutSecrets(error, [...came.values, ...valid.values]);
+      }
       return { live: this.current()!, outcome: "duplicate", first };
     }
   }

@@ -1,7 +1,7 @@
 import type { Caller } from "../contract/caller.ts";
 import { problem, ProblemError, refusal, type Problem } from "../contract/problem.ts";
 import type { SimulatedStep, Simulation, Supposition } from "../contract/simulation.ts";
-import type { SendRequest } from "../contract/requests.ts";
+import type { IncomingEvent, SendRequest } from "../contract/requests.ts";
 import type { Changes } from "../contract/view.ts";
 import type { Sight } from "../kernel/access.ts";
 import { changesText } from "../kernel/changes.ts";
@@ -15,6 +15,7 @@ import { eventOf, takeDeferred } from "./deferral.ts";
 import { effectChanges } from "./effect-rows.ts";
 import { isRunning, type Live } from "./live.ts";
 import { comparable } from "./recorder.ts";
+import type { SecretKeeper } from "./secret-keeper.ts";
 import type { DeferredRow } from "./deferred-table.ts";
 import type { EffectRow } from "./effect-table.ts";
 import { shownEntry, shownMembers } from "./shown.ts";
@@ -38,24 +39,29 @@ const MAX_CHARACTERS = 50_000_000;
  *
  * @param live of its own: nothing else may hold on to it
  */
-export function simulate(
-  live: Live,
-  suppose: readonly Supposition[],
-  viewer: Viewer & { sight: Sight },
-  now: number,
-): Simulation {
+export function simulate(live: Live, suppose: readonly Supposition[], how: Imagined): Simulation {
   const { identity, seq } = live;
-  if (!viewer.sight.everything && suppose.some((one) => "actor" in one)) {
+  if (!how.viewer.sight.everything && suppose.some((one) => "actor" in one)) {
     // What it would do to what they don't see could be told from what becomes of it.
     throw refusal("forbidden", "What comes of an actor is for operators to suppose.");
   }
-  const run = new Imagining(live, viewer, now);
+  const run = new Imagining(live, how);
   for (const one of suppose) run.suppose(one);
   return { from: { epoch: identity.epoch, seq }, steps: run.steps, ...run.result() };
 }
 
+/** Who supposes, and from when on. */
+interface Imagined {
+  viewer: Viewer & { sight: Sight };
+  /** Milliseconds since the epoch. */
+  now: number;
+  /** For events that carry secrets: without, they can't be supposed. */
+  secrets?: SecretKeeper;
+}
+
 class Imagining {
   readonly steps: SimulatedStep[] = [];
+  readonly #secrets: SecretKeeper | undefined;
   readonly #caller: Caller;
   readonly #viewer: Viewer & { sight: Sight };
   readonly #begun: number;
@@ -63,8 +69,9 @@ class Imagining {
   #live: Live;
   #characters = 0;
 
-  constructor(live: Live, viewer: Viewer & { sight: Sight }, now: number) {
+  constructor(live: Live, { viewer, now, secrets }: Imagined) {
     this.#viewer = viewer;
+    this.#secrets = secrets;
     this.#caller = viewer.caller;
     this.#begun = now;
     this.#now = now;
@@ -99,9 +106,15 @@ class Imagining {
     by: "caller" | "deferred" = "caller",
     how: Pick<SendRequest, "caller" | "brokered"> = { caller: this.#caller },
   ): void {
-    const event = data === undefined ? { type } : { type, data };
-    this.#attempt(event, by, () => {
-      const valid = validateEvent(this.#live.workflow, type, data);
+    const came = data === undefined ? { type } : { type, data };
+    const { workflow, identity } = this.#live;
+    const take = (event: IncomingEvent) => this.#secrets?.take(workflow, identity, event);
+    // What was kept has its handles already.
+    const taken = by === "caller" ? take(came) : undefined;
+    const plain = taken === undefined ? this.#secrets?.restore(workflow, identity, came) : came;
+    this.#attempt(taken?.event ?? came, by, () => {
+      const whole = validateEvent(workflow, type, plain === undefined ? data : plain.data);
+      const valid = take(whole)?.event ?? whole;
       const { happening, next, deferFor } = decide(this.#live, valid, how);
       if (next === null && happening.outcome === "deferred") this.#defer(valid, deferFor!);
       return { outcome: happening.outcome, next };

@@ -14,6 +14,7 @@ import { HeldEvents } from "./held.ts";
 import { JournalSearch } from "./journal-search.ts";
 import { Moments } from "./moments.ts";
 import { Schedule } from "./schedule.ts";
+import { SecretKeeper } from "./secret-keeper.ts";
 import { TimerTable } from "./timer-table.ts";
 import { Tables } from "./tables.ts";
 import { Tombstones } from "./tombstone.ts";
@@ -121,6 +122,8 @@ export interface StoreOptions {
   momentsEvery?: number;
   /** What entries are sealed with; by default they are not. @throws ProblemError not-configured */
   journalKeys?: () => JournalKeys | null;
+  /** The Worker's bindings: SECRETS_KEYS is among them. */
+  env?: unknown;
 }
 
 export class Store {
@@ -139,11 +142,13 @@ export class Store {
   readonly exports: ExportStore;
   readonly tickets: UsedTickets;
   readonly sealing: Sealing;
+  readonly secrets: SecretKeeper;
 
-  constructor(sql: SqlStorage, { momentsEvery = 100, journalKeys }: StoreOptions = {}) {
+  constructor(sql: SqlStorage, { momentsEvery = 100, journalKeys, env }: StoreOptions = {}) {
     this.#sql = sql;
     this.sealing = new Sealing(journalKeys);
     this.tables = new Tables(sql);
+    this.secrets = new SecretKeeper(this.tables, env);
     this.actors = new ActorTable(this.tables);
     this.timers = new TimerTable(this.tables);
     this.effects = new EffectTable(this.tables);

@@ -243,6 +243,7 @@ function registerWorkflow(
     );
   }
   warnings.push(...unreached(key, events, access));
+  checkRevealed(machine, events ?? {}, effects);
   return {
     key,
     machine,
@@ -320,9 +321,41 @@ function isInternal(type: string): boolean {
   return type.startsWith("xstate.") || type === "" || type === "*";
 }
 
+/** Names of members, joined by dots. */
+const SECRET_PATH = /^[A-Za-z_$][\w$-]*(\.[A-Za-z_$][\w$-]*)*$/;
+
+/** @throws Unsupported where an effect is to be told what is no secret */
+function checkRevealed(machine: AnyStateMachine, events: EventDefinitions, effects: Effects): void {
+  const known = new Set(
+    Object.entries(events).flatMap(([type, { secrets = [] }]) =>
+      secrets.map((path) => `${type}.${path}`),
+    ),
+  );
+  for (const table of [effects.actors, effects.actions, effects.routes]) {
+    for (const [name, effect] of Object.entries((table ?? {}) as Record<string, unknown>)) {
+      const { secrets = [] } = effect as { secrets?: readonly string[] };
+      const unknown = secrets.find((secret) => !known.has(secret));
+      if (unknown === undefined) continue;
+      throw new Unsupported(
+        { machine: machine.id },
+        `"${name}" is to be told the secret "${unknown}", which no event has`,
+        `There are ${[...known].join(", ") || "none"}: name them in the event's secrets.`,
+      );
+    }
+  }
+}
+
 function checkEvents(machine: AnyStateMachine, events: EventDefinitions, descriptors: string[]) {
   const place = { machine: machine.id };
-  for (const [type, { deferFor = 1 }] of Object.entries(events)) {
+  for (const [type, { deferFor = 1, secrets = [] }] of Object.entries(events)) {
+    for (const path of secrets) {
+      if (SECRET_PATH.test(path)) continue;
+      throw new Unsupported(
+        place,
+        `the event "${type}" has no secret field "${path}"`,
+        "Name a field of its data by its path, such as card.number.",
+      );
+    }
     if (!(deferFor > 0 && deferFor <= MAX_DELAY)) {
       throw new Unsupported(
         place,

@@ -135,6 +135,12 @@ export interface EventDefinition {
   otherwise?: Otherwise;
   /** How long it is kept where it is deferred, in milliseconds; 24 hours by default. */
   deferFor?: number;
+  /**
+   * Fields of `data` that are secret, strings, by their paths (`["card.number"]`): they are taken out at
+   * the door, and the chart sees a handle in their place. Effects that name them in their own `secrets`
+   * (`["PAY.card.number"]`) are given them by `context.secret(handle)`.
+   */
+  secrets?: readonly string[];
 }
 
 export type Otherwise = "reject" | "defer" | "ignore";
@@ -182,6 +188,13 @@ export interface EffectContext<Env> {
    * Throws `TerminalError` where it is no reference or nothing is there; a bucket that fails is tried again.
    */
   payload: (reference: PayloadReference) => Promise<Payload>;
+  /**
+   * The value that a handle stands for. What is answered or thrown must not hold it: an output that does
+   * is refused, and an error is told without it.
+   *
+   * @throws TerminalError where this effect doesn't declare that secret, or there is none
+   */
+  secret: (handle: string) => string;
 }
 
 export interface StartInstance {
@@ -195,6 +208,8 @@ export interface Called {
   destination?: string;
   /** Milliseconds one try may take; 60,000 by default, 600,000 at most. */
   timeout?: number;
+  /** The secret fields that it may be told, as `{event type}.{path}`. */
+  secrets?: readonly string[];
 }
 
 export interface ActorDefinition<Env, Input, Output> extends Called {

@@ -13,6 +13,7 @@ const MAX_BYTES = 128_000;
  */
 export function toWebhooks(): TransportOf<unknown> {
   return (env) => ({
+    keeps: true,
     send: async (message) => {
       const { about, jurisdiction } = message;
       const scope = { tenant: about.tenant, jurisdiction };

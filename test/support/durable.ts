@@ -176,7 +176,7 @@ export class Durable {
       from === undefined
         ? imagined(this.#store, this.#workflows)
         : momentAt(this.#store, this.#workflows, this.#store.identity(), from);
-    return simulate(live, suppose, viewerOf(live, caller), this.now);
+    return simulate(live, suppose, { viewer: viewerOf(live, caller), now: this.now });
   }
 
   /** What has happened since an entry, and what it is now, in a simulation's words. */

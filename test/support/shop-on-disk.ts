@@ -1,6 +1,6 @@
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -21,14 +21,25 @@ export class ShopOnDisk {
   #group: number | undefined;
   #port = 0;
 
-  /** @param worker its main module, below the repository's root */
-  constructor(worker: string) {
+  readonly #more: string;
+
+  /**
+   * @param worker its main module, below the repository's root
+   * @param config what stands in `wrangler.toml` beside the usual
+   */
+  constructor(worker: string, config = "") {
     this.#worker = worker;
+    this.#more = config;
   }
 
   /** Where the runtime persists to. */
   get state(): string {
     return join(this.folder, "state");
+  }
+
+  /** What the Worker has said. */
+  get log(): string {
+    return join(this.folder, "said.txt");
   }
 
   get url(): string {
@@ -69,7 +80,7 @@ queue = "erased-list"
 [[queues.consumers]]
 queue = "erased-list"
 max_batch_timeout = 0
-`,
+${this.#more}`,
     );
     const parameters = ["-c", this.#config, "--persist-to", join(this.folder, "state")];
     // Wrangler's own record of requests and logs is none of ours.
@@ -80,20 +91,21 @@ max_batch_timeout = 0
       { env: environment, stdio: ["ignore", "ignore", "inherit"] },
     );
     this.#port = await freePort();
+    const log = openSync(this.log, "a");
     const child = spawn(
       process.execPath,
       [
         ...[wrangler, "dev", "--local", "--port", String(this.#port), "--inspector-port", "0"],
-        ...["--show-interactive-dev-session=false", "--log-level", "none", ...parameters],
+        ...["--show-interactive-dev-session=false", "--log-level", "log", ...parameters],
       ],
-      { env: environment, stdio: ["ignore", "ignore", "ignore", "ipc"], detached: true },
+      { env: environment, stdio: ["ignore", log, log, "ipc"], detached: true },
     );
     this.#group = child.pid;
     this.#exited = once(child, "exit");
     const isReady = (message: unknown) => JSON.stringify(message).includes("DEV_SERVER_READY");
     while (!isReady((await once(child, "message"))[0]));
     await untilListening(this.#port);
-    const caller = { subject: "olga", roles: ["operator"] };
+    const caller = { subject: "olga", roles: ["operator"], scopes: ["dead-letters"] };
     this.token = await mintToken(this.secrets, caller, "10m");
   }
 

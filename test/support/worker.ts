@@ -91,4 +91,4 @@ class Webhooks extends app.Webhooks {
 export default app;
 export { Instance, Webhooks };
 export const { Destination, Tenant, WorkflowsEntrypoint } = app;
-export const Broker = shopBroker(app.deliver);
+export const Broker = shopBroker(app);
