@@ -63,7 +63,7 @@ describe("the journal says by which credential something came", () => {
     const told = await credentials(id);
     expect(told.slice(1)).toEqual([
       ["gateway", "binding:gateway"],
-      ["olga", undefined],
+      ["olga", "token:test"],
       ["queue:/kitchen", "queue"],
       ["webhook:broker", "webhook:broker"],
     ]);

@@ -1,3 +1,4 @@
+import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Caller } from "../../src/contract/caller.ts";
@@ -130,8 +131,10 @@ describe("the tenant's object", () => {
 
   it("answers for its own tenant alone", async () => {
     const [one, other] = [newTenant(), newTenant()];
-    const object = objectOf(one) as unknown as TenantCalls;
-    await expect(object.lease(other.tenant, "events", 1, 10)).rejects.toThrow(/another tenant/);
+    await runInDurableObject(objectOf(one), async (object) => {
+      const lease = object.lease(other.tenant, "events", 1, 10);
+      await expect(lease).rejects.toThrow(/another tenant/);
+    });
   });
 
   it("that doesn't answer stops nobody", async () => {
