@@ -199,6 +199,7 @@ export class Engine {
 
   /** Has secrets sealed by the current key. Without keys they wait, and so does nothing else. */
   #renewSecrets(): void {
+    if (!this.#store.tables.has("secrets")) return;
     try {
       this.#storage.transactionSync(() => this.#store.secrets.rewrap(this.#store.identity()));
     } catch (error) {

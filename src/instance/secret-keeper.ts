@@ -22,7 +22,7 @@ export interface Taken {
   /** As it would have been before a rotation of keys, too: what a repeat is compared with. */
   forms: IncomingEvent[];
   /** Stores what was taken out. Must run in the transaction that stores the event. */
-  keep(): void;
+  keep: () => void;
   /** What was taken out. */
   values: string[];
 }
@@ -61,7 +61,8 @@ export class SecretKeeper {
           throw refusal("invalid-body", `${field} is secret, and must be a string.`, { field });
         }
         const handle = vault.handles(name, value)[key]!;
-        if (key === 0) rows.push({ handle, name, value, sealed: vault.seal(name, value) });
+        if (key === 0)
+          rows.push({ handle, name, value, sealed: vault.seal(boundTo(name, handle), value) });
         return handle;
       });
       forms.push({ ...event, data });
@@ -123,7 +124,7 @@ export class SecretKeeper {
     if (!this.#tables.has("secrets")) return;
     const vault = this.#vaultOf(address);
     for (const { handle, name, sealed } of this.#rows()) {
-      const again = tried(() => vault.rewrapped(name, sealed));
+      const again = tried(() => vault.rewrapped(boundTo(name, handle), sealed));
       if (again === null) continue;
       this.#tables.sql.exec("UPDATE secrets SET sealed = ? WHERE handle = ?", again, handle);
     }
@@ -138,7 +139,10 @@ export class SecretKeeper {
       )
       .toArray();
     if (row === undefined) return null;
-    return { name: row.name, value: this.#vaultOf(address).open(row.name, row.sealed) };
+    return {
+      name: row.name,
+      value: this.#vaultOf(address).open(boundTo(row.name, handle), row.sealed),
+    };
   }
 
   #rows(): SecretRow[] {
@@ -177,6 +181,11 @@ export class SecretKeeper {
     if (this.#vault?.of !== of) this.#vault = { of, vault: new Vault(this.#keys(), address) };
     return this.#vault.vault;
   }
+}
+
+/** No sealed text fits another handle's row. */
+function boundTo(name: string, handle: string): string {
+  return `${name} ${handle}`;
 }
 
 function untouched(event: IncomingEvent): Taken {

@@ -7,7 +7,7 @@ import { scrubbedJson } from "./scrub.ts";
 import { isSealed, LOST, Vault } from "./vault.ts";
 
 /** As much of a dead letter as may hold secrets. */
-export interface Protected {
+interface Protected {
   reason: Problem;
   body: unknown;
 }

@@ -24,7 +24,7 @@ export function holds(text: string, values: readonly string[]): boolean {
   return formsOf(values).some((form) => text.includes(form));
 }
 
-export function scrubbedText(text: string, values: readonly string[]): string {
+function scrubbedText(text: string, values: readonly string[]): string {
   let scrubbed = text;
   for (const form of formsOf(values)) scrubbed = scrubbed.replaceAll(form, INSTEAD);
   return scrubbed;

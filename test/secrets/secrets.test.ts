@@ -77,7 +77,7 @@ describe("a secret field", () => {
                 secret,
               }: {
                 input: { card: string };
-                secret(handle: string): string;
+                secret: (handle: string) => string;
               }) => Promise.resolve().then(() => secret(input.card)),
             },
           },

@@ -1,0 +1,113 @@
+import { describe, expect, it } from "vitest";
+import { problem } from "../../src/contract/problem.ts";
+import { registerWorkflows } from "../../src/kernel/registration.ts";
+import { openedBody, protecting } from "../../src/secrets/letters.ts";
+import { Unopenable, Vault } from "../../src/secrets/vault.ts";
+import { keyringOf } from "../../src/contract/keyring.ts";
+import { Revealed } from "../../src/egress/revealed.ts";
+import { runInNode } from "../../src/testing/index.ts";
+import { cards } from "../support/cards.ts";
+import { keys } from "../support/audited.ts";
+
+const number = "4111-1111-1111-CANARY";
+const workflows = registerWorkflows({ cards });
+const env = { SECRETS_KEYS: keys.first };
+const reason = problem("invalid-body", `data.card.number: ${number} is wrong`);
+const event = (data: object) => ({
+  ...{ specversion: "1.0", id: "1", source: "/till", subject: "cards/a", type: "PAY" },
+  ...data,
+});
+const letter = (data: object) => ({ reason, body: { tenant: "t", event: event(data) } });
+
+describe("a dead letter", () => {
+  it.each([
+    ["as JSON", { data: { card: { number, holder: "Carla" } } }],
+    ["as bytes", { data_base64: Buffer.from(number).toString("base64") }],
+  ])("is filed with its secrets sealed, and is sent again as it came: %s", (_, data) => {
+    const came = letter(data);
+    const filed = protecting(workflows, env)(came);
+    expect(JSON.stringify(filed.body)).toContain("sealed.1.k1.");
+    expect(JSON.stringify(filed.body)).not.toContain(number);
+    expect(protecting(workflows, env)(filed)).toEqual(filed);
+    expect(openedBody(workflows, { SECRETS_KEYS: keys.both }, filed.body)).toEqual(came.body);
+  });
+
+  it("says why it died without them", () => {
+    const filed = protecting(workflows, env)(letter({ data: { card: { number, holder: "C" } } }));
+    expect(filed.reason.detail).toBe("data.card.number: [secret] is wrong");
+  });
+
+  it("loses them where there are no keys, and then can't be sent again", () => {
+    const filed = protecting(workflows, {})(letter({ data: { card: { number, holder: "C" } } }));
+    expect(JSON.stringify(filed)).not.toContain(number);
+    expect(() => openedBody(workflows, env, filed.body)).toThrow(Unopenable);
+  });
+
+  it("with a list in a secret's path, or no text there, is filed without it", () => {
+    for (const data of [{ card: [{ number }] }, { card: { number: [number], holder: "C" } }]) {
+      const filed = protecting(workflows, env)(letter({ data }));
+      expect(JSON.stringify(filed.body)).not.toContain(number);
+    }
+  });
+
+  it("of anything else stays as it is", () => {
+    const others = [null, 1, {}, { tenant: "t", event: { type: "PAY" } }];
+    for (const body of others) {
+      expect(protecting(workflows, env)({ reason, body })).toEqual({ reason, body });
+    }
+  });
+});
+
+describe("a sealed text", () => {
+  const vault = (id: string) => {
+    const address = { tenant: "t", workflow: "cards", id };
+    return new Vault(keyringOf(env, "SECRETS_KEYS")!, address);
+  };
+
+  it("opens under its own name, in its own instance, and unaltered", () => {
+    const sealed = vault("a").seal("PAY.card.number", number);
+    expect(vault("a").open("PAY.card.number", sealed)).toBe(number);
+    expect(vault("a").seal("PAY.card.number", number)).not.toBe(sealed);
+    expect(() => vault("a").open("PAY.card.holder", sealed)).toThrow(Unopenable);
+    expect(() => vault("b").open("PAY.card.number", sealed)).toThrow(Unopenable);
+    for (const at of [10, 14, 60, 100, sealed.length - 2]) {
+      const other = sealed[at] === "A" ? "B" : "A";
+      const altered = sealed.slice(0, at) + other + sealed.slice(at + 1);
+      expect(() => vault("a").open("PAY.card.number", altered), `${at}`).toThrow(Unopenable);
+    }
+    for (const none of ["", "sealed.1.", "sealed.1.k1.x.y", "sealed.1.k1..", `${sealed}.x`]) {
+      expect(() => vault("a").open("PAY.card.number", none), none).toThrow(Unopenable);
+    }
+  });
+});
+
+describe("what an effect was told", () => {
+  it("is published to nothing that stores it", () => {
+    const secrets = { reveal: () => ({ name: "PAY.card.number", value: number }) };
+    const revealed = new Revealed(secrets, { identity: {} } as never, ["PAY.card.number"]);
+    expect(() => revealed.checkKept("webhooks", { number })).not.toThrow();
+    expect(revealed.secret("charge", "secret_x")).toBe(number);
+    expect(() => revealed.checkKept("webhooks", { number })).toThrow("holds a secret");
+    expect(() => revealed.checkKept("webhooks", { last4: "NARY" })).not.toThrow();
+  });
+});
+
+describe("an instance that the deployment can't run", () => {
+  it("keeps a secret as a handle, until it can", async () => {
+    const instance = runInNode(cards, { env });
+    await instance.start({});
+    const { machine } = cards;
+    const other = {
+      ...cards,
+      machine: Object.assign(Object.create(machine) as object, { version: "2" }),
+    };
+    await instance.deploy(other as never);
+    const pay = { type: "PAY", data: { card: { number, holder: "Carla" } } };
+    expect(await instance.send(pay, "k")).toMatchObject({ reply: { outcome: "deferred" } });
+    expect(await instance.send(pay, "k")).toMatchObject({ reply: { outcome: "duplicate" } });
+    expect(JSON.stringify(instance.dump())).not.toContain(number);
+    await instance.deploy(cards);
+    await instance.advance(20 * 60_000);
+    expect((await instance.view()).context["result"]).toEqual({ last4: "NARY" });
+  });
+});
