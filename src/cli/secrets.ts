@@ -158,12 +158,12 @@ function writePrivately(path: string, text: string): void {
 /** A bearer token as the local issuer signs it. @param lifetime as jose reads it, such as "12h" */
 export async function mintToken(
   { signingKey, variables }: Secrets,
-  caller: Omit<Caller, "tenant">,
+  caller: Omit<Caller, "tenant"> & { tenant?: string },
   lifetime: string,
 ): Promise<string> {
   const { subject, scopes, ...claims } = caller;
   const scope = scopes === undefined ? {} : { scope: scopes.join(" ") };
-  return new SignJWT({ ...claims, ...scope, tenant })
+  return new SignJWT({ tenant, ...claims, ...scope })
     .setProtectedHeader({ alg: "EdDSA", typ: "at+jwt", kid: signingKey.kid! })
     .setSubject(subject)
     .setIssuer(variables["TOKEN_ISSUER"]!)

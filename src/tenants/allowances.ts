@@ -57,10 +57,18 @@ export class Allowances {
     const limit = this.#limitsOf(tenant)[`${kind}PerMinute`];
     while (!this.takeNow(tenant, kind, count)) {
       const mine = heldOf(tenant, kind);
-      mine.asking ??= this.#ask(tenant, kind, limit, count, mine).finally(() => {
-        mine.asking = null;
-      });
-      await mine.asking;
+      const asking = (mine.asking ??= this.#ask(tenant, kind, limit, count, mine).finally(() => {
+        if (mine.asking === asking) mine.asking = null;
+      }));
+      try {
+        // A promise of this request's own: what awaits another request's goes on as that request, and
+        // may touch nothing of its own any more ("I/O on behalf of a different request").
+        await within(asking);
+      } catch {
+        // The request that asked was broken off, and its question with it.
+        if (mine.asking === asking) mine.asking = null;
+        continue;
+      }
       if (mine.tokens < count && mine.remaining === 0 && Date.now() < mine.resets) {
         throw tooMany(kind, limit, mine.resets);
       }
