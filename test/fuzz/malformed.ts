@@ -492,8 +492,11 @@ function chunked(one: RawParts, size: string): RawParts {
 }
 
 /** What goes over a connection of its own, byte by byte. */
-export function rawOf(asks: fc.Arbitrary<Ask>): fc.Arbitrary<Ask> {
-  return fc.tuple(asks, fc.constantFrom(...Object.keys(raws))).map(([ask, name]) => {
+export function rawOf(
+  asks: fc.Arbitrary<Ask>,
+  kinds: readonly string[] = Object.keys(raws),
+): fc.Arbitrary<Ask> {
+  return fc.tuple(asks, fc.constantFrom(...kinds)).map(([ask, name]) => {
     const { method, path, headers, body = Buffer.alloc(0) } = ask;
     const hasLength = body.length > 0 || !["GET", "HEAD"].includes(method);
     const {
@@ -516,6 +519,26 @@ export function rawOf(asks: fc.Arbitrary<Ask>): fc.Arbitrary<Ask> {
     const head = Buffer.from([line, ...fields, "", ""].join(CRLF), "latin1");
     return { ...ask, raw: { kind: name, bytes: Buffer.concat([head, rest]), end } };
   });
+}
+
+/** Payloads for orders that live, none of which comes to its end. */
+export function brokenUploads(method: string): fc.Arbitrary<Ask> {
+  const asks = fc
+    .tuple(
+      fc.nat({ max: 4 }),
+      fc.constantFrom("baking", "delivered"),
+      fc.uint8Array({ minLength: 1 }),
+    )
+    .map(([tenant, id, bytes]): Ask => ({
+      ...{ tenant, as: "customer", method, path: `/orders/${id}/payloads`, headers: [] },
+      body: Buffer.from(bytes),
+    }));
+  return rawOf(asks, [
+    "a body that is too short",
+    "a chunk that is too large",
+    "a chunk's size that is none",
+    "a chunk beyond all numbers",
+  ]);
 }
 
 const upgrade = (path: string, more: readonly string[]) =>

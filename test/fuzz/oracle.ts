@@ -22,8 +22,9 @@ const beforeWorkers = new Set([
   ...["an absolute target", "a target that is no path"],
 ]);
 
-function isOfLocalRuntime({ raw }: Ask, { text, headers }: Answer): boolean {
+function isOfLocalRuntime({ raw, method }: Ask, { text, headers }: Answer): boolean {
   if (raw === undefined || !beforeWorkers.has(raw.kind)) return false;
+  if (method === "HEAD" && !headers.has("content-type")) return true;
   const isOfEntry = /^TypeError: [^\n]*\n +at [^\n]*\/miniflare\/[^\n]*entry\.worker\.js[^\n]*$/;
   return (
     (!headers.has("content-type") && text === "Internal Server Error") ||
