@@ -51,7 +51,7 @@ export async function readBytes(
 }
 
 /** Whoever sends half a body, or chunks that are none, has made the mistake. */
-function brokenOff(): ProblemError {
+export function brokenOff(): ProblemError {
   return refusal("body-broken-off", "The body ended too soon, or its chunks can't be read.");
 }
 
