@@ -203,7 +203,7 @@ export function differences(before: State, after: State): string[] {
   return [...before].flatMap(([what, was]) => {
     const is = after.get(what) ?? "";
     if (is === was) return [];
-    const at = [...was].findIndex((character, index) => character !== is[index]);
+    const at = Array.from(was).findIndex((character, index) => character !== is[index]);
     const part = (text: string) => text.slice(Math.max(0, at - 40), at + 160);
     return [`${what}\n    was … ${part(was)}\n    is  … ${part(is)}`];
   });

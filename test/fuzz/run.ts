@@ -1,13 +1,16 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { asCurl, type Answer, type Ask } from "./ask.ts";
-import { brokenUploads, malformed, rawOf, watchers } from "./malformed.ts";
+import { malformed } from "./malformed.ts";
+import type { World } from "./parts.ts";
+import { brokenUploads, rawOf } from "./raw.ts";
+import { watchers } from "./watchers.ts";
 import { hasReached, wrongWith } from "./oracle.ts";
 import { differences, populate, stateAtRest } from "./population.ts";
 import { allRoutes, type Route } from "./routes.ts";
 import { hangUp, send } from "./send.ts";
 import { isAlive, openShop, residentBytes, type FuzzedShop } from "./shop.ts";
 import { checkTooMany } from "./too-many.ts";
-import { asksOf, type World } from "./within.ts";
+import { asksOf } from "./within.ts";
 
 export interface FuzzOptions {
   seed: number;
