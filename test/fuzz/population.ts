@@ -21,7 +21,7 @@ export type Phase = (typeof phases)[number];
 /** The key that the first pizza of `chosen` came with. */
 export const USED_KEY = "used-key";
 
-export interface Tenant {
+interface Tenant {
   name: string;
   tokens: Record<Role, string>;
 }
@@ -157,7 +157,7 @@ async function populateTenant(call: Call, { tokens }: Tenant): Promise<void> {
 }
 
 /** The state of everything that lives, to be compared with what it is later. */
-export async function stateOf(base: URL, { tenants, endpoint }: Population): Promise<State> {
+async function stateOf(base: URL, { tenants, endpoint }: Population): Promise<State> {
   const call = caller(base);
   const state: State = new Map();
   for (const { name, tokens } of tenants) {
