@@ -81,6 +81,7 @@ export default defineConfig({
           fileParallelism: false,
         },
       },
+      { test: { name: "fuzz", include: ["test/fuzz/**/*.test.ts"], testTimeout: 300_000 } },
       {
         test: {
           name: "flow",
