@@ -28,8 +28,7 @@ export default {
   async fetch(request: Request, env: DurachartEnv): Promise<Response> {
     const [, door, workflow = "", id = "", rest] = new URL(request.url).pathname.split("/");
     if (rest !== "events") return app.fetch(request, env);
-    const caller =
-      door === "open" ? known : await admit(request, env, new Allowances(env, limits));
+    const caller = door === "open" ? known : await admit(request, env, new Allowances(env, limits));
     return send({
       ...{ request, caller, id, type: "", seq: "", env, trace: continueTrace(null) },
       workflow: registered.get(workflow)!,

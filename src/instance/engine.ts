@@ -45,7 +45,8 @@ import { logTransitions } from "./transition-log.ts";
 import { Ringing } from "./ringing.ts";
 import { sightNow, viewerOf, viewerOfStored } from "./sight.ts";
 import { Store, type JournalRow } from "./store.ts";
-import { entryFor, viewOf, viewText } from "./view.ts";
+import { viewOf, viewText } from "./view.ts";
+import { watched } from "./watched.ts";
 
 export interface EngineOptions {
   /** As much of the object's state as is used here. */
@@ -84,6 +85,7 @@ export class Engine {
   readonly #edges: Edges;
   readonly #list: ListKeeper | undefined;
   readonly #ringing: Ringing;
+  readonly #journal: Parameters<typeof watched>[0];
   readonly #door: Door;
   /** What it was, and what it could become. */
   readonly past: Past;
@@ -105,10 +107,8 @@ export class Engine {
     this.#workflows = workflows;
     this.#storage = context.storage;
     this.#clock = clock;
-    this.#store = new Store(context.storage.sql, {
-      journalKeys: () => journalKeys(env),
-      env,
-    });
+    const keys = () => journalKeys(env);
+    this.#store = new Store(context.storage.sql, { journalKeys: keys, env });
     this.#alarm = new AlarmClock(context);
     const shared = { context, store: this.#store, alarm: this.#alarm, workflows, clock, report };
     this.#list = ListKeeper.of(
@@ -162,6 +162,7 @@ export class Engine {
     });
     const [store, processor, edges] = [this.#store, this.#processor, this.#edges];
     const acting = { processor, edges, runner: this.#runner, list: this.#list, followers };
+    this.#journal = { processor, store };
     this.#ringing = new Ringing({ ...shared, ...acting });
     this.#door = new Door({ id: context.id, store, edges, report });
     this.audit = new Audit({ door: this.#door, store, archiver });
@@ -359,7 +360,7 @@ export class Engine {
       if (ticket !== undefined) {
         this.#processor.transactions.transact(() => this.#store.tickets.use(ticket, this.#clock()));
       }
-      return { ok: true as const, source: this.#source(live), view };
+      return { ok: true as const, source: watched(this.#journal, live), view };
     });
   }
 
@@ -372,7 +373,7 @@ export class Engine {
   source(): Source | undefined {
     try {
       const live = this.#processor.current();
-      return live === undefined ? undefined : this.#source(live);
+      return live === undefined ? undefined : watched(this.#journal, live);
     } catch (error) {
       // Whoever asks for the state is told what is wrong with it.
       this.#report("Watchers can't be shown the instance", error);
@@ -387,7 +388,7 @@ export class Engine {
   /** It is committed: that a watcher can't be shown it must stop nothing else. */
   #show(show: EngineOptions["show"], live: Live, entries: readonly JournalRow[]): void {
     try {
-      show(this.#source(live, entries));
+      show(watched(this.#journal, live, entries));
     } catch (error) {
       this.#report("Watchers could not be shown what happened", error);
     }
@@ -422,24 +423,5 @@ export class Engine {
     const live = this.#processor.current();
     if (live === undefined) throw notFound(address.workflow, address.id);
     return live;
-  }
-
-  #source(live: Live, fresh: readonly JournalRow[] = []): Source {
-    const { workflow, id, epoch } = live.identity;
-    return {
-      subject: { workflow, id },
-      epoch,
-      head: live.seq,
-      read: (after, limit, caller) => {
-        const sight = sightNow(live, caller);
-        if (sight === null) return null;
-        const viewer = { caller, sight };
-        // Who is up to date needs only what was just written; of an epoch that is over, nothing else is left.
-        const isOver = this.#processor.current()?.identity.epoch !== epoch;
-        const isUpToDate = fresh[0]?.seq === after + 1;
-        const rows = isUpToDate ? fresh : isOver ? [] : this.#store.journal(after, limit);
-        return rows.map((row) => entryFor(live, live.workflow, row, viewer));
-      },
-    };
   }
 }

@@ -242,7 +242,7 @@ function registerWorkflow(
       `Workflow "${key}" has no events table: it takes ${descriptors.join(", ")} with any data, from operators only.`,
     );
   }
-  warnings.push(...unreached(key, events, access));
+  checkSenders(place, events, access);
   checkRevealed(machine, events ?? {}, effects);
   return {
     key,
@@ -302,18 +302,22 @@ function withEffects(machine: AnyStateMachine, effects: Effects): AnyStateMachin
   return provide(machine);
 }
 
-/** Roles that may send events, and reach no instance but their own: rarely what is meant. */
-function unreached(
-  key: string,
+/** A role that may send events and is told by nothing which instances it reaches: rarely what is meant. */
+function checkSenders(
+  place: { machine: string },
   events: EventDefinitions = {},
   access: RegisteredWorkflow["access"],
-): string[] {
-  const senders = Object.values(events).flatMap(({ from = [] }) => from.map(roleOf));
-  return [...new Set(senders)].flatMap((role) =>
-    role === "operator" || Object.hasOwn(access, role)
-      ? []
-      : `Workflow "${key}" lets ${role} send events, and its access doesn't name that role: it reaches only instances that it owns.`,
-  );
+): void {
+  for (const [type, { from = [] }] of Object.entries(events)) {
+    for (const role of from.map(roleOf)) {
+      if (role === "operator" || Object.hasOwn(access, role)) continue;
+      throw new Unsupported(
+        place,
+        `the event "${type}" is from "${role}", which the workflow's access doesn't name`,
+        `Say which instances that role reaches: access: { ${JSON.stringify(role)}: { instances: "all" } }, or "own".`,
+      );
+    }
+  }
 }
 
 /** No type that anybody may send. */

@@ -21,9 +21,8 @@ export interface WorkflowDefinition {
    */
   attributes?: (context: never) => Record<string, string | number | boolean>;
   /**
-   * What each role may do beside the events that `events` lets it send. Roles that are not named here
-   * reach only instances they own, and see nothing of the context; without `access` only operators start
-   * and read. Operators see and may do everything.
+   * What each role may do beside the events that `events` lets it send; every role that may send one is to
+   * be named. Without it only operators start and read. Operators see and may do everything.
    */
   access?: Readonly<Record<string, Access>>;
   /** Whose an instance is: a subject, or null for nobody's. By default who started it. Pure. */

@@ -15,6 +15,7 @@ import {
 import * as v from "valibot";
 import { describe, expect, it } from "vitest";
 import { registerWorkflows } from "../../src/kernel/registration.ts";
+import type { Access } from "../../src/kernel/workflow.ts";
 
 const machineWith = (state: object, implementations: object = {}): AnyStateMachine =>
   (
@@ -228,6 +229,20 @@ describe("registration", () => {
     expect(() => registerWorkflows({ samples: { machine, events } })).toThrow(
       /"STAY" has no schema/,
     );
+  });
+
+  it("refuses a sender of whom nobody says which instances it reaches", () => {
+    const machine = machineWith({ on: { GO: "b" } });
+    const events = { GO: { schema: v.any(), from: ["operator", "clerk"] } };
+    const register = (access?: Record<string, Access>) =>
+      registerWorkflows({
+        samples: { machine, events, ...(access === undefined ? {} : { access }) },
+      });
+    expect(() => register()).toThrow(/"GO" is from "clerk".*access: \{ "clerk"/);
+    expect(() => register({ other: {} })).toThrow(/"clerk"/);
+    expect(register({ clerk: {} }).get("samples")!.warnings).toEqual([]);
+    const ruled = { GO: { schema: v.any(), from: [{ role: "boss", when: () => true }] } };
+    expect(() => registerWorkflows({ samples: { machine, events: ruled } })).toThrow(/"boss"/);
   });
 
   it("refuses the machine's own event types as somebody's", () => {

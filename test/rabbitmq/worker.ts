@@ -35,6 +35,7 @@ const app = durachart({
       events: {
         COUNT: { schema: v.strictObject({ key: v.string() }), from: ["service"] },
       },
+      access: { service: { instances: "all" } },
       effects: {
         routes: {
           counted: ({ type, ...data }: { type: string }, { publish }: EffectContext<unknown>) =>

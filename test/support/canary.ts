@@ -84,6 +84,11 @@ export const canary: WorkflowDefinition = {
   machine: canaryMachine,
   input: said,
   attributes: ({ text }: Said) => ({ text }),
+  access: {
+    customer: { start: true, instances: "all", sees: "everything" },
+    service: { instances: "all" },
+    guest: { instances: "all", sees: "everything" },
+  },
   events: {
     ...{ SAY: { schema: said, from }, REMIND: { schema: said, from } },
     ...{ TELL: { schema: said, from }, FAIL_TO_TELL: { schema: said, from } },

@@ -16,4 +16,4 @@ export default {
     return new Response(null, { status: 204 });
   },
 };
-export const { Instance } = app;
+export const { Instance, Tenant } = app;

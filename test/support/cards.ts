@@ -80,6 +80,10 @@ export const cards: WorkflowDefinition = {
       secrets: ["token"],
     },
   },
+  access: {
+    customer: { start: true, sees: "everything" },
+    service: { instances: "all" },
+  },
   attributes: (context: { card: string }) => ({ card: context.card.slice(0, 200) }),
   effects: {
     actors: {

@@ -58,6 +58,11 @@ const from = ["service"];
 
 export const mailbox: WorkflowDefinition = {
   machine: mailboxMachine,
+  access: {
+    customer: { start: true, instances: "all", sees: "everything" },
+    service: { instances: "all" },
+    guest: { instances: "all", sees: "everything" },
+  },
   events: {
     LETTER: { schema: numbered, from, otherwise: "defer", deferFor: 60_000 },
     /** What becomes of it is left to how it comes. */

@@ -1,4 +1,5 @@
 import { assign, createMachine, fromPromise, type AnyStateMachine, type StateValue } from "xstate";
+import { orderAccess } from "../../machines/order/access.ts";
 import { orderEffects } from "../../machines/order/effects.ts";
 import { orderEvents, orderInput } from "../../machines/order/events.ts";
 import { orderMachine } from "../../machines/order/machine.ts";
@@ -160,6 +161,7 @@ export const ordersV1: WorkflowDefinition = {
   events: orderEvents,
   input: orderInput,
   effects: orderEffects,
+  access: orderAccess,
   cancel: "CANCEL_ORDER",
 };
 

@@ -138,6 +138,10 @@ export const turnstile: WorkflowDefinition = {
     COIN: { schema: v.any(), from: ["service"], otherwise: "reject" },
     PUSH: { schema: v.any(), from: ["service"], otherwise: "reject" },
   },
+  access: {
+    customer: { start: true, instances: "all", sees: "everything" },
+    service: { instances: "all" },
+  },
 };
 
 /** Is erased an hour after its end, by itself. */

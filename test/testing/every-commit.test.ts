@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { orderAccess } from "../../machines/order/access.ts";
 import { orderEffects } from "../../machines/order/effects.ts";
 import { orderEvents, orderInput } from "../../machines/order/events.ts";
 import { orderMachine } from "../../machines/order/machine.ts";
@@ -10,6 +11,7 @@ const orders = {
   events: orderEvents,
   input: orderInput,
   effects: orderEffects,
+  access: orderAccess,
 };
 const pizza = (id: string) => ({ type: "ADD_PIZZA", data: { id, pizza: "mango-tango" } });
 const reason = { type: "PIZZA_FAILED", data: { reason: "burnt" } };
