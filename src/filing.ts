@@ -1,6 +1,6 @@
 import type { FileLetters } from "./contract/dead-letter.ts";
 import { fileLetters } from "./dead-letters/file.ts";
-import { databaseOf, databasesOf } from "./list/databases.ts";
+import { databaseOf, databasesOf } from "./contract/databases.ts";
 
 /** Files dead letters in the list's databases; null where there are none. */
 export function filingIn(env: unknown): FileLetters | null {

@@ -1,4 +1,5 @@
 import { defaultLimits, type Limits } from "./contract/limits.ts";
+import { databasesOf } from "./contract/databases.ts";
 import { log } from "./contract/log.ts";
 import { Destination } from "./egress/destination.ts";
 import type { Destinations } from "./egress/leave.ts";
@@ -18,7 +19,6 @@ import { filingIn } from "./filing.ts";
 import { opening, waysBackOf } from "./dead-letters/ways-back.ts";
 import { fileBatch, isDeadQueue, letterOf } from "./ingress/dead-queue.ts";
 import { isForTheList, takeProjections } from "./list/consumer.ts";
-import { databasesOf } from "./list/databases.ts";
 import { openedBody, protecting, type Protect } from "./secrets/letters.ts";
 import { sweep, type Wake } from "./list/sweep.ts";
 import { countLive } from "./list/live.ts";

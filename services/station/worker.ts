@@ -1,7 +1,9 @@
 import { Router, type IRequest } from "itty-router";
 import * as v from "valibot";
 import type { Caller } from "../../src/contract/caller.ts";
+import { objectIn } from "../../src/contract/objects.ts";
 import { problem, refusal, type Problem } from "../../src/contract/problem.ts";
+import { realmOf } from "../../src/contract/realm.ts";
 import { readBytes, readOptionalJson } from "../../src/ingress/body.ts";
 import { idempotencyKey } from "../../src/ingress/idempotency.ts";
 import type { ReceivedEvent } from "../../src/cloudevents/received.ts";
@@ -129,11 +131,10 @@ interface StationCalls {
   move(kind: StationMove, data: unknown, key: string | undefined): Promise<Report | null>;
 }
 
-function stationOf(env: Env, { tenant, jurisdiction }: Caller): StationCalls {
-  const within =
-    jurisdiction === undefined ? env.STATIONS : env.STATIONS.jurisdiction(jurisdiction);
-  const name = jurisdiction === undefined ? tenant : `${tenant}/${jurisdiction}`;
-  return within.getByName(name) as unknown as StationCalls;
+function stationOf(env: Env, caller: Caller): StationCalls {
+  const realm = realmOf(caller);
+  const name = realm.jurisdiction ? [realm.jurisdiction] : [];
+  return objectIn(env.STATIONS, realm, ...name) as unknown as StationCalls;
 }
 
 async function receive(

@@ -16,18 +16,21 @@ export function isInstanceId(id: string): boolean {
 const MAX_NAME_BYTES = 1_024;
 
 /**
- * The object's name. Each part is percent-encoded, so that no two addresses share one.
+ * An object's name. Each part is percent-encoded, so that no two lists of parts share one.
  *
  * @throws RangeError where the name would be too long to find the object again
  */
-export function objectName({ tenant, workflow, id }: Address): string {
-  const name = [tenant, workflow, id].map(encodeURIComponent).join("/");
+export function nameOf(...parts: readonly string[]): string {
+  const name = parts.map(encodeURIComponent).join("/");
   if (name.length > MAX_NAME_BYTES) {
-    throw new RangeError(
-      `The instance's name has ${name.length} bytes; at most ${MAX_NAME_BYTES}.`,
-    );
+    throw new RangeError(`The object's name has ${name.length} bytes; at most ${MAX_NAME_BYTES}.`);
   }
   return name;
+}
+
+/** An instance's. @throws RangeError as `nameOf` does */
+export function objectName({ tenant, workflow, id }: Address): string {
+  return nameOf(tenant, workflow, id);
 }
 
 /** Whose a name is that `objectName` has made. */

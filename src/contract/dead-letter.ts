@@ -1,10 +1,11 @@
 import { fingerprint } from "./fingerprint.ts";
 import type { Problem } from "./problem.ts";
+import type { Realm } from "./realm.ts";
 
 /** Something that could not be delivered, as whoever gave up on it files it. */
 export interface DeadLetter {
   /** Null where it is too broken to tell. */
-  tenant: string | null;
+  whose: Realm | null;
   /** Where it died: `queue:kitchen`, `rabbitmq:kitchen`, `webhook:{endpoint}`. */
   origin: string;
   /** What this death is known by, of all deaths at that place. */
@@ -41,8 +42,10 @@ export function headingOf(body: unknown): Heading {
 }
 
 /** The same for the same event at the same place, however often it dies. */
-export function letterId({ tenant, origin, message, body }: DeadLetter): string {
-  return fingerprint([tenant, origin, headingOf(body).name ?? message]);
+export function letterId({ whose, origin, message, body }: DeadLetter): string {
+  const { tenant = null, jurisdiction } = whose ?? {};
+  const realm = jurisdiction ? [tenant, jurisdiction] : [tenant];
+  return fingerprint([...realm, origin, headingOf(body).name ?? message]);
 }
 
 const MAX_TEXT = 500;

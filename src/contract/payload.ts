@@ -1,5 +1,3 @@
-import { prefixes } from "./buckets.ts";
-
 /** A claim check: what an event carries in the place of a payload that is too large for it. */
 export interface PayloadReference {
   /** `sha256-` and the content's hash in hexadecimal. */
@@ -27,10 +25,6 @@ const PREFIX = "sha256-";
 
 export function isSha256(text: string): boolean {
   return SHA256.test(text);
-}
-
-export function payloadKey(objectId: string, sha256: string): string {
-  return prefixes.payload(objectId) + sha256;
 }
 
 export function payloadReference(sha256: string, size: number, type: string): PayloadReference {

@@ -1,3 +1,5 @@
+import { deploymentsObject } from "./objects.ts";
+
 /** A member of RabbitMQ's pool, as far as dead letters need it. */
 interface SendsAgain {
   /**
@@ -15,5 +17,5 @@ export function brokerOf(env: unknown): SendsAgain | undefined {
     RABBITMQ_URL?: string;
   };
   if (BROKERS === undefined || RABBITMQ_URL === undefined) return undefined;
-  return BROKERS.getByName("0") as unknown as SendsAgain;
+  return deploymentsObject(BROKERS, "0") as unknown as SendsAgain;
 }

@@ -1,3 +1,7 @@
+import { nameOf } from "./address.ts";
+import { objectOfWholeTenant } from "./objects.ts";
+import type { Realm } from "./realm.ts";
+
 /** What one tenant may take up. */
 export interface TenantLimits {
   /** Requests a minute, over HTTP and by service binding. Never more. */
@@ -41,14 +45,15 @@ export interface TenantCalls {
 
 /** The object's name: one a tenant. */
 export function tenantName(tenant: string): string {
-  return encodeURIComponent(tenant);
+  return nameOf(tenant);
 }
 
 /**
  * The object of a tenant; undefined where the class is not bound. In no jurisdiction: it holds numbers, and
  * the limits are the tenant's as a whole.
  */
-export function tenantObject(env: unknown, tenant: string): TenantCalls | undefined {
+export function tenantObject(env: unknown, realm: Realm): TenantCalls | undefined {
   const { TENANTS } = (env ?? {}) as { TENANTS?: DurableObjectNamespace };
-  return TENANTS?.getByName(tenantName(tenant)) as TenantCalls | undefined;
+  if (TENANTS === undefined) return undefined;
+  return objectOfWholeTenant(TENANTS, realm) as unknown as TenantCalls;
 }

@@ -1,14 +1,14 @@
+import { nameOf } from "./address.ts";
+import { objectIn } from "./objects.ts";
 import type { Problem } from "./problem.ts";
+import type { Realm, Whose } from "./realm.ts";
 
 /** Whose webhooks: one object a tenant, and a jurisdiction's are another object. */
-export interface WebhookScope {
-  tenant: string;
-  jurisdiction?: DurableObjectJurisdiction | undefined;
-}
+export type WebhookScope = Whose;
 
 /** The object's name. Each part is percent-encoded, so that no two scopes share one. */
-export function webhooksName({ tenant, jurisdiction = "" as never }: WebhookScope): string {
-  return [tenant, jurisdiction].map(encodeURIComponent).join("/");
+export function webhooksName({ tenant, jurisdiction }: WebhookScope): string {
+  return nameOf(tenant, jurisdiction ?? "");
 }
 
 /** What somebody registers. */
@@ -126,12 +126,10 @@ export interface DeliveryState {
 /**
  * Finds a tenant's object; undefined where the deployment binds none.
  *
- * @throws where this runtime has no such jurisdiction: never elsewhere instead
+ * @throws ProblemError as `objectIn` does
  */
-export function webhooksOf(env: unknown, scope: WebhookScope): WebhooksCalls | undefined {
+export function webhooksOf(env: unknown, realm: Realm): WebhooksCalls | undefined {
   const { WEBHOOKS } = (env ?? {}) as { WEBHOOKS?: DurableObjectNamespace };
   if (WEBHOOKS === undefined) return undefined;
-  const { jurisdiction } = scope;
-  const within = jurisdiction === undefined ? WEBHOOKS : WEBHOOKS.jurisdiction(jurisdiction);
-  return within.getByName(webhooksName(scope)) as unknown as WebhooksCalls;
+  return objectIn(WEBHOOKS, realm, realm.jurisdiction ?? "") as unknown as WebhooksCalls;
 }

@@ -10,10 +10,10 @@ const MAX_BYTES = 1_000_000;
  * is the same letter, dead once more, its history longer. Those without a tenant stand under none.
  */
 export async function fileLetters(
-  databaseOf: (tenant: string) => D1Database,
+  databaseFor: (tenant: string) => D1Database,
   letters: readonly DeadLetter[],
 ): Promise<void> {
-  const byDatabase = Map.groupBy(letters, ({ tenant }) => databaseOf(tenant ?? ""));
+  const byDatabase = Map.groupBy(letters, ({ whose }) => databaseFor(whose?.tenant ?? ""));
   for (const [database, some] of byDatabase) {
     let rows: string[] = [];
     let bytes = 0;
@@ -32,14 +32,15 @@ export async function fileLetters(
 }
 
 function rowOf(letter: DeadLetter): Record<string, unknown> {
-  const { tenant, origin, message, body, at } = letter;
+  const { whose, origin, message, body, at } = letter;
   const attempts = Number.isSafeInteger(letter.attempts) ? letter.attempts : 0;
   const reason = plain(letter.reason);
   const { subject, type } = headingOf(body);
   const died = { at: new Date(at).toISOString(), what: "died", attempts, reason };
   return {
     id: letterId(letter),
-    tenant: textOf(tenant) ?? "",
+    tenant: whose?.tenant ?? "",
+    jurisdiction: whose?.jurisdiction ?? null,
     ...{ origin: textOf(origin), message: textOf(message), subject, type, attempts, at },
     reason: JSON.stringify(reason),
     body: bodyText(letter),
@@ -48,13 +49,13 @@ function rowOf(letter: DeadLetter): Record<string, unknown> {
 }
 
 /** A queue may carry what JSON can't: then as much as can be told, since a letter must not be lost. */
-function bodyText({ tenant, body }: DeadLetter): string {
+function bodyText({ whose, body }: DeadLetter): string {
   try {
     return JSON.stringify(body ?? null);
   } catch (error) {
     const unreadable = error instanceof Error ? error.message : String(error);
     const { subject, type } = headingOf(body);
-    return JSON.stringify({ tenant, subject, type, unreadable });
+    return JSON.stringify({ ...whose, subject, type, unreadable });
   }
 }
 
@@ -71,10 +72,11 @@ function plain(reason: Problem): Problem {
 async function write(database: D1Database, rows: readonly string[]): Promise<void> {
   await database
     .prepare(
-      `INSERT INTO dead_letters
-         SELECT value ->> 'id', value ->> 'tenant', value ->> 'origin', value ->> 'message',
-             value ->> 'subject', value ->> 'type', value ->> 'reason', value ->> 'attempts',
-             value ->> 'body', json_array(json(value ->> 'died')), 'dead', value ->> 'at',
+      `INSERT INTO dead_letters (id, tenant, jurisdiction, origin, message, subject, type, reason,
+             attempts, body, history, status, filed_at, changed_at)
+         SELECT value ->> 'id', value ->> 'tenant', value ->> 'jurisdiction', value ->> 'origin',
+             value ->> 'message', value ->> 'subject', value ->> 'type', value ->> 'reason',
+             value ->> 'attempts', value ->> 'body', json_array(json(value ->> 'died')), 'dead', value ->> 'at',
              value ->> 'at'
            FROM json_each(?) WHERE true
          ON CONFLICT (id) DO UPDATE SET

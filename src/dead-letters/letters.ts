@@ -1,4 +1,6 @@
 import type { Problem } from "../contract/problem.ts";
+import { mine, type RealmRows } from "../contract/realm-rows.ts";
+import type { Whose } from "../contract/realm.ts";
 
 /** How long who sends a letter again may take; after that somebody else may, in milliseconds. */
 const CLAIM = 60_000;
@@ -19,7 +21,7 @@ export interface ListedLetter {
 }
 
 export interface Letter extends ListedLetter {
-  tenant: string;
+  whose: Whose;
   /** What its newest death is known by at its origin. */
   message: string;
   body: unknown;
@@ -30,6 +32,7 @@ export interface Letter extends ListedLetter {
 interface Row {
   id: string;
   tenant: string;
+  jurisdiction: DurableObjectJurisdiction | null;
   origin: string;
   message: string;
   status: LetterStatus;
@@ -50,9 +53,8 @@ export interface LetterPosition {
 
 /** Newest first. With the dead are those whom who was sending them has left: nobody else would see them. */
 export async function listLetters(
-  database: D1Database,
+  rows: RealmRows,
   wanted: {
-    tenant: string;
     status: LetterStatus;
     origin?: string | undefined;
     after?: LetterPosition | undefined;
@@ -60,44 +62,36 @@ export async function listLetters(
     now: number;
   },
 ): Promise<{ letters: ListedLetter[]; next: LetterPosition | null }> {
-  const { tenant, status, origin = null, after, limit, now } = wanted;
-  const { results } = await database
-    .prepare(
-      // Two of them, each by the index.
-      `SELECT * FROM (${pageOf("status = ?2")})
-       UNION ALL
-       SELECT * FROM (${pageOf("?2 = 'dead' AND status = 'sending' AND changed_at < ?7")})
-         ORDER BY filed_at DESC, id DESC LIMIT ?6`,
-    )
-    .bind(
-      ...[tenant, status, origin, after?.filedAt ?? null, after?.id ?? "", limit + 1, now - CLAIM],
-    )
-    .all<Row>();
-  const rows = results.slice(0, limit);
-  const last = rows.at(-1);
+  const { status, origin = null, after, limit, now } = wanted;
+  const results = await rows.all<Row>(
+    // Two of them, each by the index.
+    `SELECT * FROM (${pageOf("status = ?3")})
+     UNION ALL
+     SELECT * FROM (${pageOf("?3 = 'dead' AND status = 'sending' AND changed_at < ?8")})
+       ORDER BY filed_at DESC, id DESC LIMIT ?7`,
+    ...[status, origin, after?.filedAt ?? null, after?.id ?? "", limit + 1, now - CLAIM],
+  );
+  const page = results.slice(0, limit);
+  const last = page.at(-1);
   const hasMore = results.length > limit && last !== undefined;
   return {
-    letters: rows.map(listed),
+    letters: page.map(listed),
     next: hasMore ? { filedAt: last.filed_at, id: last.id } : null,
   };
 }
 
 function pageOf(which: string): string {
   return `SELECT id, origin, status, subject, type, reason, attempts, filed_at FROM dead_letters
-    WHERE tenant = ?1 AND ${which} AND (?3 IS NULL OR origin = ?3)
-      AND (?4 IS NULL OR (filed_at, id) < (?4, ?5))
-    ORDER BY filed_at DESC, id DESC LIMIT ?6`;
+    WHERE ${mine("dead_letters")} AND ${which} AND (?4 IS NULL OR origin = ?4)
+      AND (?5 IS NULL OR (filed_at, id) < (?5, ?6))
+    ORDER BY filed_at DESC, id DESC LIMIT ?7`;
 }
 
-export async function readLetter(
-  database: D1Database,
-  tenant: string,
-  id: string,
-): Promise<Letter | null> {
-  const row = await database
-    .prepare("SELECT * FROM dead_letters WHERE tenant = ? AND id = ?")
-    .bind(tenant, id)
-    .first<Row>();
+export async function readLetter(rows: RealmRows, id: string): Promise<Letter | null> {
+  const row = await rows.first<Row>(
+    `SELECT * FROM dead_letters WHERE ${mine("dead_letters")} AND id = ?3`,
+    id,
+  );
   return row === null ? null : whole(row);
 }
 
@@ -107,26 +101,23 @@ export async function readLetter(
  * @returns null where it is not dead, or somebody is at it
  */
 export async function claimLetter(
-  database: D1Database,
-  { tenant, id, now }: { tenant: string; id: string; now: number },
+  rows: RealmRows,
+  { id, now }: { id: string; now: number },
 ): Promise<Letter | null> {
-  const row = await database
-    .prepare(
-      `UPDATE dead_letters SET status = 'sending', changed_at = ?3
-         WHERE tenant = ?1 AND id = ?2
-           AND (status = 'dead' OR (status = 'sending' AND changed_at < ?4))
-         RETURNING *`,
-    )
-    .bind(tenant, id, now, now - CLAIM)
-    .first<Row>();
+  const row = await rows.first<Row>(
+    `UPDATE dead_letters SET status = 'sending', changed_at = ?4
+       WHERE ${mine("dead_letters")} AND id = ?3
+         AND (status = 'dead' OR (status = 'sending' AND changed_at < ?5))
+       RETURNING *`,
+    ...[id, now, now - CLAIM],
+  );
   return row === null ? null : whole(row);
 }
 
 /** What has become of a letter that was taken or is thrown away. @returns whether it was so */
 export async function settleLetter(
-  database: D1Database,
+  rows: RealmRows,
   change: {
-    tenant: string;
     id: string;
     from: LetterStatus;
     to: LetterStatus;
@@ -136,17 +127,15 @@ export async function settleLetter(
     now: number;
   },
 ): Promise<boolean> {
-  const { tenant, id, from, to, now, ...entry } = change;
+  const { id, from, to, now, ...entry } = change;
   const happened = JSON.stringify({ at: new Date(now).toISOString(), ...entry });
-  const { meta } = await database
-    .prepare(
-      `UPDATE dead_letters SET status = ?4, changed_at = ?5,
-           history = json_insert(history, '$[#]', json(?6))
-         WHERE tenant = ?1 AND id = ?2 AND status = ?3`,
-    )
-    .bind(tenant, id, from, to, now, happened)
-    .run();
-  return meta.changes > 0;
+  const changed = await rows.change(
+    `UPDATE dead_letters SET status = ?5, changed_at = ?6,
+         history = json_insert(history, '$[#]', json(?7))
+       WHERE ${mine("dead_letters")} AND id = ?3 AND status = ?4`,
+    ...[id, from, to, now, happened],
+  );
+  return changed > 0;
 }
 
 function listed({ id, origin, status, subject, type, reason, attempts, filed_at }: Row) {
@@ -160,7 +149,7 @@ function listed({ id, origin, status, subject, type, reason, attempts, filed_at 
 function whole(row: Row): Letter {
   return {
     ...listed(row),
-    tenant: row.tenant,
+    whose: { tenant: row.tenant, jurisdiction: row.jurisdiction },
     message: row.message,
     body: JSON.parse(row.body) as unknown,
     history: JSON.parse(row.history) as Letter["history"],

@@ -1,4 +1,5 @@
 import type { ListedIncident } from "../contract/projection.ts";
+import { mine, type RealmRows } from "../contract/realm-rows.ts";
 import type { ListedLetter } from "./letters.ts";
 
 /** A message that an instance keeps parked, named for everybody who asks. */
@@ -33,26 +34,22 @@ interface Row {
 
 /** Messages that the tenant's instances keep parked, as far as the list knows; newest instances first. */
 export async function listParked(
-  database: D1Database,
+  rows: RealmRows,
   wanted: {
-    tenant: string;
-    jurisdiction: string | null;
     workflows: readonly string[];
     limit: number;
   },
 ): Promise<ListedLetter[]> {
   const found: ListedLetter[] = [];
   for (const workflow of wanted.workflows) {
-    const { results } = await database
-      .prepare(
-        `SELECT instances.id, instances.incidents, instances.updated_at
-           FROM labels CROSS JOIN instances ON instances.object = labels.object
-           WHERE labels.tenant = ?1 AND labels.workflow = ?2
-             AND labels.label = 'incident:exhausted' AND instances.jurisdiction IS ?3
-           ORDER BY labels.created_at DESC LIMIT ?4`,
-      )
-      .bind(wanted.tenant, workflow, wanted.jurisdiction, wanted.limit)
-      .all<Row>();
+    const results = await rows.all<Row>(
+      `SELECT instances.id, instances.incidents, instances.updated_at
+         FROM labels CROSS JOIN instances ON instances.object = labels.object
+         WHERE ${mine("labels")} AND labels.workflow = ?3
+           AND labels.label = 'incident:exhausted' AND ${mine("instances")}
+         ORDER BY labels.created_at DESC LIMIT ?4`,
+      ...[workflow, wanted.limit],
+    );
     for (const row of results) found.push(...lettersOf(workflow, row));
     if (found.length >= wanted.limit) break;
   }

@@ -1,4 +1,5 @@
 import { refusal } from "../contract/problem.ts";
+import type { RealmRows } from "../contract/realm-rows.ts";
 import { claimLetter, readLetter, settleLetter, type Letter } from "./letters.ts";
 
 interface WayBack {
@@ -13,8 +14,7 @@ export type WaysBack = Readonly<Record<string, (name: string) => WayBack | undef
 
 /** Which letter, and who asks. */
 export interface Redriving {
-  database: D1Database;
-  tenant: string;
+  rows: RealmRows;
   id: string;
   by: string;
   waysBack: WaysBack;
@@ -27,17 +27,10 @@ export interface Redriving {
  *
  * @throws ProblemError not-found, operation-not-possible, redrive-failed
  */
-export async function redrive({
-  database,
-  tenant,
-  id,
-  by,
-  waysBack,
-  now,
-}: Redriving): Promise<void> {
-  const letter = await claim({ database, tenant, id, now }, "sent");
+export async function redrive({ rows, id, by, waysBack, now }: Redriving): Promise<void> {
+  const letter = await claim({ rows, id, now }, "sent");
   if (letter === null) return;
-  const change = { tenant, id, from: "sending" as const, by };
+  const change = { id, from: "sending" as const, by };
   try {
     const way = wayBackOf(letter, waysBack);
     if (way === undefined) {
@@ -48,10 +41,10 @@ export async function redrive({
     await way.sendAgain(letter);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    await settleLetter(database, { ...change, to: "dead", what: "not sent", reason, now });
+    await settleLetter(rows, { ...change, to: "dead", what: "not sent", reason, now });
     throw refusal("redrive-failed", `The dead letter "${id}" could not be sent again: ${reason}`);
   }
-  await settleLetter(database, { ...change, to: "sent", what: "sent again", now });
+  await settleLetter(rows, { ...change, to: "sent", what: "sent again", now });
 }
 
 /**
@@ -60,18 +53,18 @@ export async function redrive({
  * @throws ProblemError not-found, operation-not-possible, redrive-failed where its place can't be told
  */
 export async function discardLetter(asked: Redriving): Promise<void> {
-  const { database, tenant, id, by, waysBack, now } = asked;
+  const { rows, id, by, waysBack, now } = asked;
   const letter = await claim(asked, "discarded");
   if (letter === null) return;
-  const change = { tenant, id, from: "sending" as const, by, now };
+  const change = { id, from: "sending" as const, by, now };
   try {
     await wayBackOf(letter, waysBack)?.discard?.(letter);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    await settleLetter(database, { ...change, to: "dead", what: "not discarded", reason });
+    await settleLetter(rows, { ...change, to: "dead", what: "not discarded", reason });
     throw refusal("redrive-failed", `The dead letter "${id}" could not be discarded: ${reason}`);
   }
-  await settleLetter(database, { ...change, to: "discarded", what: "discarded" });
+  await settleLetter(rows, { ...change, to: "discarded", what: "discarded" });
 }
 
 /**
@@ -80,12 +73,12 @@ export async function discardLetter(asked: Redriving): Promise<void> {
  * @throws ProblemError not-found, operation-not-possible
  */
 async function claim(
-  { database, tenant, id, now }: Pick<Redriving, "database" | "tenant" | "id" | "now">,
+  { rows, id, now }: Pick<Redriving, "rows" | "id" | "now">,
   end: "sent" | "discarded",
 ): Promise<Letter | null> {
-  const letter = await claimLetter(database, { tenant, id, now });
+  const letter = await claimLetter(rows, { id, now });
   if (letter !== null) return letter;
-  const there = await readLetter(database, tenant, id);
+  const there = await readLetter(rows, id);
   if (there === null) throw refusal("not-found", `There is no dead letter "${id}".`);
   if (there.status === end) return null;
   const why = {

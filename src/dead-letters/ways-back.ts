@@ -1,6 +1,6 @@
-import type { Envelope } from "../contract/envelope.ts";
 import { brokerOf } from "../contract/rabbitmq.ts";
-import { webhooksOf, type WebhookScope } from "../contract/webhooks.ts";
+import { realmOfOwn } from "../contract/realm.ts";
+import { webhooksOf } from "../contract/webhooks.ts";
 import type { Letter } from "./letters.ts";
 import type { WaysBack } from "./redrive.ts";
 
@@ -59,10 +59,8 @@ export function opening(ways: WaysBack, open: (body: unknown) => unknown): WaysB
 }
 
 /** @throws Error where webhooks are not bound */
-function placeOf(env: unknown, { tenant, message, body }: Letter) {
-  // The tenant is the letter's; the body says no more than where in its rooms.
-  const { jurisdiction } = (body ?? {}) as Partial<Envelope>;
-  const scope: WebhookScope = { tenant, jurisdiction };
+function placeOf(env: unknown, { whose, message }: Letter) {
+  const scope = realmOfOwn(whose);
   const webhooks = webhooksOf(env, scope);
   if (webhooks === undefined) throw new Error("the object class Webhooks is not bound as WEBHOOKS");
   const [delivery = ""] = message.split(" ");

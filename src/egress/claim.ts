@@ -1,11 +1,6 @@
-import { bucketOf } from "../contract/buckets.ts";
-import {
-  hexOf,
-  payloadKey,
-  readReference,
-  type Payload,
-  type PayloadReference,
-} from "../contract/payload.ts";
+import { Drawer } from "../contract/buckets.ts";
+import { hexOf, readReference, type Payload, type PayloadReference } from "../contract/payload.ts";
+import type { Realm } from "../contract/realm.ts";
 import { TerminalError } from "../kernel/terminal-error.ts";
 
 /** Whose payloads are claimed. */
@@ -13,7 +8,7 @@ export interface Claimant {
   env: unknown;
   /** The instance's object id in hexadecimal: nobody claims another's. */
   objectId: string;
-  jurisdiction: string | null;
+  realm: Realm;
   sha256: Sha256;
 }
 
@@ -28,7 +23,7 @@ export const webSha256: Sha256 = (content) => crypto.subtle.digest("SHA-256", co
  * @throws TerminalError where that can't help: it is no reference, the payload is not there, or is another
  */
 export async function claimPayload(
-  { env, objectId, jurisdiction, sha256: hash }: Claimant,
+  { env, objectId, realm, sha256: hash }: Claimant,
   reference: PayloadReference,
 ): Promise<Payload> {
   const wanted = readReference(reference);
@@ -39,9 +34,8 @@ export async function claimPayload(
     );
   }
   const { sha256, size } = wanted;
-  const bucket = bucketOf(env, "PAYLOADS", jurisdiction);
-  const key = payloadKey(objectId, sha256);
-  const found = await bucket.head(key);
+  const drawer = new Drawer(env, realm, "payload", objectId);
+  const found = await drawer.head(sha256);
   if (found === null) throw missing(sha256);
   if (found.size !== size) {
     throw new TerminalError(
@@ -49,7 +43,7 @@ export async function claimPayload(
     );
   }
   const bytes = async (): Promise<Uint8Array> => {
-    const stored = await bucket.get(key);
+    const stored = await drawer.get(sha256);
     if (stored === null) throw missing(sha256);
     const content = await stored.arrayBuffer();
     if (hexOf(await hash(content)) !== sha256) {

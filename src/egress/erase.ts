@@ -1,5 +1,6 @@
 import { addressNamed, subjectOf } from "../contract/address.ts";
-import { bucketsOf, prefixes, type BucketName } from "../contract/buckets.ts";
+import { emptyDrawers } from "../contract/buckets.ts";
+import { realmOfOwn, type Whose } from "../contract/realm.ts";
 import { webhooksOf } from "../contract/webhooks.ts";
 
 /**
@@ -9,8 +10,8 @@ import { webhooksOf } from "../contract/webhooks.ts";
  * @returns how many objects there were; 0 where no bucket is bound
  */
 export async function erasePayloads(env: unknown, objectId: string): Promise<number> {
-  const stored = await eraseUnder(env, "PAYLOADS", prefixes.payload(objectId));
-  return stored + (await eraseUnder(env, "PAYLOADS", prefixes.upload(objectId)));
+  const stored = await emptyDrawers(env, "payload", objectId);
+  return stored + (await emptyDrawers(env, "upload", objectId));
 }
 
 /**
@@ -21,7 +22,7 @@ export async function erasePayloads(env: unknown, objectId: string): Promise<num
  * @returns how many objects there were; 0 where no bucket is bound
  */
 export function eraseArchive(env: unknown, objectId: string): Promise<number> {
-  return eraseUnder(env, "ARCHIVE", prefixes.journal(objectId));
+  return emptyDrawers(env, "journal", objectId);
 }
 
 /**
@@ -34,32 +35,12 @@ export function eraseArchive(env: unknown, objectId: string): Promise<number> {
 export async function eraseWebhooks(
   env: unknown,
   name: string | undefined,
-  jurisdiction: string | null,
+  jurisdiction: Whose["jurisdiction"],
 ): Promise<void> {
   if ((env as { WEBHOOKS?: unknown } | undefined)?.WEBHOOKS === undefined) return;
   // Found by its id alone, an object doesn't know its name; the next time it wakes by itself it does.
   if (name === undefined) throw new Error("An object without its name can't say what to erase.");
   const address = addressNamed(name);
-  const scope = {
-    tenant: address.tenant,
-    ...(jurisdiction === null ? {} : { jurisdiction: jurisdiction as DurableObjectJurisdiction }),
-  };
+  const scope = realmOfOwn({ tenant: address.tenant, jurisdiction });
   await webhooksOf(env, scope)?.eraseSubject(scope, subjectOf(address));
-}
-
-async function eraseUnder(env: unknown, name: BucketName, prefix: string): Promise<number> {
-  let erased = 0;
-  for (const bucket of bucketsOf(env, name)) erased += await eraseIn(bucket, prefix);
-  return erased;
-}
-
-async function eraseIn(bucket: R2Bucket, prefix: string): Promise<number> {
-  let erased = 0;
-  for (;;) {
-    // Always the first page: what it held is gone when the next is asked for.
-    const { objects, truncated } = await bucket.list({ prefix });
-    if (objects.length > 0) await bucket.delete(objects.map(({ key }) => key));
-    erased += objects.length;
-    if (!truncated) return erased;
-  }
 }

@@ -1,4 +1,6 @@
 import { log } from "../contract/log.ts";
+import { deploymentsObject } from "../contract/objects.ts";
+
 /** How much a destination bears, across all instances. */
 export interface DestinationLimit {
   /** Calls under way at once. */
@@ -49,7 +51,7 @@ export async function askLeave(
       `"${destination}" has limits, which the object class Destination keeps: bind it as DESTINATIONS.`,
     );
   }
-  const gate = DESTINATIONS.getByName(destination) as unknown as Gate;
+  const gate = deploymentsObject(DESTINATIONS, destination) as unknown as Gate;
   let refused: number | null;
   try {
     refused = await gate.enter({ ...limit, holder, holdFor });

@@ -1,5 +1,6 @@
-import { objectName } from "../contract/address.ts";
+import { objectIn } from "../contract/objects.ts";
 import { isPassing, type Problem } from "../contract/problem.ts";
+import { realmOf } from "../contract/realm.ts";
 import type { Letter } from "../contract/requests.ts";
 import { TerminalError } from "../kernel/terminal-error.ts";
 
@@ -18,12 +19,10 @@ export async function sendLetter(env: unknown, letter: Letter): Promise<void> {
   if (INSTANCES === undefined) {
     throw new Error("Instances speak to each other by the binding INSTANCES, which is missing.");
   }
-  const { jurisdiction } = letter.caller;
-  const namespace = jurisdiction === undefined ? INSTANCES : INSTANCES.jurisdiction(jurisdiction);
-  const stub = namespace.getByName(objectName(letter.address)) as unknown as Neighbour;
+  const { workflow, id } = letter.address;
+  const stub = objectIn(INSTANCES, realmOf(letter.caller), workflow, id) as unknown as Neighbour;
   const problem = await stub.receive(JSON.stringify(letter));
   if (problem === null || isPointless(letter, problem)) return;
-  const { workflow, id } = letter.address;
   const message = `${workflow}/${id} says: ${problem.detail}`;
   throw isPassing(problem) ? new Error(message) : new TerminalError(message);
 }

@@ -66,7 +66,7 @@ export function letterOf(live: Live, row: EffectRow): Letter | null {
       // The deployment's own charts speak: they may do what their author wrote.
       roles: ["operator"],
       credential: `instance:${workflow}/${id}`,
-      ...(jurisdiction === null ? {} : { jurisdiction: jurisdiction as DurableObjectJurisdiction }),
+      ...(jurisdiction === null ? {} : { jurisdiction }),
     },
     hops: row.hops + 1,
     ...(row.trace === null ? {} : { trace: row.trace }),

@@ -1,4 +1,5 @@
 import { objectName, subjectOf, type Address } from "../contract/address.ts";
+import { realmOfOwn } from "../contract/realm.ts";
 import { log } from "../contract/log.ts";
 import type { Message } from "../contract/message.ts";
 import type { Live } from "../instance/live.ts";
@@ -244,7 +245,7 @@ export class Runner {
         const message: Message = {
           ...{ source: `/${subjectOf(address)}`, id: nextMessage(), type, data },
           ...{ time: row.createdAt, about: address, trace },
-          jurisdiction: (jurisdiction ?? undefined) as DurableObjectJurisdiction | undefined,
+          jurisdiction: jurisdiction ?? undefined,
         };
         const transport =
           typeof to === "string"
@@ -260,7 +261,7 @@ export class Runner {
       payload: (reference) =>
         claimPayload(
           {
-            ...{ env: this.#env, sha256: this.#sha256, jurisdiction },
+            ...{ env: this.#env, sha256: this.#sha256, realm: realmOfOwn(live.identity) },
             objectId: this.#context.id.toString(),
           },
           reference,

@@ -1,6 +1,8 @@
 import * as v from "valibot";
 import type { Caller } from "../contract/caller.ts";
 import { refusal } from "../contract/problem.ts";
+import { RealmRows } from "../contract/realm-rows.ts";
+import { realmOf } from "../contract/realm.ts";
 import type { View } from "../contract/view.ts";
 import {
   listLetters,
@@ -10,7 +12,6 @@ import {
 } from "../dead-letters/letters.ts";
 import { listParked, readParkedId, type Parked } from "../dead-letters/parked.ts";
 import { discardLetter, redrive, type WaysBack } from "../dead-letters/redrive.ts";
-import { databaseOf, databasesOf } from "../list/databases.ts";
 import { addressOf, type Instances } from "./instances.ts";
 import { granted, jsonResponse } from "./respond.ts";
 import { requireScope } from "./scope.ts";
@@ -41,18 +42,17 @@ const query = v.strictObject({
 
 /** `GET /dead-letters`: the tenant's, newest first; on the first page also what its instances keep parked. */
 export async function list(visit: DeadLetterVisit): Promise<Response> {
-  const { request, caller, workflows } = visit;
-  const { database, tenant } = shelfOf(visit);
+  const { request, workflows } = visit;
+  const rows = shelfOf(visit);
   const url = new URL(request.url);
   const wanted = readQuery(url.searchParams);
   const { status, origin, limit, cursor } = wanted;
-  const { jurisdiction = null } = caller;
   const after = cursor === undefined ? undefined : readCursor(cursor);
   const isParkedWanted =
     status === "dead" && after === undefined && (origin?.startsWith("instance:") ?? true);
   const [filed, parked] = await Promise.all([
-    listLetters(database, { tenant, status, origin, after, limit, now: Date.now() }),
-    isParkedWanted ? listParked(database, { tenant, jurisdiction, workflows, limit }) : [],
+    listLetters(rows, { status, origin, after, limit, now: Date.now() }),
+    isParkedWanted ? listParked(rows, { workflows, limit }) : [],
   ]);
   const ofOrigin = parked.filter((letter) => origin === undefined || letter.origin === origin);
   const body = JSON.stringify({ letters: [...ofOrigin, ...filed.letters] });
@@ -77,10 +77,9 @@ export async function read(visit: DeadLetterVisit): Promise<Response> {
     };
     return jsonResponse(JSON.stringify({ ...letter, incident }));
   }
-  const { database, tenant } = shelfOf(visit);
-  const letter = await readLetter(database, tenant, id);
+  const letter = await readLetter(shelfOf(visit), id);
   if (letter === null) throw notFound(id);
-  const { tenant: _, message: __, ...shown } = letter;
+  const { whose: _, message: __, ...shown } = letter;
   return jsonResponse(JSON.stringify(shown));
 }
 
@@ -92,9 +91,8 @@ export async function sendAgain(visit: DeadLetterVisit): Promise<Response> {
     await operate(visit, parked, "retry");
     return jsonResponse(JSON.stringify({ id, status: "sent" }));
   }
-  const { database, tenant } = shelfOf(visit);
   const { subject: by } = caller;
-  await redrive({ database, tenant, id, by, waysBack, now: Date.now() });
+  await redrive({ rows: shelfOf(visit), id, by, waysBack, now: Date.now() });
   return jsonResponse(JSON.stringify({ id, status: "sent" }));
 }
 
@@ -106,9 +104,8 @@ export async function discard(visit: DeadLetterVisit): Promise<Response> {
     await operate(visit, parked, "discard");
     return jsonResponse(JSON.stringify({ id, status: "discarded" }));
   }
-  const { database, tenant } = shelfOf(visit);
   const { subject: by } = caller;
-  await discardLetter({ database, tenant, id, by, waysBack, now: Date.now() });
+  await discardLetter({ rows: shelfOf(visit), id, by, waysBack, now: Date.now() });
   return jsonResponse(JSON.stringify({ id, status: "discarded" }));
 }
 
@@ -133,18 +130,14 @@ async function operate(
  *
  * @throws ProblemError forbidden, not-configured
  */
-function shelfOf({ request, caller, env }: DeadLetterVisit): {
-  database: D1Database;
-  tenant: string;
-} {
+function shelfOf({ request, caller, env }: DeadLetterVisit): RealmRows {
   requireScope(caller, "dead-letters");
   const isUnowned = new URL(request.url).searchParams.get("unowned") === "true";
   if (isUnowned && !caller.roles.includes("administrator")) {
     throw refusal("forbidden", "What belongs to nobody is for the role administrator.");
   }
-  const databases = databasesOf(env);
-  const tenant = isUnowned ? "" : caller.tenant;
-  if (databases.length > 0) return { database: databaseOf(databases, tenant), tenant };
+  const rows = isUnowned ? RealmRows.ofNobody(env) : RealmRows.of(env, realmOf(caller));
+  if (rows !== null) return rows;
   throw refusal(
     "not-configured",
     "This deployment keeps no dead letters: bind a D1 database as LIST.",

@@ -1,6 +1,7 @@
 import type { DeadLetter } from "../contract/dead-letter.ts";
 import { log } from "../contract/log.ts";
 import { problem, type Problem } from "../contract/problem.ts";
+import { findRealm } from "../contract/realm.ts";
 import type { Buried } from "./queue.ts";
 
 /** Queues of this name hold what other queues gave up on. */
@@ -40,9 +41,8 @@ export function letterOf(queue: string, { id, body, attempts, timestamp }: Messa
   const ours = readBuried(body);
   const from = ours?.queue ?? queue.replace(/-dead$/, "");
   const inner = ours === null ? body : ours.body;
-  const { tenant } = (inner ?? {}) as { tenant?: unknown };
   return {
-    tenant: typeof tenant === "string" && tenant.length <= 1_000 ? tenant : null,
+    whose: findRealm(inner),
     origin: from.startsWith("rabbitmq:") ? from : `queue:${from}`,
     message: `${queue} ${id}`,
     reason: ours?.reason ?? problem("exhausted", `The retries of the queue ${from} are exhausted.`),

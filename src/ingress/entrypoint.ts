@@ -9,6 +9,7 @@ import type { EventReply, View } from "../contract/view.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import type { EventDefinitions, EventsOf, Workflows } from "../kernel/workflow.ts";
 import { Allowances } from "../tenants/allowances.ts";
+import { realmOf } from "../contract/realm.ts";
 import { checkMessage } from "../contract/shape.ts";
 import { requestOf } from "./deliver.ts";
 import { addressOf, Instances } from "./instances.ts";
@@ -131,7 +132,9 @@ export function entrypointClass<Definitions extends Workflows>(
         );
       }
       const where = jurisdiction === undefined ? {} : { jurisdiction };
-      return { tenant, subject, roles, credential: `binding:${subject}`, ...where };
+      const caller = { tenant, subject, roles, credential: `binding:${subject}`, ...where };
+      realmOf(caller);
+      return caller;
     }
   };
 }

@@ -1,6 +1,8 @@
-import { isInstanceId, objectName, type Address } from "../contract/address.ts";
+import { isInstanceId, type Address } from "../contract/address.ts";
 import type { Caller } from "../contract/caller.ts";
+import { anybodysObject, objectIdIn, objectIn } from "../contract/objects.ts";
 import { problem, refusal, type Problem } from "../contract/problem.ts";
+import { realmOf } from "../contract/realm.ts";
 import type { ArchiveRequest, OperationReply, OperationRequest } from "../contract/operations.ts";
 import type { VerifyReply, VerifyRequest } from "../contract/verification.ts";
 import type { SimulationReply, SimulationRequest } from "../contract/simulation.ts";
@@ -100,7 +102,7 @@ export class Instances {
 
   /** The object's id in hexadecimal: what it is called where its name must not stand. */
   objectId({ address, caller }: InstanceRequest): string {
-    return this.#within(caller.jurisdiction).idFromName(objectName(address)).toString();
+    return objectIdIn(this.#namespace, realmOf(caller), address.workflow, address.id);
   }
 
   moment(request: MomentRequest): Promise<MomentReply> {
@@ -141,8 +143,7 @@ export class Instances {
 
   /** Has an object that is known by its id alone go on with what is due, and tell the list anew. */
   async wake(object: string, jurisdiction: string | null): Promise<void> {
-    const namespace = this.#within((jurisdiction as DurableObjectJurisdiction | null) ?? undefined);
-    await namespace.get(namespace.idFromString(object)).wake();
+    await anybodysObject(this.#namespace, object, jurisdiction).wake();
   }
 
   /** What a broker brings waits there already: it is not counted. */
@@ -174,21 +175,7 @@ export class Instances {
   }
 
   #stub({ address, caller }: InstanceRequest): DurableObjectStub<InstanceType<InstanceClass>> {
-    return this.#within(caller.jurisdiction).getByName(objectName(address));
-  }
-
-  /** The same name in two jurisdictions is two objects. */
-  #within(jurisdiction: DurableObjectJurisdiction | undefined): Namespace {
-    if (jurisdiction === undefined) return this.#namespace;
-    try {
-      return this.#namespace.jurisdiction(jurisdiction);
-    } catch {
-      // Never elsewhere instead: where data must stay is not ours to bend.
-      throw refusal(
-        "not-configured",
-        `This runtime has no jurisdiction "${jurisdiction}"; the local one has none at all.`,
-      );
-    }
+    return objectIn(this.#namespace, realmOf(caller), address.workflow, address.id);
   }
 }
 

@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import { jurisdictions } from "../contract/realm.ts";
 
-/** Where the platform can keep data (Durable Objects, "Data location"); absent: anywhere. */
-export const jurisdiction = v.optional(v.picklist(["eu", "fedramp", "fedramp-high", "us"]));
+/** Where the platform is to keep data; absent: anywhere. */
+export const jurisdiction = v.optional(v.picklist(jurisdictions));

@@ -1,10 +1,11 @@
 import * as v from "valibot";
 import type { Caller } from "../contract/caller.ts";
 import { refusal } from "../contract/problem.ts";
+import { RealmRows } from "../contract/realm-rows.ts";
+import { realmOf } from "../contract/realm.ts";
 import { shownIncidents, shownMembers } from "../instance/shown.ts";
 import { reachOfAll, sightOf, type Sight } from "../kernel/access.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
-import { databaseOf, databasesOf } from "../list/databases.ts";
 import { labelOf } from "../list/labels.ts";
 import { countsOf, search, type Listed, type Position, type Search } from "../list/search.ts";
 import type { Visit } from "./handlers.ts";
@@ -21,14 +22,12 @@ const ATTRIBUTE = "attribute.";
 /** `GET /{workflow}`: the tenant's instances, newest first. */
 export async function list({ request, caller, workflow }: Visit, env: unknown): Promise<Response> {
   const query = readQuery(new URL(request.url).searchParams);
-  const databases = databasesOf(env);
-  if (databases.length === 0) {
+  const rows = RealmRows.of(env, realmOf(caller));
+  if (rows === null) {
     throw refusal("not-configured", "This deployment keeps no list: bind a D1 database as LIST.");
   }
-  const { tenant, jurisdiction = null } = caller;
-  const database = databaseOf(databases, tenant);
   const { counts: wantsCounts, ...wanted } = query;
-  const scope = { tenant, workflow: workflow.key };
+  const scope = { workflow: workflow.key };
   const isOwnOnly = reachOfAll(workflow, caller.roles) === "own";
   if (isOwnOnly && wantsCounts) {
     throw refusal("forbidden", "counts are of the whole tenant; you see your own instances only.");
@@ -37,8 +36,8 @@ export async function list({ request, caller, workflow }: Visit, env: unknown): 
   for (const label of wanted.labels) checkAsked(label, attributes, caller);
   const labels = isOwnOnly ? [...wanted.labels, labelOf.owner(caller.subject)] : wanted.labels;
   const [{ instances, next }, counts] = await Promise.all([
-    search(database, { ...wanted, labels, ...scope, jurisdiction }),
-    wantsCounts ? countsOf(database, scope) : undefined,
+    search(rows, { ...wanted, labels, ...scope }),
+    wantsCounts ? countsOf(rows, scope) : undefined,
   ]);
   const shown = instances.flatMap((one) => shownTo(caller, workflow, one) ?? []);
   const body = JSON.stringify({
@@ -83,7 +82,7 @@ function shownTo(
   };
 }
 
-type Query = Omit<Search, "tenant" | "workflow" | "jurisdiction"> & { counts: boolean };
+type Query = Omit<Search, "workflow"> & { counts: boolean };
 
 /** @throws ProblemError bad-parameter */
 function readQuery(parameters: URLSearchParams): Query {

@@ -1,7 +1,8 @@
-import { bucketOf } from "../contract/buckets.ts";
+import { Drawer } from "../contract/buckets.ts";
 import type { Limits } from "../contract/limits.ts";
-import { isSha256, payloadKey, payloadReference } from "../contract/payload.ts";
+import { isSha256, payloadReference } from "../contract/payload.ts";
 import { refusal } from "../contract/problem.ts";
+import { realmOf } from "../contract/realm.ts";
 import type { Visit } from "./handlers.ts";
 import { addressOf } from "./instances.ts";
 import { granted, jsonResponse } from "./respond.ts";
@@ -17,7 +18,9 @@ const GONE = new Set([404, 410]);
 export async function uploadPayload(visit: Visit, limits: Limits): Promise<Response> {
   const { request, caller, workflow, id, instances, env } = visit;
   const address = addressOf(caller, workflow.key, id);
-  const bucket = bucketOf(env, "PAYLOADS", caller.jurisdiction);
+  const drawer = (kind: "payload" | "upload") =>
+    new Drawer(env, realmOf(caller), kind, instances.objectId({ address, caller }));
+  const [payloads, uploads] = [drawer("payload"), drawer("upload")];
   const type = mediaTypeOf(request.headers);
   const most = limits.payloadBytes;
   if (Number(request.headers.get("content-length") ?? 0) > most) throw tooLarge(most);
@@ -27,12 +30,11 @@ export async function uploadPayload(visit: Visit, limits: Limits): Promise<Respo
   // Of an instance that isn't there nobody would ever erase it. What is asked for is nothing of its journal.
   const asking = { address, caller, after: Number.MAX_SAFE_INTEGER, limit: 1 };
   granted(await instances.history(asking));
-  const objectId = instances.objectId({ address, caller });
-  const { sha256, size } = await storePayload(bucket, objectId, request.body, { type, most });
+  const { sha256, size } = await storePayload({ payloads, uploads }, request.body, { type, most });
   const still = await instances.history(asking);
   if (!still.ok && GONE.has(still.problem.status)) {
     // Erased meanwhile, with all that was there: what came after that must not stay.
-    await bucket.delete(payloadKey(objectId, sha256));
+    await payloads.delete(sha256);
     granted(still);
   }
   const reference = payloadReference(sha256, size, type);
@@ -47,12 +49,11 @@ export async function downloadPayload(visit: Visit): Promise<Response> {
   const { params } = request as Request & { params: { sha256: string } };
   // As its reference names it, too.
   const sha256 = params.sha256.replace(/^sha256-/, "");
-  const bucket = bucketOf(env, "PAYLOADS", caller.jurisdiction);
+  const objectId = instances.objectId({ address, caller });
+  const payloads = new Drawer(env, realmOf(caller), "payload", objectId);
   // What was erased is not to be read, though the bucket may still have it.
   granted(await instances.history({ address, caller, after: Number.MAX_SAFE_INTEGER, limit: 1 }));
-  // The object's id comes from the caller's tenant: another's payload is not even looked for.
-  const objectId = instances.objectId({ address, caller });
-  const found = isSha256(sha256) ? await bucket.get(payloadKey(objectId, sha256)) : null;
+  const found = isSha256(sha256) ? await payloads.get(sha256) : null;
   if (found === null) {
     throw refusal("not-found", `${workflow.key}/${id} has no payload ${sha256}.`);
   }

@@ -1,5 +1,5 @@
-import { prefixes } from "../contract/buckets.ts";
-import { hexOf, payloadKey } from "../contract/payload.ts";
+import type { Drawer } from "../contract/buckets.ts";
+import { hexOf } from "../contract/payload.ts";
 import { refusal } from "../contract/problem.ts";
 import { brokenOff } from "./body.ts";
 
@@ -19,8 +19,7 @@ interface Stored {
  * @throws ProblemError body-too-large, body-broken-off
  */
 export async function storePayload(
-  bucket: R2Bucket,
-  objectId: string,
+  { payloads, uploads }: { payloads: Drawer; uploads: Drawer },
   body: ReadableStream<Uint8Array>,
   { type, most }: { type: string; most: number },
 ): Promise<Stored> {
@@ -31,10 +30,10 @@ export async function storePayload(
     await hash.close();
     const sha256 = hexOf(await digest.digest);
     // R2 compares the hash with what it has stored.
-    await bucket.put(payloadKey(objectId, sha256), content, { ...options, sha256 });
+    await payloads.put(sha256, content, { ...options, sha256 });
     return sha256;
   };
-  const temporary = prefixes.upload(objectId) + crypto.randomUUID();
+  const temporary = crypto.randomUUID();
   const parts: R2UploadedPart[] = [];
   let upload: R2MultipartUpload | undefined;
   let size = 0;
@@ -43,7 +42,7 @@ export async function storePayload(
       size += part.byteLength;
       await hash.write(part);
       if (isLast && upload === undefined) return { sha256: await underHash(part), size };
-      upload ??= await bucket.createMultipartUpload(temporary, options);
+      upload ??= await uploads.begin(temporary, options);
       parts.push(await upload.uploadPart(parts.length + 1, part));
     }
     await upload!.complete(parts);
@@ -53,10 +52,10 @@ export async function storePayload(
     throw error;
   }
   try {
-    const whole = await bucket.get(temporary);
+    const whole = await uploads.get(temporary);
     return { sha256: await underHash(whole!.body), size };
   } finally {
-    await bucket.delete(temporary);
+    await uploads.delete(temporary);
   }
 }
 

@@ -1,8 +1,9 @@
 import { isOperator } from "../contract/caller.ts";
 import { log } from "../contract/log.ts";
 import { refusal } from "../contract/problem.ts";
+import { RealmRows } from "../contract/realm-rows.ts";
+import { realmOf } from "../contract/realm.ts";
 import type { ListedHead } from "../contract/verification.ts";
-import { databasesOf } from "../list/databases.ts";
 import { listedHead } from "../list/heads.ts";
 import type { Visit } from "./handlers.ts";
 import { addressOf } from "./instances.ts";
@@ -15,7 +16,7 @@ export async function verify(visit: Visit): Promise<Response> {
   if (!isOperator(caller)) throw refusal("forbidden", '"verify" is for operators.');
   // Before the instance looks: what the list was told must then be there.
   const listed = await reachList(() =>
-    listedHead(databasesOf(env), caller.tenant, instances.objectId({ address, caller })),
+    listedHead(RealmRows.of(env, realmOf(caller)), instances.objectId({ address, caller })),
   );
   return jsonResponse(granted(await instances.verify({ address, caller, listed })).json);
 }

@@ -2,6 +2,7 @@ import type { IRequest } from "itty-router";
 import * as v from "valibot";
 import { isOperator } from "../contract/caller.ts";
 import { refusal } from "../contract/problem.ts";
+import { realmOf } from "../contract/realm.ts";
 import {
   webhooksOf,
   type WebhookReply,
@@ -60,16 +61,9 @@ async function asked(incoming: IRequest, env: TokenSettings, allowances: Allowan
   const request = incoming as unknown as Request;
   const caller = await admit(request, env, allowances);
   if (!isOperator(caller)) throw refusal("forbidden", "Webhook endpoints are for operators.");
-  const { tenant, jurisdiction } = caller;
-  const scope = { tenant, ...(jurisdiction === undefined ? {} : { jurisdiction }) };
+  const scope = realmOf(caller);
   const { id = "", delivery = "" } = incoming.params as Record<string, string>;
-  let webhooks: WebhooksCalls | undefined;
-  try {
-    webhooks = webhooksOf(env, scope);
-  } catch {
-    // Never elsewhere instead: where data must stay is not ours to bend.
-    throw refusal("not-configured", `This runtime has no jurisdiction "${jurisdiction}".`);
-  }
+  const webhooks = webhooksOf(env, scope);
   if (webhooks === undefined) {
     throw refusal("not-configured", "Bind the object class Webhooks as WEBHOOKS.");
   }

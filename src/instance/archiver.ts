@@ -1,6 +1,7 @@
-import { bucketOf, prefixes } from "../contract/buckets.ts";
+import { Drawer } from "../contract/buckets.ts";
 import { defaultLimits, type Limits } from "../contract/limits.ts";
 import { refusal, type ProblemError } from "../contract/problem.ts";
+import { realmOfOwn, type Whose } from "../contract/realm.ts";
 import { promisesIn } from "../kernel/generations.ts";
 import type { Moment } from "../kernel/moment.ts";
 import { momentIn, partText, rowsIn, type MomentThen } from "./archive-format.ts";
@@ -70,7 +71,7 @@ export class Archiver {
 
   async #archive(keep: number): Promise<Archived> {
     const identity = this.#store.identity();
-    const bucket = bucketOf(this.#env, "ARCHIVE", identity.jurisdiction);
+    const drawer = this.#drawer(identity);
     const until = Math.min(this.#store.state().seq - keep, this.#beforeFailure());
     let entries = 0;
     while (this.#isStill(identity)) {
@@ -79,11 +80,11 @@ export class Archiver {
       const { part, rows } = found;
       const version = this.#versionAfter(part.last);
       const text = partText({ ...identity, version }, rows, this.#momentBefore(part));
-      const key = this.#key(identity.epoch, part);
-      await reach(() => bucket.put(key, text, PART_METADATA));
+      const name = nameOf(identity.epoch, part);
+      await reach(() => drawer.put(name, text, PART_METADATA));
       if (!this.#finish(identity, part)) {
         // Erased meanwhile: what was stored after that must not stay. A new epoch's keys are others.
-        if (!this.#isAlive(identity)) await reach(() => bucket.delete(key));
+        if (!this.#isAlive(identity)) await reach(() => drawer.delete(name));
         break;
       }
       entries += rows.length;
@@ -203,9 +204,9 @@ export class Archiver {
   }
 
   /** A part as it is stored; null where it is gone. @throws ProblemError as `read` does */
-  async part({ epoch, jurisdiction }: Identity, part: ArchivedPart): Promise<string | null> {
-    const bucket = bucketOf(this.#env, "ARCHIVE", jurisdiction);
-    const found = await reach(async () => (await bucket.get(this.#key(epoch, part)))?.text());
+  async part(identity: Identity, part: ArchivedPart): Promise<string | null> {
+    const drawer = this.#drawer(identity);
+    const found = await reach(async () => (await drawer.get(nameOf(identity.epoch, part)))?.text());
     return found ?? null;
   }
 
@@ -214,13 +215,17 @@ export class Archiver {
     if (text !== null) return text;
     throw refusal(
       "state-not-kept",
-      `The entries ${part.first} to ${part.last} were archived as ${this.#key(identity.epoch, part)}, which is gone from the bucket ARCHIVE.`,
+      `The entries ${part.first} to ${part.last} were archived as ${this.#drawer(identity).key(nameOf(identity.epoch, part))}, which is gone from the bucket ARCHIVE.`,
     );
   }
 
-  #key(epoch: number, { first, last }: ArchivedPart): string {
-    return `${prefixes.journal(this.#objectId)}${epoch}/${first}-${last}.ndjson`;
+  #drawer(identity: Whose): Drawer {
+    return new Drawer(this.#env, realmOfOwn(identity), "journal", this.#objectId);
   }
+}
+
+function nameOf(epoch: number, { first, last }: ArchivedPart): string {
+  return `${epoch}/${first}-${last}.ndjson`;
 }
 
 const PART_METADATA: R2PutOptions = { httpMetadata: { contentType: "application/x-ndjson" } };

@@ -60,6 +60,7 @@ export class Control {
   /** What an operator does to it. */
   operate(request: OperationRequest): OperationReply {
     return this.#door.answer(request, (caller) => {
+      checkOperator(caller, request.operation.name);
       const now = this.#clock();
       if (this.#edges.scheduled !== null) return this.#operateOnScheduled(request, now);
       this.#door.identity(request);
@@ -79,7 +80,7 @@ export class Control {
       this.#door.checkAddress(request);
       this.#edges.checkNotErased(request.address);
       const { caller, keep } = request;
-      if (!isOperator(caller)) throw refusal("forbidden", '"archive" is for operators.');
+      checkOperator(caller, "archive");
       this.#door.identity(request);
       this.#processor.fireTimers(this.#clock());
       this.#processor.current();
@@ -99,6 +100,7 @@ export class Control {
   async erase(request: EraseRequest): Promise<EraseReply> {
     try {
       this.#door.checkAddress(request);
+      checkOperator(request.caller, "erase");
       if (!this.#store.isUsed()) throw notFound(request.address.workflow, request.address.id);
       const changed = await this.#edges.erase(request, this.#clock());
       const { workflow, id } = request.address;
@@ -112,7 +114,6 @@ export class Control {
 
   #operateOnScheduled(request: OperationRequest, now: number) {
     const { caller, operation, reason } = request;
-    if (!isOperator(caller)) throw refusal("forbidden", `"${operation.name}" is for operators.`);
     const { name } = operation;
     if (name === "terminate" || name === "cancel") {
       this.#edges.terminateScheduled(caller, reason, now);
@@ -138,4 +139,14 @@ export class Control {
     const live = this.#processor.current()!;
     return viewText(live, viewerOf(live, caller), { operation }, troubles);
   }
+}
+
+/**
+ * Before anything is looked up: who isn't one is not told whether there is such an instance.
+ *
+ * @throws ProblemError forbidden
+ */
+function checkOperator(caller: Caller, operation: string): void {
+  if (isOperator(caller)) return;
+  throw refusal("forbidden", `"${operation}" is for operators.`);
 }

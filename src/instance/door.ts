@@ -9,8 +9,8 @@ import { notFound } from "./not-found.ts";
 import type { Identity, Store } from "./store.ts";
 
 export interface DoorOptions {
-  /** The object's own; unknown where it was found by its id alone. */
-  name: string | undefined;
+  /** The object's own. Its name is unknown where it was found by its id alone. */
+  id: Pick<DurableObjectId, "name" | "jurisdiction">;
   store: Store;
   edges: Edges;
   report: Report;
@@ -24,7 +24,7 @@ export class Door {
   readonly #options: DoorOptions;
 
   constructor(options: DoorOptions) {
-    this.#name = options.name;
+    this.#name = options.id.name;
     this.#options = options;
   }
 
@@ -57,7 +57,9 @@ export class Door {
     // Who was woken by its id alone knows no name: the identity has it, or the door that starts it.
     this.#name ??= objectName(store.exists() ? store.identity() : address);
     const isMine = this.#name === objectName(address) && caller.tenant === address.tenant;
-    if (!isMine) throw notFound(address.workflow, address.id);
+    const { jurisdiction = caller.jurisdiction } = this.#options.id;
+    if (!isMine || jurisdiction !== caller.jurisdiction)
+      throw notFound(address.workflow, address.id);
   }
 
   /** Who this is. @throws ProblemError not-begun, not-found */

@@ -1,4 +1,4 @@
-import { isOperator, type Caller } from "../contract/caller.ts";
+import type { Caller } from "../contract/caller.ts";
 import { refusal } from "../contract/problem.ts";
 import type { EraseRequest, InstanceRequest, StartRequest } from "../contract/requests.ts";
 import { sightOf, type Sight } from "../kernel/access.ts";
@@ -165,11 +165,10 @@ export class Edges {
   }
 
   /**
-   * @throws ProblemError forbidden, operation-not-possible while it runs or has something to deliver
+   * @throws ProblemError operation-not-possible while it runs or has something to deliver
    * @returns false where it was erased before
    */
   async erase({ caller, force = false, address }: EraseRequest, now: number): Promise<boolean> {
-    if (!isOperator(caller)) throw refusal("forbidden", `"erase" is for operators.`);
     if (this.tombstone !== null) return false;
     const scheduled = this.scheduled;
     if (scheduled === null) this.#checkErasable(address, force);

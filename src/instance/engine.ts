@@ -164,7 +164,7 @@ export class Engine {
     const acting = { processor, edges, runner: this.#runner, list: this.#list, followers };
     this.#journal = { processor, store };
     this.#ringing = new Ringing({ ...shared, ...acting });
-    this.#door = new Door({ name: context.id.name, store, edges, report });
+    this.#door = new Door({ id: context.id, store, edges, report });
     this.audit = new Audit({ door: this.#door, store, archiver });
     this.past = new Past({ door: this.#door, store, archiver, workflows, clock });
     this.control = new Control({

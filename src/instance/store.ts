@@ -30,7 +30,7 @@ export interface Identity {
   epoch: number;
   createdAt: number;
   startFingerprint: string;
-  jurisdiction: string | null;
+  jurisdiction: DurableObjectJurisdiction | null;
   /** JSON of the `ParentLink` of an instance that another one started. */
   parent: string | null;
   /** The subject who started it; null where a deployment before this one forgot. */

@@ -9,7 +9,7 @@ import type { Tables } from "./tables.ts";
 export interface Tombstone {
   tenant: string;
   workflow: string;
-  jurisdiction: string | null;
+  jurisdiction: DurableObjectJurisdiction | null;
   /** The last epoch it had. */
   epoch: number;
   salt: string;

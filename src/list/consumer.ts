@@ -1,8 +1,9 @@
 import { log } from "../contract/log.ts";
 import * as v from "valibot";
+import { databaseOf } from "../contract/databases.ts";
 import { problem, type Problem } from "../contract/problem.ts";
+import { findRealm, jurisdictions } from "../contract/realm.ts";
 import type { Projection } from "../contract/projection.ts";
-import { databaseOf } from "./databases.ts";
 import { write } from "./write.ts";
 
 const text = (most: number) => v.pipe(v.string(), v.minLength(1), v.maxLength(most));
@@ -12,11 +13,14 @@ const attribute = v.union([v.pipe(v.string(), v.maxLength(1_000)), v.number(), v
 /** Small enough that a hundred of them are one statement. */
 const projection = v.object({
   object: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)),
-  tenant: text(1_000),
+  tenant: v.pipe(
+    v.string(),
+    v.check((tenant) => findRealm({ tenant }) !== null, "names nobody"),
+  ),
   workflow: text(100),
   // Of an erased instance the list is not even told these.
   id: v.pipe(v.string(), v.maxLength(1_000)),
-  jurisdiction: v.nullable(text(100)),
+  jurisdiction: v.nullable(v.picklist(jurisdictions)),
   epoch: whole,
   seq: whole,
   head: v.optional(v.nullable(text(100)), null),
@@ -71,7 +75,9 @@ export async function takeProjections(
 ): Promise<{ hasIncidents: boolean }> {
   const readable: Read[] = [];
   for (const message of messages) {
-    const read = v.safeParse(projection, asStorableText(message.body));
+    const { tenant } = (message.body ?? {}) as { tenant?: unknown };
+    // Whose it is stays as it came: one tenant's name must not become another's.
+    const read = v.safeParse(projection, { ...(asStorableText(message.body) as object), tenant });
     if (read.success) {
       readable.push({ message, projection: read.output as Projection });
       continue;

@@ -1,5 +1,5 @@
 import type { ListedHead } from "../contract/verification.ts";
-import { databaseOf } from "./databases.ts";
+import { mine, type RealmRows } from "../contract/realm-rows.ts";
 
 /**
  * What the list was told last of an instance's journal.
@@ -8,13 +8,12 @@ import { databaseOf } from "./databases.ts";
  * @returns null where it knows nothing, or there is no list
  */
 export async function listedHead(
-  databases: readonly D1Database[],
-  tenant: string,
+  rows: RealmRows | null,
   object: string,
 ): Promise<ListedHead | null> {
-  if (databases.length === 0) return null;
-  return databaseOf(databases, tenant)
-    .prepare("SELECT epoch, seq, head FROM instances WHERE object = ? AND tenant = ?")
-    .bind(object, tenant)
-    .first<ListedHead & Record<string, unknown>>();
+  if (rows === null) return null;
+  return rows.first<ListedHead>(
+    `SELECT epoch, seq, head FROM instances WHERE ${mine("instances")} AND object = ?3`,
+    object,
+  );
 }

@@ -1,4 +1,4 @@
-import { databaseOf, databasesOf } from "./databases.ts";
+import { databaseOf, databasesOf } from "../contract/databases.ts";
 import { labelOf } from "./labels.ts";
 
 const LIVE = ["active", "paused", "scheduled", "quarantined"].map(labelOf.status);

@@ -1,12 +1,10 @@
 import { OWNER, type Attributes, type ListedIncident } from "../contract/projection.ts";
+import { mine, type RealmRows } from "../contract/realm-rows.ts";
 import type { View } from "../contract/view.ts";
 import { ALL } from "./labels.ts";
 
 /** What is looked for. All of it must be so. */
 export interface Search {
-  tenant: string;
-  /** Instances of another jurisdiction are not to be found. */
-  jurisdiction: string | null;
   workflow: string;
   labels: readonly string[];
   /** Milliseconds since the epoch: created at that time or later. */
@@ -59,18 +57,19 @@ interface Row {
 
 /** @returns newest first, and where the next page begins; null on the last one */
 export async function search(
-  database: D1Database,
+  realm: RealmRows,
   wanted: Search,
 ): Promise<{ instances: Listed[]; next: Position | null }> {
-  const { tenant, workflow, jurisdiction, limit, after } = wanted;
-  const [driver, ...others] = await rarestFirst(database, wanted);
-  const values: (string | number | null)[] = [tenant, workflow, driver!, jurisdiction];
-  const bind = (value: string | number): string => `?${values.push(value)}`;
+  const { workflow, limit, after } = wanted;
+  const [driver, ...others] = await rarestFirst(realm, wanted);
+  const values: (string | number)[] = [workflow, driver!];
+  // The realm is ?1 and ?2.
+  const bind = (value: string | number): string => `?${values.push(value) + 2}`;
   const conditions = [
-    "driver.tenant = ?1 AND driver.workflow = ?2 AND driver.label = ?3",
-    "instances.jurisdiction IS ?4",
+    `${mine("labels", "driver")} AND driver.workflow = ?3 AND driver.label = ?4`,
+    mine("instances"),
     ...others.map(
-      (label) => `EXISTS (SELECT 1 FROM labels WHERE tenant = ?1 AND workflow = ?2
+      (label) => `EXISTS (SELECT 1 FROM labels WHERE ${mine("labels")} AND workflow = ?3
         AND label = ${bind(label)} AND created_at = driver.created_at AND object = driver.object)`,
     ),
   ];
@@ -90,10 +89,7 @@ export async function search(
         ON instances.object = driver.object
       WHERE ${conditions.join(" AND ")}
       ORDER BY driver.created_at DESC, driver.object DESC LIMIT ${bind(limit + 1)}`;
-  const { results } = await database
-    .prepare(statement)
-    .bind(...values)
-    .all<Row>();
+  const results = await realm.all<Row>(statement, ...values);
   const rows = results.slice(0, limit);
   const last = rows.at(-1);
   const hasMore = results.length > limit && last !== undefined;
@@ -105,17 +101,15 @@ export async function search(
 
 /** How many instances of a workflow have each status and each state, their parents' states too. */
 export async function countsOf(
-  database: D1Database,
-  { tenant, workflow }: Pick<Search, "tenant" | "workflow">,
+  realm: RealmRows,
+  { workflow }: Pick<Search, "workflow">,
 ): Promise<{ status: Record<string, number>; state: Record<string, number> }> {
   const counts = { status: {} as Record<string, number>, state: {} as Record<string, number> };
-  const { results } = await database
-    .prepare(
-      `SELECT label, count FROM counts WHERE tenant = ?1 AND workflow = ?2 AND count > 0
-         AND ((label >= 'status:' AND label < 'status;') OR (label >= 'state:' AND label < 'state;'))`,
-    )
-    .bind(tenant, workflow)
-    .all<{ label: string; count: number }>();
+  const results = await realm.all<{ label: string; count: number }>(
+    `SELECT label, count FROM counts WHERE ${mine("counts")} AND workflow = ?3 AND count > 0
+       AND ((label >= 'status:' AND label < 'status;') OR (label >= 'state:' AND label < 'state;'))`,
+    workflow,
+  );
   for (const { label, count } of results) {
     const colon = label.indexOf(":");
     counts[label.slice(0, colon) as keyof typeof counts][label.slice(colon + 1)] = count;
@@ -125,20 +119,19 @@ export async function countsOf(
 
 /** The label that the fewest instances have drives the search: attributes are not counted, being rare. */
 async function rarestFirst(
-  database: D1Database,
-  { tenant, workflow, labels }: Search,
+  realm: RealmRows,
+  { workflow, labels }: Search,
 ): Promise<readonly string[]> {
   if (labels.length === 0) return [ALL];
   const attribute = labels.find((label) => label.startsWith("attribute:"));
   if (attribute !== undefined) return [attribute, ...labels.filter((one) => one !== attribute)];
   if (labels.length === 1) return labels;
-  const { results } = await database
-    .prepare(
-      `SELECT label, count FROM counts WHERE tenant = ?1 AND workflow = ?2
-         AND label IN (SELECT value FROM json_each(?3))`,
-    )
-    .bind(tenant, workflow, JSON.stringify(labels))
-    .all<{ label: string; count: number }>();
+  const results = await realm.all<{ label: string; count: number }>(
+    `SELECT label, count FROM counts WHERE ${mine("counts")} AND workflow = ?3
+       AND label IN (SELECT value FROM json_each(?4))`,
+    workflow,
+    JSON.stringify(labels),
+  );
   const countOf = new Map(results.map(({ label, count }) => [label, count]));
   return labels.toSorted((a, b) => (countOf.get(a) ?? 0) - (countOf.get(b) ?? 0));
 }

@@ -2,6 +2,7 @@ import type { AMQPMessage } from "@cloudamqp/amqp-client/amqp-message";
 import type { AMQPProperties, Field } from "@cloudamqp/amqp-client/amqp-properties";
 import { amqpOf, readAmqp, type AmqpContent } from "../cloudevents/amqp.ts";
 import type { DeadLetter } from "../contract/dead-letter.ts";
+import { findRealm } from "../contract/realm.ts";
 import type { Envelope } from "../contract/envelope.ts";
 import { fingerprint } from "../contract/fingerprint.ts";
 import type { Message } from "../contract/message.ts";
@@ -24,8 +25,6 @@ const MAX_ROUTING_KEY = 255;
 
 /** UTF-16 units that surely fit into the 255 bytes of a short string. */
 const MAX_MESSAGE_ID = 85;
-
-const MAX_TENANT = 1_000;
 
 /** Bytes that a dead letter may have as JSON: queues take 128 KB. */
 const MAX_LETTER = 100_000;
@@ -160,10 +159,9 @@ export function letterIn(
   const queue = typeof died === "string" ? died : routingKey;
   const attempts = headers[ATTEMPTS];
   const body = shown(message, tenantOf(queue));
-  const { tenant } = body as { tenant?: unknown };
   const death = headers[DEATH];
   return {
-    tenant: typeof tenant === "string" && tenant.length <= MAX_TENANT ? tenant : null,
+    whose: findRealm(body),
     origin: `rabbitmq:${queue}`,
     message:
       typeof death === "string" ? death : fingerprint([queue, decoded(message), text(headers)]),

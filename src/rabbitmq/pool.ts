@@ -1,3 +1,4 @@
+import { deploymentsObject } from "../contract/objects.ts";
 import { fnv1a } from "../contract/hash.ts";
 import { log } from "../contract/log.ts";
 /**
@@ -26,7 +27,7 @@ export function memberAt({ BROKERS }: RabbitSettings, index: number): BrokerCall
   if (BROKERS === undefined) {
     throw new Error("RABBITMQ_URL is set, but brokerClass(…) is not bound as BROKERS.");
   }
-  return BROKERS.getByName(String(index)) as unknown as BrokerCalls;
+  return deploymentsObject(BROKERS, String(index)) as unknown as BrokerCalls;
 }
 
 /** The member that all messages about one thing go by, so that they keep their order. */

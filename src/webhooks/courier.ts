@@ -1,4 +1,6 @@
-import { webhooksName, type WebhookScope } from "../contract/webhooks.ts";
+import { objectIn } from "../contract/objects.ts";
+import { realmOfOwn } from "../contract/realm.ts";
+import type { WebhookScope } from "../contract/webhooks.ts";
 import { AT_ONCE, type Begun } from "./outbox.ts";
 import { TIMEOUT, type Post, type PostResult } from "./post.ts";
 import { signatureHeaders } from "./signing.ts";
@@ -34,7 +36,7 @@ export class Courier {
   /** One try. Never throws. */
   async send(scope: WebhookScope, { delivery, endpoint, secrets }: Begun): Promise<PostResult> {
     const { id, body } = delivery;
-    const carrier = this.#leastLoaded(`${webhooksName(scope)}/${endpoint.id}`);
+    const carrier = this.#leastLoaded(endpoint.id);
     this.#count(carrier, 1);
     const ids = this.running.get(endpoint.id) ?? new Set();
     this.running.set(endpoint.id, ids.add(id));
@@ -51,7 +53,10 @@ export class Courier {
         timer = setTimeout(() => reject(new Error("its carrier is gone")), GONE_AFTER);
       });
       const request = { url: endpoint.url, headers, body };
-      return await Promise.race([this.#stub(scope, carrier).carry(scope, request), gone]);
+      return await Promise.race([
+        this.#stub(scope, endpoint.id, carrier).carry(scope, request),
+        gone,
+      ]);
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
       return { status: null, error: `It could not be sent: ${why}`, retryAfter: null };
@@ -64,11 +69,12 @@ export class Courier {
   }
 
   /** A stub that has failed stays broken: each call gets a new one. */
-  #stub({ jurisdiction }: WebhookScope, carrier: string): Carrier {
+  #stub(scope: WebhookScope, endpoint: string, carrier: string): Carrier {
     const { WEBHOOKS } = this.#env as { WEBHOOKS?: DurableObjectNamespace };
     if (WEBHOOKS === undefined) throw new Error("the binding WEBHOOKS is missing");
-    const within = jurisdiction === undefined ? WEBHOOKS : WEBHOOKS.jurisdiction(jurisdiction);
-    return within.getByName(carrier) as unknown as Carrier;
+    // As `webhooksName`, and two parts more.
+    const name = [scope.jurisdiction ?? "", endpoint, carrier.slice(endpoint.length + 1)];
+    return objectIn(WEBHOOKS, realmOfOwn(scope), ...name) as unknown as Carrier;
   }
 
   #leastLoaded(endpoint: string): string {

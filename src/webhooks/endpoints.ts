@@ -50,7 +50,7 @@ export class EndpointTable {
     return { tenant, jurisdiction: jurisdiction as DurableObjectJurisdiction };
   }
 
-  setOwner({ tenant, jurisdiction = null as never }: WebhookScope): void {
+  setOwner({ tenant, jurisdiction = null }: WebhookScope): void {
     this.#sql.exec("INSERT OR IGNORE INTO owner VALUES (1, ?, ?)", tenant, jurisdiction);
   }
 

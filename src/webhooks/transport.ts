@@ -1,4 +1,5 @@
 import { cloudEventOf } from "../cloudevents/outgoing.ts";
+import { realmOfOwn } from "../contract/realm.ts";
 import { webhooksOf } from "../contract/webhooks.ts";
 import type { TransportOf } from "../egress/transport.ts";
 import { TerminalError } from "../kernel/terminal-error.ts";
@@ -16,7 +17,7 @@ export function toWebhooks(): TransportOf<unknown> {
     keeps: true,
     send: async (message) => {
       const { about, jurisdiction } = message;
-      const scope = { tenant: about.tenant, jurisdiction };
+      const scope = realmOfOwn({ tenant: about.tenant, jurisdiction });
       const webhooks = webhooksOf(env, scope);
       if (webhooks === undefined) {
         throw new Error("The object class Webhooks is not bound: bind it as WEBHOOKS.");

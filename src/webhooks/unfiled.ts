@@ -1,5 +1,6 @@
 import type { DeadLetter } from "../contract/dead-letter.ts";
 import { problem } from "../contract/problem.ts";
+import { realmOfOwn } from "../contract/realm.ts";
 import type { WebhookScope } from "../contract/webhooks.ts";
 import { backoff, LEASE } from "../egress/timing.ts";
 import type { Delivery } from "./deliveries.ts";
@@ -121,13 +122,13 @@ export async function inTime(filing: Promise<void>): Promise<void> {
 
 /** A parked delivery as it is filed. Its body is an envelope, since the way back asks whose it is. */
 export function letterOf(
-  { tenant, jurisdiction }: WebhookScope,
+  scope: WebhookScope,
   { id, endpoint, position, attempts, error, body }: Delivery,
   at: number,
 ): DeadLetter {
-  const whose = { tenant, ...(jurisdiction === undefined ? {} : { jurisdiction }) };
+  const whose = realmOfOwn(scope);
   return {
-    tenant,
+    whose,
     origin: `webhook:${endpoint}`,
     // The position tells this death from those after a person has sent it again.
     message: `${id} ${position} ${attempts}`,

@@ -175,7 +175,10 @@ describe("the list's consumer", () => {
     const random = randomFrom(seed);
     const pick = <Value>(values: readonly Value[]) => values[Math.floor(random() * values.length)]!;
     const known = Array.from({ length: 40 }, () =>
-      projection({ tenant: pick(["a", "b"]), workflow: pick(["orders", "carts"]) }),
+      projection({
+        ...{ tenant: pick(["a", "b"]), workflow: pick(["orders", "carts"]) },
+        jurisdiction: pick([null, null, "eu", "us"]),
+      }),
     );
     for (let batch = 0; batch < 40; batch++) {
       const told = Array.from({ length: 25 }, () => {
@@ -208,19 +211,26 @@ describe("the list's consumer", () => {
 /** Labels and counts are what the instances' own rows say. */
 async function expectTrueLabels(): Promise<void> {
   const instances =
-    await rowsOf<Record<"object" | "tenant" | "workflow" | "labels", string>>("instances");
-  const expected = instances.flatMap(({ object, tenant, workflow, labels }) =>
-    (JSON.parse(labels) as string[]).map((label) => [tenant, workflow, label, object].join(" | ")),
+    await rowsOf<Record<"object" | "tenant" | "workflow" | "labels" | "jurisdiction", string>>(
+      "instances",
+    );
+  const expected = instances.flatMap(({ object, tenant, jurisdiction, workflow, labels }) =>
+    (JSON.parse(labels) as string[]).map((label) =>
+      [tenant, workflow, label, object, jurisdiction].join(" | "),
+    ),
   );
-  const labels = await rowsOf<Record<"object" | "tenant" | "workflow" | "label", string>>("labels");
+  const labels =
+    await rowsOf<Record<"object" | "tenant" | "workflow" | "label" | "jurisdiction", string>>(
+      "labels",
+    );
   expect(
-    labels.map(({ object, tenant, workflow, label }) =>
-      [tenant, workflow, label, object].join(" | "),
+    labels.map(({ object, tenant, jurisdiction, workflow, label }) =>
+      [tenant, workflow, label, object, jurisdiction].join(" | "),
     ),
   ).toEqual(expected.toSorted(byText));
   const { results: scanned } = await env.LIST.prepare(
-    `SELECT tenant, workflow, label, count(*) AS count FROM labels
-       WHERE label NOT LIKE 'attribute:%' GROUP BY tenant, workflow, label`,
+    `SELECT tenant, coalesce(jurisdiction, '') AS jurisdiction, workflow, label, count(*) AS count
+       FROM labels WHERE label NOT LIKE 'attribute:%' GROUP BY 1, 2, 3, 4`,
   ).all();
   const counts = (await rowsOf("counts")).filter(({ count }) => count !== 0);
   expect(counts).toEqual(scanned);

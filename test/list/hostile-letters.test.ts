@@ -1,6 +1,7 @@
 import { env } from "cloudflare:workers";
 import { describe, expect, it, vi } from "vitest";
 import { problem } from "../../src/contract/problem.ts";
+import { realmOfOwn } from "../../src/contract/realm.ts";
 import { fileLetters } from "../../src/dead-letters/file.ts";
 import orderlog from "../../services/orderlog/worker.ts";
 import app from "../support/worker.ts";
@@ -68,7 +69,13 @@ describe("a dead letter", () => {
       }),
     } as unknown as D1Database;
     const letters = Array.from({ length: 20 }, (_, index) => ({
-      ...{ tenant: "t", origin: "webhook:ep", message: `m-${index}`, attempts: 1, at: 1 },
+      ...{
+        whose: realmOfOwn({ tenant: "t" }),
+        origin: "webhook:ep",
+        message: `m-${index}`,
+        attempts: 1,
+        at: 1,
+      },
       ...{ reason: problem("exhausted", "so"), body: { data: "比".repeat(42_000) } },
     }));
     await fileLetters(() => database, letters);

@@ -2,7 +2,7 @@ import { env } from "cloudflare:workers";
 import { beforeAll, describe, expect, it } from "vitest";
 import type { Caller } from "../../src/contract/caller.ts";
 import type { Projection } from "../../src/contract/projection.ts";
-import { databaseOf, databasesOf } from "../../src/list/databases.ts";
+import { databaseOf, databasesOf } from "../../src/contract/databases.ts";
 import type { Listed } from "../../src/list/search.ts";
 import { call, tokenFor } from "../support/client.ts";
 import { consume, metered, projection, rowsOf } from "../support/listed.ts";

@@ -1,6 +1,4 @@
-import { isOperator } from "../../contract/caller.ts";
 import type { OperationRequest, OperationResult } from "../../contract/operations.ts";
-import { refusal } from "../../contract/problem.ts";
 import type { Processor } from "../processor.ts";
 import { cancel } from "./cancel.ts";
 import { discard } from "./discard.ts";
@@ -14,16 +12,13 @@ import { terminate } from "./terminate.ts";
 /**
  * Carries out what an operator wants, each operation in one transaction.
  *
- * @throws ProblemError forbidden, operation-not-possible, and what the operation itself throws
+ * @throws ProblemError operation-not-possible, and what the operation itself throws
  */
 export function operate(
   processor: Processor,
   { operation, caller, reason }: OperationRequest,
   now: number,
 ): OperationResult {
-  if (!isOperator(caller)) {
-    throw refusal("forbidden", `"${operation.name}" is for operators.`);
-  }
   const stored: OperatingOnStored = { processor, caller, reason, now };
   const carryOut = (): Done => {
     if (operation.name === "migrate") return migrate(stored, operation.to);

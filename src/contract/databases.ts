@@ -1,4 +1,4 @@
-import { fnv1a } from "../contract/hash.ts";
+import { fnv1a } from "./hash.ts";
 
 /**
  * The list's databases: LIST, or LIST_1, LIST_2 and so on where one is not enough. The numbers must
