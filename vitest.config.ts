@@ -190,7 +190,7 @@ export default defineConfig({
           name: "list",
           testTimeout: 30_000,
           include: ["test/list/**/*.test.ts"],
-          setupFiles: ["test/support/list-databases.ts"],
+          setupFiles: ["test/support/list-databases.ts", "test/support/seed.ts"],
         },
       },
     ],
