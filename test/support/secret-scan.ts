@@ -18,13 +18,14 @@ const SHAPES: Record<string, RegExp> = {
   "a Slack token": /\bxox[abprs]-[\w-]{10,}/,
   "a Stripe key": /\b[rs]k_live_[A-Za-z0-9]{20,}/,
   "a signed token": /\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{20,}/,
-  "a password in an address": /\b(?:amqps?|https?):\/\/[\w.-]+:(?!password@|guest@|pass@)[^\s:@/$<{]{6,}@/,
+  "a password in an address":
+    /\b(?:amqps?|https?):\/\/[\w.-]+:(?!password@|guest@|pass@)[^\s:@/$<{]{6,}@/,
 };
 
 /** 32 bytes have 43 characters as base64, 64 as hexadecimal. */
 const WORD = /[A-Za-z0-9+_/-]{43,}={0,2}/g;
 
-/** Bits a character: base64 of 32 random bytes has 4.6 and more but once in ten thousand. */
+/** Bits a character: base64 of 32 random bytes has less but once in three hundred times. */
 const LEAST_ENTROPY = 4.5;
 
 /** All suspects in a text. What random bytes look like is told by how many different characters there are. */
