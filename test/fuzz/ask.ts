@@ -13,6 +13,8 @@ export interface Ask {
   path: string;
   headers: readonly (readonly [string, string])[];
   body?: Buffer;
+  /** With a key of its own, and its body lost, it would be a good request. */
+  isKeyless?: boolean;
   /** The whole text on a connection of its own; method, path, headers and body are then but what it is made of. */
   raw?: Raw;
 }

@@ -51,7 +51,7 @@ function print({ tallies, findings, memory, seconds }: FuzzReport, seed: number)
     `${total} requests in ${seconds.toFixed(0)} s, ${Math.round(total / seconds)} a second; of ${asked} for ${withObject.length} routes with an object behind them ${reached} (${percent(reached, asked)}) came to it`,
   );
   console.log(
-    `memory of the runtime: ${megabytes(memory.before)} after the warm-up, ${megabytes(memory.after)} at the end (at most ${megabytes(memory.most)} more)`,
+    `memory of the runtime: ${megabytes(memory.before)} half-way, ${megabytes(memory.after)} at the end (at most ${megabytes(memory.most)} more)`,
   );
   for (const { where, what, request } of findings) {
     console.log(`\n${colors.red(colors.bold(where))}: ${what}`);

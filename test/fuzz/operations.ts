@@ -58,7 +58,8 @@ const operationsOf = (name: string): Parts => {
     },
     {
       weight: 1,
-      arbitrary: fc.tuple(roles, anyPhase, nonsense).map(([as, id, json]) => ({
+      // Its body may get lost: then it is the operation as it should be.
+      arbitrary: fc.tuple(roles, fc.constantFrom(...ids), nonsense).map(([as, id, json]) => ({
         ...{ as, path: `/orders/${id}/${name}`, headers: [JSON_TYPE], json: { unknown: json } },
       })),
     },

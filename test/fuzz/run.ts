@@ -50,17 +50,17 @@ export interface FuzzReport {
 
 /** Routes that are fuzzed at the same time, each with one request under way. */
 const AT_ONCE = 32;
-/** Requests for each route before memory is measured. */
-const WARM_UP = 200;
-/** With fewer requests what V8 keeps of the first ones is more than what any leak would be. */
-const LEAST_FOR_MEMORY = 1_000;
+/**
+ * Requests after which memory is measured for the first time: V8 keeps of each Worker what it once needed,
+ * and only then needs no more.
+ */
+const WARM_UP = 250_000;
 /** Objects that nobody asks sleep after ten seconds; what they held is then free. */
 const REST = 12_000;
 
 /**
- * What the process may have more at the end than after the warm-up: V8 keeps what it once had from the
- * system, up to its heap's limit for each isolate, so the first hundred thousand requests make it larger
- * and the next don't. A leak of 100 bytes a request is ten times this in a full run.
+ * What the process may have more at the end than half-way, in bytes: what the collector hasn't got round to.
+ * Of 250,000 requests and more each may leave no 500 bytes behind.
  */
 const MOST_GROWTH = 120_000_000;
 
@@ -89,28 +89,37 @@ async function fuzzShop(
   const world: World = { population, secrets };
   const tallies = routes.map((route) => emptyTally(route));
   const before = await stateAtRest(base, population);
-  const isMemoryCounted = requests >= LEAST_FOR_MEMORY;
-  if (isMemoryCounted) {
-    await eachAtOnce(routes, async (route, index) => {
-      await attempt(route, { seed: seed - 1 - index, numRuns: WARM_UP });
-    });
-    await rest();
-  }
-  const memory = { before: residentBytes(pid), after: 0, most: MOST_GROWTH };
+  const memory = { before: 0, after: 0, most: MOST_GROWTH };
   const findings: Finding[] = [];
   const began = performance.now();
   let done = 0;
   const all = routes.length * requests;
-  await eachAtOnce(routes, async (route, index) => {
-    const tally = tallies[index]!;
-    const heard = (ask: Ask, answer: Answer): void => {
-      note(tally, ask, answer);
-      done += 1;
-      if (done % 1_000 === 0) progress(done, all, (done / (performance.now() - began)) * 1_000);
-    };
-    const finding = await attempt(route, { seed: seed + index, numRuns: requests, heard });
-    if (finding !== null) findings.push({ where: tally.route, ...finding });
-  });
+  const half = Math.ceil(requests / 2);
+  const isMemoryCounted = routes.length * half >= WARM_UP;
+  const halves = [
+    { numRuns: half, seed },
+    { numRuns: requests - half, seed: seed + routes.length },
+  ].filter(({ numRuns }) => numRuns > 0);
+  const found = new Set<number>();
+  for (const [part, { numRuns, seed }] of halves.entries()) {
+    if (part === 1) {
+      if (isMemoryCounted) await rest();
+      memory.before = residentBytes(pid);
+    }
+    await eachAtOnce(routes, async (route, index) => {
+      const tally = tallies[index]!;
+      const heard = (ask: Ask, answer: Answer): void => {
+        note(tally, ask, answer);
+        done += 1;
+        if (done % 1_000 === 0) progress(done, all, (done / (performance.now() - began)) * 1_000);
+      };
+      if (found.has(index) || !isAlive(pid)) return;
+      const finding = await attempt(route, { seed: seed + index, numRuns, heard });
+      if (finding === null) return;
+      found.add(index);
+      findings.push({ where: tally.route, ...finding });
+    });
+  }
   const seconds = (performance.now() - began) / 1_000;
   if (!isAlive(pid)) {
     findings.push({ where: "the runtime", what: `process ${pid} has ended` });
@@ -144,9 +153,9 @@ async function fuzzShop(
   async function attempt(
     route: Route,
     {
-      heard = () => {},
+      heard,
       ...parameters
-    }: { seed: number; numRuns: number; heard?: (ask: Ask, answer: Answer) => void },
+    }: { seed: number; numRuns: number; heard: (ask: Ask, answer: Answer) => void },
   ): Promise<Omit<Finding, "where"> | null> {
     let last = "";
     const property = fc.asyncProperty(allAsks(route, world), async (ask) => {

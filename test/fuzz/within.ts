@@ -83,6 +83,7 @@ function within(world: World): Record<string, Parts> {
           as: fc.constantFrom<Role>("customer", "other"),
           path: fc.constant("/orders"),
           headers: fc.constant([JSON_TYPE]),
+          isKeyless: fc.constant(true),
           json: fc
             .tuple(anyPhase, words)
             .map(([id, word]) => ({ id, input: { deliverTo: `x${word}` } })),
@@ -94,6 +95,7 @@ function within(world: World): Record<string, Parts> {
           as: readers,
           path: fc.constantFrom("/orders", "/payments"),
           headers: fc.constant([JSON_TYPE]),
+          isKeyless: fc.constant(true),
           json: fc
             .tuple(anyPhase, nonsense)
             .map(([id, input]) => ({ id, input: { unknown: input } })),
