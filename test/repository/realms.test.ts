@@ -1,9 +1,12 @@
 import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { Drawer } from "../../src/contract/buckets.ts";
 import type { Caller } from "../../src/contract/caller.ts";
+import { objectIn } from "../../src/contract/objects.ts";
 import { mine, RealmRows } from "../../src/contract/realm-rows.ts";
-import { findRealm, realmOf, realmOfOwn } from "../../src/contract/realm.ts";
+import { findRealm, jurisdictions, realmOf, realmOfOwn } from "../../src/contract/realm.ts";
 
 const root = join(import.meta.dirname, "../..");
 const files = globSync("{src,services,machines}/**/*.ts", { cwd: root }).toSorted();
@@ -102,6 +105,55 @@ describe("a realm", () => {
     expect(findRealm(whose)).toBeNull();
     expect(() => realmOf(caller(whose))).toThrow("must name a tenant");
     expect(() => realmOfOwn(whose as never)).toThrow("names no tenant");
+  });
+});
+
+describe("an object's place", () => {
+  /** As the platform has it: the same name in two jurisdictions is two objects. */
+  const namespaceIn = (where: string): object => ({
+    getByName: (name: string) => JSON.stringify([where, name]),
+    idFromName: (name: string) => JSON.stringify([where, name]),
+    jurisdiction: (jurisdiction: string) => namespaceIn(jurisdiction),
+  });
+  const namespace = namespaceIn("anywhere") as DurableObjectNamespace;
+  const part = fc.oneof(
+    fc.constantFrom("", "a", "a/b", "a%2Fb", "b", "/", "..", "A", "eu", "é", "e\u0301"),
+    fc.string({ unit: "grapheme", maxLength: 10 }),
+  );
+  const place = fc.record({
+    tenant: part.filter((tenant) => findRealm({ tenant }) !== null),
+    jurisdiction: fc.constantFrom(undefined, ...jurisdictions),
+    parts: fc.array(part, { maxLength: 3 }),
+  });
+
+  it("is another for each tenant, jurisdiction and name", () => {
+    fc.assert(
+      fc.property(place, place, (one, other) => {
+        const [there, elsewhere] = [one, other].map(({ tenant, jurisdiction, parts }) =>
+          String(objectIn(namespace, realmOfOwn({ tenant, jurisdiction }), ...parts)),
+        );
+        const named = ({ tenant, jurisdiction, parts }: typeof one) =>
+          JSON.stringify([tenant, jurisdiction, parts]);
+        expect(there === elsewhere).toBe(named(one) === named(other));
+      }),
+      { numRuns: 20_000 },
+    );
+  });
+
+  it("in a bucket is the instance's own, whatever is asked for", async () => {
+    const asked: string[] = [];
+    const bucket = (where: string) => ({
+      get: (key: string) => Promise.resolve(void asked.push(`${where} ${key}`)),
+    });
+    const env = { PAYLOADS: bucket("anywhere"), PAYLOADS_EU: bucket("eu") };
+    for (const jurisdiction of [undefined, "eu"] as const) {
+      const realm = realmOfOwn({ tenant: "a", jurisdiction });
+      await new Drawer(env, realm, "payload", "0f").get("../x");
+    }
+    expect(asked).toEqual(["anywhere payload/0f/../x", "eu payload/0f/../x"]);
+    expect(
+      () => new Drawer(env, realmOfOwn({ tenant: "a", jurisdiction: "us" }), "payload", "0"),
+    ).toThrow("PAYLOADS_US");
   });
 });
 
