@@ -148,8 +148,15 @@ export class Watchers {
     const sockets = this.#context.getWebSockets();
     this.#mayExist = sockets.length > 0;
     for (const socket of sockets) {
+      // One that has yet to answer that it is closed has its place given back already.
+      if (socket.readyState !== WebSocket.OPEN) continue;
       const attachment = socket.deserializeAttachment() as Attachment;
-      const { fullSince } = attachment;
+      const { fullSince, until = Infinity } = attachment;
+      // The alarm that closes it may be late.
+      if (until <= Date.now()) {
+        this.#end(socket, TOKEN_ENDED, ENDED);
+        continue;
+      }
       if (fullSince !== null && Date.now() - fullSince > MAX_SILENCE) {
         this.#end(socket, TOO_SLOW, "Too slow: over 1 MiB is unconfirmed. Reconnect with after=");
         continue;

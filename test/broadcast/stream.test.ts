@@ -230,6 +230,21 @@ describe("a socket is closed", () => {
   });
 });
 
+describe("a socket whose token has ended", () => {
+  it("is shown nothing more, though the alarm that closes it is late", async () => {
+    const id = await start("probes");
+    const short = await TestSocket.open(`/probes/${id}/stream`, { as: operator, lifetime: 60 });
+    const long = await TestSocket.open(`/probes/${id}/stream`, { as: operator });
+    vi.useFakeTimers({ toFake: ["Date"] });
+    vi.setSystemTime(Date.now() + 61_000);
+    await send("probes", id, { type: "COUNT" });
+    await sees(long, 1);
+    await hasClosed(short, 4401);
+    expect(short.seqs).toEqual([]);
+    long.close();
+  });
+});
+
 describe("a CloudEvent over the socket", () => {
   const event = (attributes: object = {}) => ({
     ...{ specversion: "1.0", id: crypto.randomUUID(), source: "/browser", type: "COUNT" },
