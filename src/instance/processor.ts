@@ -72,10 +72,13 @@ export class Processor {
     const { address, caller, hops = 0, trace, attributes } = request;
     checkHops(hops);
     if (store.exists()) {
-      if (store.identity().startFingerprint === request.fingerprint) {
+      const { startFingerprint, startedBy } = store.identity();
+      if (startFingerprint === request.fingerprint) {
         const live = this.current()!;
-        // Somebody else's that happens to be the same is none of this caller's business.
-        if (sightNow(live, caller) !== null) return { created: false, live };
+        // Somebody else's that happens to be the same is none of this caller's business; what they have
+        // started themselves for somebody else they are told of as they were at first.
+        const isTheirs = startedBy === caller.subject || sightNow(live, caller) !== null;
+        if (isTheirs) return { created: false, live };
       }
       throw refusal(
         "id-in-use",
