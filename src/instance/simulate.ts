@@ -3,7 +3,7 @@ import { problem, ProblemError, refusal, type Problem } from "../contract/proble
 import type { SimulatedStep, Simulation, Supposition } from "../contract/simulation.ts";
 import type { IncomingEvent, SendRequest } from "../contract/requests.ts";
 import type { Changes } from "../contract/view.ts";
-import type { Sight } from "../kernel/access.ts";
+import { sends, type Sight } from "../kernel/access.ts";
 import { changesText } from "../kernel/changes.ts";
 import { momentOf } from "../kernel/moment.ts";
 import { restore, reviveEvent } from "../kernel/restoring.ts";
@@ -15,7 +15,7 @@ import { eventOf, takeDeferred } from "./deferral.ts";
 import { effectChanges } from "./effect-rows.ts";
 import { isRunning, type Live } from "./live.ts";
 import { comparable } from "./recorder.ts";
-import type { SecretKeeper } from "./secret-keeper.ts";
+import { withoutSecrets, type SecretKeeper } from "./secret-keeper.ts";
 import type { DeferredRow } from "./deferred-table.ts";
 import type { EffectRow } from "./effect-table.ts";
 import { shownEntry, shownMembers } from "./shown.ts";
@@ -113,7 +113,11 @@ class Imagining {
     const taken = by === "caller" ? take(came) : undefined;
     const plain = taken === undefined ? this.#secrets?.restore(workflow, identity, came) : came;
     this.#attempt(taken?.event ?? came, by, () => {
-      const whole = validateEvent(workflow, type, plain === undefined ? data : plain.data);
+      // What is found wrong is told without them: they may be somebody else's.
+      const { values = [] } = taken ?? (plain && take(plain)) ?? {};
+      const whole = withoutTelling(values, () =>
+        validateEvent(workflow, type, plain === undefined ? data : plain.data),
+      );
       const valid = take(whole)?.event ?? whole;
       const { happening, next, deferFor } = decide(this.#live, valid, how);
       if (next === null && happening.outcome === "deferred") this.#defer(valid, deferFor!);
@@ -234,7 +238,10 @@ class Imagining {
       const { outcome, next } = act();
       this.steps.push({ ...base, ...this.#shown(event, { outcome, ...this.#take(next) }) });
     } catch (error) {
-      const rejected = { outcome: "rejected" as const, problem: this.#asProblem(error) };
+      const rejected = {
+        outcome: "rejected" as const,
+        problem: this.#asProblem(error, event.type, by),
+      };
       this.steps.push({ ...base, ...this.#shown(event, { ...rejected, ...this.#unchanged() }) });
       // What throws may have altered the context in place.
       const machine = restore(this.#live.workflow.machine, before.machine, before.actors);
@@ -260,8 +267,15 @@ class Imagining {
     return { ...step, outcome, event: shown.event, changes: shown.changes };
   }
 
-  #asProblem(error: unknown): Problem {
-    if (error instanceof ProblemError) return error.problem;
+  #asProblem(error: unknown, type: string, by: SimulatedStep["by"]): Problem {
+    if (error instanceof ProblemError) {
+      if (by === "caller" || sends(this.#live.workflow, type, this.#viewer.sight)) {
+        return error.problem;
+      }
+      // It may quote what somebody else has sent, or tell what that one may do.
+      const { type: kind, title, status } = error.problem;
+      return { type: kind, title, status, detail: "It is refused." };
+    }
     const isTold = this.#viewer.sight.everything;
     return problem("step-failed", isTold ? messageOf(error) : "The chart failed on it.");
   }
@@ -307,6 +321,15 @@ function shownEffect(
 ): SimulatedStep["effects"][number] {
   if (!sight.operator) return { kind, name };
   return { kind, name, payload: JSON.parse(payload) as unknown };
+}
+
+/** @throws what is thrown, without the values */
+function withoutTelling<Result>(values: readonly string[], act: () => Result): Result {
+  try {
+    return act();
+  } catch (error) {
+    throw withoutSecrets(error, values);
+  }
 }
 
 function messageOf(error: unknown): string {

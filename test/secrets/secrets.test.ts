@@ -1,5 +1,6 @@
 import * as v from "valibot";
 import { describe, expect, it, vi } from "vitest";
+import type { WorkflowDefinition } from "../../src/kernel/workflow.ts";
 import { registerWorkflows } from "../../src/kernel/registration.ts";
 import {
   ProcessDied,
@@ -130,6 +131,44 @@ describe("a secret field", () => {
     expect(JSON.stringify(told)).not.toContain(number);
     expect(told.context).toMatchObject({ card: expect.stringMatching(/^secret_/) as string });
     expect(await stored(instance)).not.toContain(number);
+  });
+
+  it("of an event that waits is told by no simulation that finds it wrong", async () => {
+    const instance = await begun();
+    await instance.operate({ name: "pause" });
+    await instance.send(pay());
+    const never = v.strictObject({
+      card: v.strictObject({ number: v.pipe(v.string(), v.regex(/^never$/)), holder: v.string() }),
+      how: v.optional(v.string()),
+    });
+    const PAY = { ...cards.events!["PAY"]!, schema: never };
+    await instance.deploy({ ...cards, events: { ...cards.events!, PAY } });
+    const told = JSON.stringify(await instance.simulate([{ advance: 1 }]));
+    expect(told).toContain("invalid-body");
+    expect(told).not.toContain(number);
+  });
+
+  it("and what else it carries are told to nobody who may not send it", async () => {
+    const instance = await begun();
+    await instance.operate({ name: "pause" });
+    await instance.send(pay());
+    const never = v.strictObject({
+      card: v.strictObject({ number: v.string(), holder: v.pipe(v.string(), v.regex(/^never$/)) }),
+      how: v.optional(v.string()),
+    });
+    const narrow: WorkflowDefinition = {
+      ...cards,
+      access: { ...cards.access, clerk: { instances: "all" } },
+      events: { ...cards.events!, PAY: { ...cards.events!["PAY"]!, schema: never } },
+    };
+    const options = { env: env(), from: instance.dump() };
+    const seenBy = async (role: string) =>
+      JSON.stringify(
+        await runInNode(narrow, { ...options, roles: [role] }).simulate([{ advance: 1 }]),
+      );
+    expect(await seenBy("operator")).toMatch(/invalid-body.*Carla/);
+    expect(await seenBy("clerk")).toContain("invalid-body");
+    expect(await seenBy("clerk")).not.toContain("Carla");
   });
 
   it("comes with a start, at once or later, and its fingerprint tells nothing", async () => {
