@@ -189,7 +189,7 @@ export default defineConfig({
           name: "list",
           testTimeout: 30_000,
           include: ["test/list/**/*.test.ts"],
-          setupFiles: ["test/support/list-databases.ts"],
+          setupFiles: ["test/support/seed.ts", "test/support/list-databases.ts"],
         },
       },
     ],

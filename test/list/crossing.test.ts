@@ -1,6 +1,5 @@
 import { env } from "cloudflare:workers";
 import * as fc from "fast-check";
-import "../support/seed.ts";
 import { describe, expect, it } from "vitest";
 import type { Caller } from "../../src/contract/caller.ts";
 import type { BindingProps } from "../../src/index.ts";
