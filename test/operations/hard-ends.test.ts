@@ -54,7 +54,12 @@ describe("what an actor and the instance that it is say to each other", () => {
     const erased = problem("erased", "gone");
     const stub = { receive: () => Promise.resolve(erased) };
     const env = { INSTANCES: { getByName: () => stub } };
-    const letter = { kind, address: { tenant: "t", workflow: "w", id: "i" }, caller: { tenant: "t" }, ...more };
+    const letter = {
+      kind,
+      address: { tenant: "t", workflow: "w", id: "i" },
+      caller: { tenant: "t" },
+      ...more,
+    };
     await expect(sendLetter(env, letter as never)).resolves.toBeUndefined();
     const said = { ...letter, kind: "send", of: undefined };
     await expect(sendLetter(env, said as never)).rejects.toThrow("gone");
