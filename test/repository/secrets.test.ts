@@ -71,7 +71,7 @@ describe("What looks for keys", () => {
   });
 
   it.each([
-    "a public JWK: " + '{"kty":"OKP","crv":"Ed25519","kid":"test"}',
+    'a public JWK: {"kty":"OKP","crv":"Ed25519","kid":"test"}',
     "whsec_…",
     "amqp://guest:guest@127.0.0.1",
     "https://user:password@host/vhost",
