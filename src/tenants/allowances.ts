@@ -1,6 +1,6 @@
 import type { Limits } from "../contract/limits.ts";
 import { log } from "../contract/log.ts";
-import { refusal, type ProblemError } from "../contract/problem.ts";
+import { ProblemError, refusal } from "../contract/problem.ts";
 import {
   tenantObject,
   WINDOW,
@@ -64,7 +64,8 @@ export class Allowances {
         // A promise of this request's own: what awaits another request's goes on as that request, and
         // may touch nothing of its own any more ("I/O on behalf of a different request").
         await within(asking);
-      } catch {
+      } catch (error) {
+        if (error instanceof ProblemError) throw error;
         // The request that asked was broken off, and its question with it.
         if (mine.asking === asking) mine.asking = null;
         continue;
