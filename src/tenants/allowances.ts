@@ -1,6 +1,7 @@
 import type { Limits } from "../contract/limits.ts";
 import { log } from "../contract/log.ts";
 import { ProblemError, refusal } from "../contract/problem.ts";
+import { realmOfOwn } from "../contract/realm.ts";
 import {
   tenantObject,
   WINDOW,
@@ -178,7 +179,7 @@ export class Allowances {
 
   /** @throws ProblemError not-configured */
   #object(tenant: string): TenantCalls {
-    const object = tenantObject(this.#env, tenant);
+    const object = tenantObject(this.#env, realmOfOwn({ tenant }));
     if (object !== undefined) return object;
     throw refusal(
       "not-configured",
