@@ -121,6 +121,8 @@ async function answerToBatch(
       outcomes.set(one, { ok: false, problem: error.problem });
     }
   }
+  // Before any goes out: who is refused must not find part of it done.
+  await instances.admit(asked.map(({ request }) => request));
   const byInstance = Map.groupBy(asked, ({ request: { address } }) => JSON.stringify(address));
   await Promise.all(
     [...byInstance.values()].map(async (group) => {

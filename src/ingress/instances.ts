@@ -71,7 +71,16 @@ export class Instances {
   }
 
   /**
-   * Events of one instance by one call, in their order; each for itself.
+   * Events of any instances that came together: all of them are let in, or none.
+   *
+   * @throws ProblemError too-many-requests; body-too-large where no minute has room for so many
+   */
+  async admit(requests: readonly SendRequest[]): Promise<void> {
+    if (requests.length > 0) await this.#count(requests[0]!, requests.length);
+  }
+
+  /**
+   * Events of one instance by one call, in their order; each for itself. They are let in already (`admit`).
    *
    * @param options.inOrder behind one whose problem passes by itself none is tried: there are fewer receipts
    */
@@ -79,7 +88,6 @@ export class Instances {
     requests: readonly SendRequest[],
     { inOrder = false }: { inOrder?: boolean } = {},
   ): Promise<Receipt[]> {
-    await this.#count(requests[0]!, requests.length);
     const isRepeatable = requests.every(({ dedupe }) => dedupe !== undefined);
     const answer = await this.#call(requests[0]!, isRepeatable, (stub) =>
       stub.sendAll(JSON.stringify(requests), inOrder),

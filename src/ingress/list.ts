@@ -32,9 +32,13 @@ export async function list({ request, caller, workflow }: Visit, env: unknown): 
   if (isOwnOnly && wantsCounts) {
     throw refusal("forbidden", "counts are of the whole tenant; you see your own instances only.");
   }
-  const attributes = attributesFor(workflow, caller);
-  for (const label of wanted.labels) checkAsked(label, attributes, caller);
-  const labels = isOwnOnly ? [...wanted.labels, labelOf.owner(caller.subject)] : wanted.labels;
+  // As if all were their own.
+  const ofOwn = sightOf(workflow, caller.roles, true);
+  const ofAny = sightOf(workflow, caller.roles, false);
+  for (const label of wanted.labels) checkAsked(label, ofOwn, caller);
+  // What they see of their own alone, they find their own by.
+  const amongOwn = isOwnOnly || !wanted.labels.every((label) => isTheirs(label, ofAny, caller));
+  const labels = amongOwn ? [...wanted.labels, labelOf.owner(caller.subject)] : wanted.labels;
   const [{ instances, next }, counts] = await Promise.all([
     search(rows, { ...wanted, labels, ...scope }),
     wantsCounts ? countsOf(rows, scope) : undefined,
@@ -47,20 +51,20 @@ export async function list({ request, caller, workflow }: Visit, env: unknown): 
   return jsonResponse(body, 200, next === null ? {} : { Link: nextLink(request.url, next) });
 }
 
-/** Names of the attributes that a caller may search by; null for all. */
-function attributesFor(workflow: RegisteredWorkflow, { roles }: Caller): Sight | null {
-  // As if all were their own: of each that is found it is looked at once more.
-  const sight = sightOf(workflow, roles, true);
-  return sight === null || sight.everything ? null : sight;
+/** What they don't see they can't ask for: the answer would tell. @throws ProblemError bad-parameter */
+function checkAsked(label: string, sight: Sight | null, caller: Caller): void {
+  if (isTheirs(label, sight, caller)) return;
+  const asked = label.startsWith(labelOf.owner(""))
+    ? "owner"
+    : label.slice(0, label.indexOf("=")).replace(":", ".");
+  throw bad(asked, `${asked} is not yours to search by.`);
 }
 
-/** What they don't see they can't ask for: the answer would tell. @throws ProblemError bad-parameter */
-function checkAsked(label: string, sight: Sight | null, { subject }: Caller): void {
+/** Whether a label is what they see of instances, or true of their own alone. */
+function isTheirs(label: string, sight: Sight | null, { subject }: Caller): boolean {
   const [, name] = /^attribute:([^=]*)=/.exec(label) ?? [];
-  if (sight === null || name === undefined || sight.keys.has(name)) return;
-  if (label === labelOf.owner(subject)) return;
-  const asked = label.startsWith(labelOf.owner("")) ? "owner" : `${ATTRIBUTE}${name}`;
-  throw bad(asked, `${asked} is not yours to search by.`);
+  if (name === undefined || label === labelOf.owner(subject)) return true;
+  return sight !== null && (sight.everything || sight.keys.has(name));
 }
 
 /** What somebody is shown of a listed instance; null where it isn't theirs to see. */

@@ -98,11 +98,10 @@ export class Engine {
     const { context, env, workflows, clock, show } = options;
     const report: Report = (message, error) =>
       (options.report ?? log.error)(message, { ...this.#place(), error });
-    const { destinations, transports } = options;
+    const { destinations, transports, erased = () => {} } = options;
     const logsTransitions = (env as { LOG_LEVEL?: string } | undefined)?.LOG_LEVEL === "info";
     const objectId = context.id.toString();
     const limited = options.limits === undefined ? {} : { limits: options.limits };
-    const { erased = () => {} } = options;
     this.#report = report;
     this.#workflows = workflows;
     this.#storage = context.storage;
@@ -349,14 +348,20 @@ export class Engine {
     });
   }
 
-  /** What a new watcher is to be shown. */
+  /**
+   * What a new watcher is to be shown.
+   *
+   * @param checkRoom throws where there are too many: told to nobody for whom there is nothing to watch
+   */
   watch(
     request: WatchRequest,
+    checkRoom: () => void,
   ): { ok: true; source: Source; view: View } | { ok: false; problem: Problem } {
     return this.#door.answer(request, (caller) => {
       const live = this.#current(request);
       const view = viewOf(live, viewerOf(live, caller), this.#processor.troubles);
       const { ticket } = request;
+      checkRoom();
       if (ticket !== undefined) {
         this.#processor.transactions.transact(() => this.#store.tickets.use(ticket, this.#clock()));
       }

@@ -5,7 +5,7 @@ import type { Caller } from "../contract/caller.ts";
 import { defaultLimits, type Limits } from "../contract/limits.ts";
 import { log } from "../contract/log.ts";
 import type { ArchiveRequest, OperationReply, OperationRequest } from "../contract/operations.ts";
-import { problem, ProblemError, type Problem } from "../contract/problem.ts";
+import { problem, ProblemError, refusal, type Problem } from "../contract/problem.ts";
 import type {
   EraseReply,
   EraseRequest,
@@ -137,8 +137,9 @@ export function instanceClass(
         return new Response(null, { status: 404 });
       }
       const most = (limits ?? defaultLimits).watchers;
-      const isFull = this.#watchers.count >= most;
-      const reply = isFull ? crowded(most) : this.#engine.watch(ask);
+      const reply = this.#engine.watch(ask, () => {
+        if (this.#watchers.count >= most) throw crowded(most);
+      });
       if (!reply.ok) return Response.json(reply.problem, { status: reply.problem.status });
       const response = this.#watchers.accept(reply.source, reply.view, ask);
       this.#engine.closesBy(ask.until);
@@ -203,9 +204,9 @@ export function instanceClass(
 
 export { SUBPROTOCOL };
 
-function crowded(most: number): { ok: false; problem: Problem } {
+function crowded(most: number): ProblemError {
   const detail = `It has ${most} watchers already. Close some first.`;
-  return { ok: false, problem: problem("too-many-sockets", detail) };
+  return refusal("too-many-sockets", detail);
 }
 
 /** Made at each use: a binding that is missing must fail the export, and no instance. */

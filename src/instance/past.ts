@@ -41,7 +41,9 @@ export class Past {
     const reply = (rows: JournalRow[]): HistoryReply => {
       const identity = store.identity();
       const viewer = viewerOfStored(store, workflows, request.caller);
-      const workflow = workflows.get(identity.workflow) ?? {};
+      const newest = workflows.get(identity.workflow);
+      // As the stream shows it: by the rules of its own version.
+      const workflow = newest?.versions.get(identity.version) ?? newest ?? {};
       const entries = rows
         .slice(0, limit)
         .map((row) => entryFor({ identity }, workflow, row, viewer));

@@ -4,7 +4,7 @@ import { ProblemError, refusal } from "../contract/problem.ts";
 import type { IncomingEvent, StartRequest } from "../contract/requests.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import { secretPaths, withFields } from "../secrets/fields.ts";
-import { scrubbedJson } from "../secrets/scrub.ts";
+import { scrubbedProblem } from "../secrets/scrub.ts";
 import { Unopenable, Vault } from "../secrets/vault.ts";
 import type { Tables } from "./tables.ts";
 
@@ -204,5 +204,5 @@ function tried(act: () => string | null): string | null {
 /** A problem that tells nothing of the secrets: it may be filed with a dead letter, or logged. */
 export function withoutSecrets(error: unknown, values: readonly string[]): unknown {
   if (!(error instanceof ProblemError) || values.length === 0) return error;
-  return new ProblemError(scrubbedJson(error.problem, values));
+  return new ProblemError(scrubbedProblem(error.problem, values));
 }

@@ -3,7 +3,7 @@ import { keyringOf } from "../contract/keyring.ts";
 import { log } from "../contract/log.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import { secretPaths, withFields } from "./fields.ts";
-import { scrubbedJson } from "./scrub.ts";
+import { scrubbedProblem } from "./scrub.ts";
 import { isSealed, LOST, Vault } from "./vault.ts";
 
 /** As much of a dead letter as may hold secrets. */
@@ -55,7 +55,7 @@ export function protecting(workflows: Workflows, env: unknown): Protect {
       },
       (bytes) => seal(`${type}.data_base64`, bytes),
     );
-    return { ...letter, body, reason: scrubbedJson(letter.reason, values) };
+    return { ...letter, body, reason: scrubbedProblem(letter.reason, values) };
   };
 }
 

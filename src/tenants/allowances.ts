@@ -52,10 +52,15 @@ export class Allowances {
   /**
    * Uses up some of what a tenant may do this minute.
    *
-   * @throws ProblemError too-many-requests; not-configured where the class Tenant is not bound
+   * @throws ProblemError too-many-requests; body-too-large where it is more than a whole minute's;
+   *   not-configured where the class Tenant is not bound
    */
   async take(tenant: string, kind: Metered, count: number): Promise<void> {
     const limit = this.#limitsOf(tenant)[`${kind}PerMinute`];
+    if (count > 1 && count > limit) {
+      const detail = `It has ${count} ${kind}, and the tenant has ${limit} a minute. Send fewer at once.`;
+      throw refusal("body-too-large", detail);
+    }
     while (!this.takeNow(tenant, kind, count)) {
       const mine = heldOf(tenant, kind);
       const asking = (mine.asking ??= this.#ask(tenant, kind, limit, count, mine).finally(() => {

@@ -13,6 +13,7 @@ import {
   send,
   view,
 } from "../support/client.ts";
+import { limits, resetLimits } from "../support/limits.ts";
 import { TestSocket } from "../support/socket.ts";
 
 const tenant = operator.tenant;
@@ -71,6 +72,20 @@ describe("somebody else's instance", () => {
     await expect(TestSocket.open(`/claims/${id}/stream`, { as: ben })).rejects.toThrow(/404/);
     const own = await TestSocket.open(`/claims/${id}/stream`, { as: anna });
     own.close();
+  });
+
+  it("that has all the watchers it may have isn't there either", async () => {
+    const id = await claimOf(anna);
+    limits.watchers = 1;
+    try {
+      const own = await TestSocket.open(`/claims/${id}/stream`, { as: anna });
+      const open = (as: Caller) => TestSocket.open(`/claims/${id}/stream`, { as });
+      await expect(open(anna)).rejects.toThrow(/429.*watchers already/);
+      await expect(open(ben)).rejects.toThrow(/404/);
+      own.close();
+    } finally {
+      resetLimits();
+    }
   });
 
   it("takes its id, and a start that is the same shows nothing of it", async () => {

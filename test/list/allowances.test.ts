@@ -1,5 +1,6 @@
 import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
+import { Webhook } from "standardwebhooks";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Caller } from "../../src/contract/caller.ts";
 import { tenantName, WINDOW, type TenantCalls } from "../../src/contract/tenancy.ts";
@@ -20,6 +21,19 @@ const allow = (tenant: string, own: Partial<typeof limits.tenants>): void => {
 const get = (as: Caller) => call("GET", "/turnstiles/none", { as });
 const count = (as: Caller, id: string) =>
   call("POST", `/probes/${id}/events`, { as, body: { type: "COUNT" } });
+
+/** As the broker would, signed. */
+const webhook = (events: readonly object[]) => {
+  const body = JSON.stringify(events);
+  const id = `msg_${crypto.randomUUID()}`;
+  const signature = new Webhook(env.TEST_WEBHOOK_SECRET).sign(id, new Date(), body);
+  const headers = {
+    "Content-Type": "application/cloudevents-batch+json",
+    ...{ "webhook-id": id, "webhook-timestamp": String(Math.floor(Date.now() / 1_000)) },
+    "webhook-signature": signature,
+  };
+  return call("POST", "/events", { as: null, headers, body });
+};
 
 const objectOf = ({ tenant }: Caller) => env.TENANTS.getByName(tenantName(tenant));
 
@@ -173,6 +187,52 @@ describe("events", () => {
     expect(await count(as, id)).toMatchObject({ status: 429, body: { limit: { name: "events" } } });
     const { body } = await call<{ seq: number }>("GET", `/probes/${id}`, { as });
     expect(body.seq).toBe(11);
+  });
+
+  it("of a batch about several instances are let in together or not at all", async () => {
+    // The tenant whose webhooks the deployment under test takes.
+    const as = { ...operator, tenant: "tropical" };
+    const ids = [freshId(), freshId(), freshId()];
+    for (const id of ids) await call("POST", "/turnstiles", { as, body: { id } });
+    allow(as.tenant, { eventsPerMinute: 7 });
+    vi.setSystemTime(Date.now() + WINDOW);
+    const send = (events: [id: string, type: string][]) =>
+      webhook(
+        events.map(([id, type]) => ({
+          ...{ specversion: "1.0", id: crypto.randomUUID(), source: "/x", type },
+          subject: `turnstiles/${id}`,
+        })),
+      );
+    const [one, two, three] = ids as [string, string, string];
+    expect((await send(ids.map((id) => [id, "COIN"]))).status).toBe(200);
+    const four: [string, string][] = [
+      ...ids.map((id): [string, string] => [id, "PUSH"]),
+      [three, "COIN"],
+    ];
+    // Four are left: those of the first two would fit.
+    expect((await send([...four, [three, "PUSH"]])).status).toBe(429);
+    for (const id of [one, two, three]) {
+      const { body } = await call<{ seq: number }>("GET", `/turnstiles/${id}`, { as });
+      expect(body.seq).toBe(2);
+    }
+    expect((await send(four)).status).toBe(200);
+  });
+
+  it("of a batch that no minute has room for are not to be tried again", async () => {
+    const as = newTenant();
+    allow(as.tenant, { eventsPerMinute: 4 });
+    const id = freshId();
+    await call("POST", "/probes", { as, body: { id } });
+    const batch = Array.from({ length: 5 }, () => ({
+      ...{ specversion: "1.0", id: crypto.randomUUID(), source: "/x", type: "COUNT" },
+    }));
+    const headers = { "Content-Type": "application/cloudevents-batch+json" };
+    const body = JSON.stringify(batch);
+    expect(await call("POST", `/probes/${id}/events`, { as, headers, body })).toMatchObject({
+      status: 413,
+      body: { type: "urn:durachart:problem:body-too-large" },
+    });
+    expect((await count(as, id)).status).toBe(200);
   });
 
   it("over a socket are counted too, in their order, and one too many has a receipt", async () => {

@@ -25,7 +25,7 @@ async function listThree(): Promise<void> {
     projection({
       ...{ tenant, workflow: "claims", id: `c-${index}`, incidents: [incident] },
       attributes: {
-        ...{ amount: index, notes: "CANARY" },
+        ...{ amount: index, notes: "CANARY", claimant: owner ?? "nobody" },
         ...(owner === null ? {} : { [OWNER]: owner }),
       },
     }),
@@ -68,6 +68,19 @@ describe("the list", () => {
     expect((await get(adjuster, "?counts=true")).status).toBe(200);
     expect((await get(anna, "?attribute.amount=0&owner=anna")).body.instances).toHaveLength(1);
     expect((await get(anna, "?attribute.amount=1")).body.instances).toEqual([]);
+  });
+
+  it("can be searched by what a role sees of one's own among one's own alone", async () => {
+    // As a claimant she sees whose a claim is, as an adjuster all claims, but not that.
+    const both = { ...adjuster, roles: ["adjuster", "claimant"], subject: "ben" };
+    const found = async (query: string) =>
+      (await get(both, query)).body.instances.map(({ id }) => id);
+    expect(await found("?attribute.claimant=anna")).toEqual([]);
+    expect(await found("?attribute.claimant=ben")).toEqual(["c-1"]);
+    expect(await found("?attribute.claimant=ben&attribute.notes=CANARY")).toEqual(["c-1"]);
+    expect(await found("?attribute.amount=0&attribute.notes=CANARY")).toEqual(["c-0"]);
+    const counted = await get(both, "?attribute.claimant=anna&counts=true");
+    expect(counted.status).toBe(200);
   });
 
   it("gives a role that it has nothing for nothing", async () => {

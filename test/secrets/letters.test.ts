@@ -37,6 +37,20 @@ describe("a dead letter", () => {
     expect(filed.reason.detail).toBe("data.card.number: [secret] is wrong");
   });
 
+  it.each(["422", "urn", "invalid-body", "true", '","'])(
+    "is filed, whatever they are: %s",
+    (secret) => {
+      const filed = protecting(
+        workflows,
+        env,
+      )(letter({ data: { card: { number: secret, holder: "C" } } }));
+      expect(filed.reason).toMatchObject({ type: reason.type, title: reason.title, status: 422 });
+      expect(openedBody(workflows, env, filed.body)).toMatchObject({
+        event: { data: { card: { number: secret } } },
+      });
+    },
+  );
+
   it("loses them where there are no keys, and then can't be sent again", () => {
     const filed = protecting(workflows, {})(letter({ data: { card: { number, holder: "C" } } }));
     expect(JSON.stringify(filed)).not.toContain(number);
