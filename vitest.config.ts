@@ -81,6 +81,7 @@ export default defineConfig({
           fileParallelism: false,
         },
       },
+      { test: { name: "fuzz", include: ["test/fuzz/**/*.test.ts"], testTimeout: 300_000 } },
       {
         test: {
           name: "flow",
@@ -189,7 +190,7 @@ export default defineConfig({
           name: "list",
           testTimeout: 30_000,
           include: ["test/list/**/*.test.ts"],
-          setupFiles: ["test/support/seed.ts", "test/support/list-databases.ts"],
+          setupFiles: ["test/support/list-databases.ts", "test/support/seed.ts"],
         },
       },
     ],

@@ -21,6 +21,7 @@ const problems = {
   "bad-cloudevent": [400, "Not a valid CloudEvent"],
   "upgrade-required": [426, "This is a WebSocket"],
   "unsupported-media-type": [415, "Unsupported media type"],
+  "body-broken-off": [400, "The body broke off"],
   "body-too-large": [413, "The body is too large"],
   "invalid-body": [422, "The body is not what is expected"],
   "unknown-event": [422, "The chart knows no such event"],

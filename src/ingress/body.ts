@@ -1,8 +1,8 @@
 import { isJsonType, mediaType, parseJson } from "../contract/json.ts";
-import { refusal } from "../contract/problem.ts";
+import { ProblemError, refusal } from "../contract/problem.ts";
 import { MAX_EVENT_BYTES, tooLarge } from "../contract/shape.ts";
 
-/** @throws ProblemError body-too-large, unsupported-media-type */
+/** @throws ProblemError body-too-large, unsupported-media-type, body-broken-off */
 async function readText(request: Request, most = MAX_EVENT_BYTES): Promise<string> {
   requireNoEncoding(request.headers);
   if (!request.headers.has("content-length")) {
@@ -10,14 +10,18 @@ async function readText(request: Request, most = MAX_EVENT_BYTES): Promise<strin
   }
   checkAnnounced(request.headers, most);
   // The HTTP layer holds the body to what was announced.
-  return request.text();
+  try {
+    return await request.text();
+  } catch {
+    throw brokenOff();
+  }
 }
 
 /**
  * A body as it came, byte by byte.
  *
  * @param most bytes
- * @throws ProblemError body-too-large, unsupported-media-type
+ * @throws ProblemError body-too-large, unsupported-media-type, body-broken-off
  */
 export async function readBytes(
   request: Request,
@@ -27,10 +31,14 @@ export async function readBytes(
   checkAnnounced(request.headers, most);
   const chunks: Uint8Array<ArrayBuffer>[] = [];
   let length = 0;
-  for await (const chunk of request.body ?? []) {
-    length += chunk.byteLength;
-    if (length > most) throw tooLarge(most);
-    chunks.push(chunk);
+  try {
+    for await (const chunk of request.body ?? []) {
+      length += chunk.byteLength;
+      if (length > most) throw tooLarge(most);
+      chunks.push(chunk);
+    }
+  } catch (error) {
+    throw error instanceof ProblemError ? error : brokenOff();
   }
   if (chunks.length === 1) return chunks[0]!;
   const bytes = new Uint8Array(length);
@@ -40,6 +48,11 @@ export async function readBytes(
     at += chunk.byteLength;
   }
   return bytes;
+}
+
+/** Whoever sends half a body, or chunks that are none, has made the mistake. */
+export function brokenOff(): ProblemError {
+  return refusal("body-broken-off", "The body ended too soon, or its chunks can't be read.");
 }
 
 function requireNoEncoding(headers: Headers): void {

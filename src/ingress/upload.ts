@@ -1,6 +1,7 @@
 import type { Drawer } from "../contract/buckets.ts";
 import { hexOf } from "../contract/payload.ts";
 import { refusal } from "../contract/problem.ts";
+import { brokenOff } from "./body.ts";
 
 /** R2 takes parts of an upload from this size on, all but the last of the same (R2, "Multipart upload"). */
 const PART = 5 * 1024 * 1024;
@@ -15,7 +16,7 @@ interface Stored {
  * Brings a body to R2 as it comes, under its hash. As nobody knows that before the end, what is larger
  * than a part first goes under a name of its own, and is renamed; what is too large is stored nowhere.
  *
- * @throws ProblemError body-too-large
+ * @throws ProblemError body-too-large, body-broken-off
  */
 export async function storePayload(
   { payloads, uploads }: { payloads: Drawer; uploads: Drawer },
@@ -66,7 +67,7 @@ async function* inParts(
   let part = new Uint8Array(PART);
   let filled = 0;
   let size = 0;
-  for await (const chunk of body) {
+  for await (const chunk of readable(body)) {
     size += chunk.byteLength;
     if (size > most) throw tooLarge(most);
     for (let taken = 0; taken < chunk.byteLength;) {
@@ -82,6 +83,24 @@ async function* inParts(
     }
   }
   yield { part: part.subarray(0, filled), isLast: true };
+}
+
+/** What can't be read to its end is the sender's mistake, and no fault of the bucket's. */
+async function* readable(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const reader = body.getReader();
+  let isRead = false;
+  try {
+    for (;;) {
+      const { done, value } = await reader.read().catch(() => {
+        throw brokenOff();
+      });
+      isRead = done;
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    if (!isRead) await reader.cancel().catch(() => {});
+  }
 }
 
 export function tooLarge(most: number) {

@@ -137,7 +137,8 @@ export function databaseOf({ DATABASE }: MailEnv): D1Database {
       const all = async () => ({
         results: await DATABASE.getByName("list").query(statement, values),
       });
-      return { all, run: all };
+      const first = async () => (await all()).results[0] ?? null;
+      return { all, first, run: all };
     },
   });
   return { prepare } as unknown as D1Database;

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { bundle } from "../../bench/workerd.ts";
@@ -74,6 +74,13 @@ const LIST_PATIENCE = 20_000;
 /** Timers that are set for one moment, so that a kill can hit the alarm that fires them. */
 const VOLLEY = 150;
 
+/** The tables as all migrations together make them. */
+function listSchema(): string {
+  const folder = join(root, "migrations/list");
+  const files = readdirSync(folder).toSorted();
+  return files.map((file) => readFileSync(join(folder, file), "utf8")).join("\n");
+}
+
 /** The runtime under load, killed again and again, and then held to its promises. */
 export async function chaos(options: ChaosOptions): Promise<ChaosReport> {
   const began = performance.now();
@@ -87,7 +94,7 @@ export async function chaos(options: ChaosOptions): Promise<ChaosReport> {
     sinkPort: await sink.listen(),
     variables: {
       ...secrets.variables,
-      LIST_SCHEMA: readFileSync(join(root, "migrations/list/0001_list.sql"), "utf8"),
+      LIST_SCHEMA: listSchema(),
       SEED: String(options.seed + 2),
     },
   });

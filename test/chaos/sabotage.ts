@@ -8,8 +8,8 @@ export const sabotages = {
     put: "for (const key of added) setTimeout(() => $1.effects.insert(effects.get(key)), 40);",
   },
   "dedupe off": {
-    find: /(\w+)\.record\(entry, (\w+), key, live\.identity\.epoch\);/g,
-    put: "$1.record(entry, $2, null, 1);",
+    find: /(\w+)\.record\(entry, (\w+), key, live\.identity, live\.head\);/g,
+    put: "$1.record(entry, $2, null, live.identity, live.head);",
   },
   "timers in memory": {
     find: /"timers":\$\{JSON\.stringify\(timers\)\}\$\{(\w+)\}\}/g,
