@@ -267,7 +267,13 @@ const short = {
       charge: {
         attempts: 1,
         secrets: ["PAY.card.number"],
-        run: ({ input, secret }: { input: { card: string }; secret(handle: string): string }) => {
+        run: ({
+          input,
+          secret,
+        }: {
+          input: { card: string };
+          secret: (handle: string) => string;
+        }) => {
           const code = secret(input.card);
           const answers: Record<string, unknown> = { "666": { code }, "667": `is ${code}.` };
           return Promise.resolve(
