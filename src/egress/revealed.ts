@@ -1,7 +1,9 @@
 import type { Live } from "../instance/live.ts";
 import type { SecretKeeper } from "../instance/secret-keeper.ts";
 import { TerminalError } from "../kernel/terminal-error.ts";
+import { ProblemError } from "../contract/problem.ts";
 import { holds, scrubbedError } from "../secrets/scrub.ts";
+import { KeyMissing } from "../secrets/vault.ts";
 
 /** What one run of an effect was told, and what must not come back from it. */
 export class Revealed {
@@ -9,6 +11,12 @@ export class Revealed {
   readonly #live: Live;
   readonly #declared: readonly string[];
   readonly #values: string[] = [];
+  #lacksKeys = false;
+
+  /** Whether it asked for what the deployment has no key for: that is no failure of the effect's. */
+  get lacksKeys(): boolean {
+    return this.#lacksKeys;
+  }
 
   /** @param declared the secrets that the effect names */
   constructor(secrets: Pick<SecretKeeper, "reveal">, live: Live, declared: readonly string[] = []) {
@@ -24,6 +32,7 @@ export class Revealed {
       found = this.#secrets.reveal(this.#live.identity, handle);
     } catch (error) {
       // Keys may come back: then another try finds them.
+      this.#lacksKeys = error instanceof KeyMissing || error instanceof ProblemError;
       throw new Error(`A secret can't be opened: ${(error as Error).message}`, { cause: error });
     }
     if (found === null) throw new TerminalError(`"${effect}" asks for a secret that is not there.`);

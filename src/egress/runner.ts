@@ -21,6 +21,9 @@ const DEFAULT_ATTEMPTS = 5;
 const DEFAULT_TIMEOUT = 60_000;
 const MAX_TIMEOUT = 600_000;
 
+/** Milliseconds until it is looked again whether the keys are there that a secret needs. */
+const WITHOUT_KEYS = 60_000;
+
 /** How long a message is tried before it is parked for a person. */
 const EXHAUSTED_AFTER = 24 * 3_600_000;
 
@@ -45,6 +48,12 @@ export interface RunnerOptions {
   sha256?: Sha256;
   /** What handles stand for. */
   secrets: Pick<SecretKeeper, "reveal">;
+}
+
+/** It was no try: milliseconds until the next one, and why, where that is to be seen. */
+interface Refused {
+  refused: number;
+  why?: string;
 }
 
 /**
@@ -118,7 +127,7 @@ export class Runner {
   async #run(live: Live, row: EffectRow): Promise<void> {
     const controller = new AbortController();
     this.#running.set(row.key, controller);
-    let outcome: { output: unknown } | { thrown: unknown } | { refused: number };
+    let outcome: { output: unknown } | { thrown: unknown } | Refused;
     try {
       // Nothing leaves before what asked for it is on disk.
       await this.#context.storage.sync();
@@ -135,7 +144,8 @@ export class Runner {
     if (held === undefined || held.status !== "running") return;
     if ("refused" in outcome) {
       const due = now + outcome.refused;
-      this.#ledger.update({ ...held, status: "waiting", due, attempt: held.attempt - 1 });
+      const { why: error = held.error } = outcome;
+      this.#ledger.update({ ...held, status: "waiting", due, attempt: held.attempt - 1, error });
     } else if ("thrown" in outcome) {
       this.#failed(live, held, outcome.thrown, now);
     } else if (row.kind === "actor") {
@@ -152,7 +162,7 @@ export class Runner {
     live: Live,
     row: EffectRow,
     controller: AbortController,
-  ): Promise<{ output: unknown } | { refused: number }> {
+  ): Promise<{ output: unknown } | Refused> {
     const policy = policyOf(live.workflow, row);
     const timeout = Math.min(policy.timeout ?? DEFAULT_TIMEOUT, MAX_TIMEOUT);
     const leave = await askLeave(this.#env, this.#destinations, {
@@ -182,7 +192,10 @@ export class Runner {
     try {
       return { output: revealed.checked(row.name, await Promise.race([work, aborted])) };
     } catch (thrown) {
-      throw revealed.scrubbed(thrown);
+      const scrubbed = revealed.scrubbed(thrown);
+      // The chart must not be told that it failed for want of a setting.
+      if (revealed.lacksKeys) return { refused: WITHOUT_KEYS, why: toErrorData(scrubbed).message };
+      throw scrubbed;
     } finally {
       clearTimeout(timer);
       this.#context.waitUntil(leave.giveBack());

@@ -115,9 +115,13 @@ export async function stream(visit: Watcher): Promise<Response> {
   };
   const { tenant } = caller;
   await allowances.open(tenant, ask.socket, until);
-  const response = await instances.stream(ask);
+  let response: Response | undefined;
+  try {
+    response = await instances.stream(ask);
+  } finally {
+    if (!response?.webSocket) await allowances.close(tenant, ask.socket);
+  }
   if (response.webSocket === null) {
-    await allowances.close(tenant, ask.socket);
     // What it says of itself can't be added to.
     return new Response(response.body, response);
   }

@@ -25,6 +25,9 @@ export class Unopenable extends Error {
   override name = "Unopenable";
 }
 
+/** Its key is not among the deployment's: it may come back. */
+export class KeyMissing extends Unopenable {}
+
 /**
  * Seals values of one instance. Each has a data key of its own, which a key of the tenant's wraps, made of
  * the deployment's by HKDF (RFC 5869): AES-256-GCM both times, bound to instance and name. A sealed text is
@@ -88,7 +91,7 @@ export class Vault {
 
   #unwrap(name: string, keyName: string, wrapped: string): Buffer {
     if (!this.#keys.keys.has(keyName)) {
-      throw new Unopenable(`It is sealed with a key "${keyName}", which SECRETS_KEYS has not.`);
+      throw new KeyMissing(`It is sealed with a key "${keyName}", which SECRETS_KEYS has not.`);
     }
     return decrypt(this.#tenantKey(keyName, "wrap"), wrapped, `key ${this.#bound(name)}`);
   }

@@ -16,7 +16,8 @@ interface Held {
   tokens: number;
   /** What the tenant had left when it was last asked. */
   remaining: number;
-  /** When both end; milliseconds since the epoch. */
+  /** When both end, by the tenant's clock and by this isolate's; milliseconds since the epoch. */
+  window: number;
   resets: number;
   /** How much to ask for next: twice what was used up, so that the busy ask rarely. */
   want: number;
@@ -32,6 +33,9 @@ const MAX_HELD = 10_000;
 
 /** How long an object may take to answer before what it says is not waited for, in milliseconds. */
 const PATIENCE = 2_000;
+
+/** How long a lease lasts whose minute is over by this isolate's clock and not by the tenant's, in milliseconds. */
+const BEHIND = 1_000;
 
 /** What an isolate grants itself while the tenant's object doesn't answer: orders go before counts. */
 const UNASKED = 256;
@@ -151,10 +155,13 @@ export class Allowances {
     const want = Math.max(mine.want, count);
     try {
       const { granted, remaining, resets } = await within(object.lease(tenant, kind, want, limit));
-      if (resets !== mine.resets) mine.tokens = 0;
+      if (resets !== mine.window) mine.tokens = 0;
       mine.tokens += granted;
       mine.remaining = remaining;
-      mine.resets = resets;
+      mine.window = resets;
+      // Where its clock is behind, its minute goes on: what it grants is good, or it would be asked for ever.
+      const now = Date.now();
+      mine.resets = resets > now ? resets : now + BEHIND;
       mine.want = Math.min(mine.want * 2, MOST_WANT);
     } catch (error) {
       log.warn("A tenant's allowance could not be asked for; some is granted unasked", {
@@ -163,7 +170,7 @@ export class Allowances {
       const now = Date.now();
       mine.tokens = Math.max(UNASKED, count);
       mine.remaining = Infinity;
-      mine.resets = now - (now % WINDOW) + WINDOW;
+      mine.window = mine.resets = now - (now % WINDOW) + WINDOW;
     }
   }
 
@@ -199,7 +206,8 @@ function heldOf(tenant: string, kind: Metered): Held {
   if (mine === undefined) {
     // The one that is there longest: what it held is lost to its tenant until the minute is over.
     if (held.size >= MAX_HELD) held.delete(held.keys().next().value!);
-    mine = { tokens: 0, remaining: Infinity, resets: Infinity, want: FIRST_WANT, asking: null };
+    const nothing = { tokens: 0, remaining: Infinity, window: Infinity, resets: Infinity };
+    mine = { ...nothing, want: FIRST_WANT, asking: null };
     held.set(key, mine);
   }
   return mine;

@@ -158,6 +158,19 @@ describe("the tenant's object", () => {
     for (let asked = 0; asked < 300; asked++) await allowances.take(as.tenant, "requests", 1);
   });
 
+  it("whose clock is behind is asked no more often", async () => {
+    const as = newTenant();
+    let leases = 0;
+    const lease = (_: string, __: string, want: number) => {
+      leases += 1;
+      if (leases > 20) return Promise.reject(new Error("asked for ever"));
+      return Promise.resolve({ granted: want, remaining: 100, resets: Date.now() - 500 });
+    };
+    const allowances = new Allowances({ TENANTS: { getByName: () => ({ lease }) } }, limits);
+    for (let asked = 0; asked < 20; asked++) await allowances.take(as.tenant, "requests", 1);
+    expect(leases).toBeLessThan(5);
+  });
+
   it("must be bound: without it nobody gets in", async () => {
     const take = new Allowances({}, limits).take(newTenant().tenant, "requests", 1);
     await expect(take).rejects.toThrow(/Bind the object class Tenant as TENANTS/);
@@ -289,6 +302,10 @@ describe("sockets", () => {
     allow(as.tenant, { sockets: 1 });
     for (let asked = 0; asked < 3; asked++) {
       await expect(TestSocket.open(`/probes/none/stream`, { as })).rejects.toThrow(/404/);
+      // The local runtime has no such place.
+      const elsewhere: Caller = { ...as, jurisdiction: "eu" };
+      const open = TestSocket.open(`/probes/none/stream`, { as: elsewhere });
+      await expect(open).rejects.toThrow(/503/);
     }
   });
 

@@ -223,6 +223,30 @@ describe("a secret field", () => {
     expect((await instance.view()).context["result"]).toEqual({ last4: "NARY" });
   });
 
+  it.each([
+    ["gone", undefined],
+    ["malformed", "{}"],
+    ["others", keys.second],
+  ])(
+    "is told to who runs once there are keys again, should they be %s for a while",
+    async (_, text) => {
+      const settings: { SECRETS_KEYS?: string | undefined } = { SECRETS_KEYS: keys.first };
+      const instance = await begun({ env: settings });
+      // It dies when the event is committed, and nobody was charged yet.
+      instance.crash("after", 1);
+      await expect(instance.send(pay(), "k")).rejects.toThrow(ProcessDied);
+      settings.SECRETS_KEYS = text;
+      await instance.advance(60 * 60_000);
+      expect((await instance.view()).retrying).toMatchObject([
+        { error: expect.stringContaining("SECRETS_KEYS") as string },
+      ]);
+      settings.SECRETS_KEYS = keys.first;
+      await instance.restart();
+      await instance.advance(20 * 60_000);
+      expect((await instance.view()).context["result"]).toEqual({ last4: "NARY" });
+    },
+  );
+
   it("goes with the instance", async () => {
     const instance = await begun();
     await instance.send(pay());
