@@ -3,7 +3,7 @@ import * as v from "valibot";
 import { mediaType } from "../../src/contract/json.ts";
 import { ProblemError, refusal } from "../../src/contract/problem.ts";
 import { readBytes, readJson, readOptionalJson } from "../../src/ingress/body.ts";
-import { errorResponse } from "../../src/ingress/respond.ts";
+import { errorResponse, finish } from "../../src/ingress/respond.ts";
 import { validate } from "../../src/instance/validate.ts";
 import { newClient } from "../auth/clients.ts";
 import type { AuthCalls, Reply } from "../auth/contract.ts";
@@ -27,17 +27,14 @@ const revocation = v.union([
   v.strictObject({ session: text(200) }),
 ]);
 
-const NO_STORE = { "Cache-Control": "no-store" };
-
 /**
  * The routes of the auth service. What is none of them is no answer: the orchestrator gives one.
  *
  * @param auth the service, by its binding
  */
 export function authRouter(auth: AuthCalls) {
-  const json = (value: unknown, status = 200) =>
-    Response.json(value, { status, headers: NO_STORE });
-  const nothing = () => new Response(null, { status: 204, headers: NO_STORE });
+  const json = (value: unknown, status = 200) => Response.json(value, { status });
+  const nothing = () => new Response(null, { status: 204 });
   const authorization = (request: IRequest) => request.headers.get("authorization");
   /** The body of an administrator: of anybody else's nothing is read. */
   const bodyOf = async (request: IRequest): Promise<unknown> => {
@@ -50,7 +47,10 @@ export function authRouter(auth: AuthCalls) {
     (request: IRequest): Promise<Response> =>
       handle(request, request.params as Record<"id" | "name", string>);
 
-  return Router({ catch: (error) => errorResponse(error) })
+  return Router({
+    catch: (error) => errorResponse(error),
+    finally: [(response: Response | undefined) => response && finish(response)],
+  })
     .get(
       "/.well-known/jwks.json",
       answering(async () => {

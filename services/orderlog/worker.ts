@@ -3,7 +3,7 @@ import * as v from "valibot";
 import type { Caller } from "../../src/contract/caller.ts";
 import { refusal } from "../../src/contract/problem.ts";
 import { giveBack, openEnvelope, toProblem } from "../../src/ingress/queue.ts";
-import { errorResponse } from "../../src/ingress/respond.ts";
+import { errorResponse, finish } from "../../src/ingress/respond.ts";
 import { authenticate, type TokenSettings } from "../../src/ingress/token.ts";
 import { validate } from "../../src/instance/validate.ts";
 import { requireStaff } from "../staff.ts";
@@ -32,7 +32,10 @@ const query = v.strictObject({
   limit: whole(1, 1_000, "100"),
 });
 
-const router = Router<IRequest, [Env]>({ catch: (error) => errorResponse(error) });
+const router = Router<IRequest, [Env]>({
+  catch: (error) => errorResponse(error),
+  finally: [(response: Response) => finish(response)],
+});
 
 const guarded =
   (handle: (request: IRequest, caller: Caller, env: Env) => Promise<Response>) =>

@@ -9,7 +9,7 @@ import { idempotencyKey } from "../../src/ingress/idempotency.ts";
 import type { ReceivedEvent } from "../../src/cloudevents/received.ts";
 import { readCloudEvents } from "../../src/cloudevents/http.ts";
 import { consume, oneByOne, type Deliver } from "../../src/ingress/queue.ts";
-import { errorResponse, problemResponse } from "../../src/ingress/respond.ts";
+import { errorResponse, finish, problemResponse } from "../../src/ingress/respond.ts";
 import type { WebhookSettings } from "../../src/ingress/senders.ts";
 import { authenticate, type TokenSettings } from "../../src/ingress/token.ts";
 import { authenticateWebhook } from "../../src/ingress/webhook.ts";
@@ -43,7 +43,10 @@ const nothing = v.optional(v.strictObject({}), {});
  * `POST /begin-next`, `/finish-next` and `/fail-next` move the next one on.
  */
 export function stationWorker(vocabulary: StationVocabulary) {
-  const router = Router<IRequest, [Env]>({ catch: (error) => errorResponse(error) });
+  const router = Router<IRequest, [Env]>({
+    catch: (error) => errorResponse(error),
+    finally: [(response: Response) => finish(response)],
+  });
 
   const guarded =
     (handle: (request: Request, caller: Caller, env: Env) => Promise<Response>) =>

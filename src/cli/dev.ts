@@ -1,6 +1,6 @@
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, watch, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import colors from "picocolors";
 import {
@@ -41,12 +41,35 @@ async function main(): Promise<void> {
       ...["-c", configPath, "--persist-to", state],
     ]);
   }
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.on(signal, () => {
+      life.isStopping = true;
+      stop(life.running);
+      if (life.running === undefined) process.exit(0);
+    });
+  }
+  // A machine that can't run ends the runtime; it is begun again when that is mended.
+  while ((await serve(secrets)) !== 0 && !life.isStopping && machinesAreBroken()) {
+    console.error(colors.yellow("The shop is closed until something under machines/ changes."));
+    await once(watch(join(root, "machines"), { recursive: true }), "change");
+    while (machinesAreBroken()) {
+      await once(watch(join(root, "machines"), { recursive: true }), "change");
+    }
+  }
+}
+
+/** Whether somebody has asked for the end, and the runtime's process group while it runs. */
+const life: { isStopping: boolean; running?: number | undefined } = { isStopping: false };
+
+/** Runs the shop until it ends. @returns its exit code */
+async function serve(secrets: ReturnType<typeof localSecrets>): Promise<number> {
   const server = start([
     "dev",
     ...configPaths.flatMap((path) => ["-c", path]),
     ...["--local", "--port", port, "--inspector-port", "0", "--persist-to", state],
     ...["--show-interactive-dev-session=false", "--log-level", "warn"],
   ]);
+  life.running = server.pid;
   writeFileSync(owner, String(server.pid));
   server.on("message", (message) => {
     if (!JSON.stringify(message).includes("DEV_SERVER_READY")) return;
@@ -54,12 +77,17 @@ async function main(): Promise<void> {
       .then(() => wakeFleet(`http://localhost:${port}`))
       .catch(fail);
   });
-  for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    process.on(signal, () => stop(server.pid));
-  }
   const [code] = (await once(server, "exit")) as [number | null];
+  life.running = undefined;
   rmSync(owner, { force: true });
   process.exitCode = code ?? 0;
+  return process.exitCode;
+}
+
+/** Says what is wrong with them, if something is. In a process of its own, which knows nothing of them yet. */
+function machinesAreBroken(): boolean {
+  const check = `import(${JSON.stringify(join(root, "src/cli/preflight.ts"))}).then((one) => one.checkedWorkflows())`;
+  return spawnSync(process.execPath, ["-e", check], { stdio: "inherit" }).status !== 0;
 }
 
 /** Two runtimes on one folder would write over each other. A runtime outlives an npm that was killed. */
@@ -121,7 +149,7 @@ curl ${url}/orders/my-order ${auth("CUSTOMER")}
 curl ${url}/orders/my-order/history ${auth("CUSTOMER")}
 
 ${colors.dim("# All orders, a second or two later: by status, state, customer, incident …")}
-curl '${url}/orders?state=bakePizza&counts=true' ${auth("CUSTOMER")}
+curl '${url}/orders?state=bakePizza&counts=true' ${auth("STAFF")}
 
 ${colors.dim("# Be the kitchen and the courier")}
 curl ${url}/kitchen/pending ${auth("STAFF")}

@@ -38,7 +38,10 @@ const workersThatConsume = ["/healthz", "/kitchen/healthz", "/delivery/healthz"]
 
 /** What the environment says to the Workers: about RabbitMQ, webhooks and the log. */
 export function settingsFromEnvironment(): Record<string, string> {
-  const names = ["RABBITMQ_URL", "RABBITMQ_HTTP_URL", "WEBHOOK_LOCAL_TARGETS", "LOG_LEVEL"];
+  const names = [
+    ...["RABBITMQ_URL", "RABBITMQ_HTTP_URL", "WEBHOOK_LOCAL_TARGETS", "LOG_LEVEL"],
+    "ALLOWED_ORIGINS",
+  ];
   const set = names.flatMap((name) => {
     const value = process.env[name];
     return value === undefined || value === "" ? [] : [[name, value]];

@@ -2,7 +2,7 @@ import { refusal } from "./problem.ts";
 import type { Realm } from "./realm.ts";
 
 /** The R2 buckets: what has left the journals, and what is too large for an event. */
-export type BucketName = "ARCHIVE" | "PAYLOADS";
+type BucketName = "ARCHIVE" | "PAYLOADS";
 
 /** Everything of an instance's in a bucket. @param objectId the object's id in hexadecimal */
 export const prefixes = {

@@ -80,7 +80,7 @@ export async function ticket(visit: Visit): Promise<Response> {
   const origin = originOf(request, settings);
   const wanted = { caller, workflow: workflow.key, id, origin, until: endOf(request) };
   const body = { ticket: await issueTicket(settings, wanted), expiresIn: TICKET_LIFE };
-  return jsonResponse(JSON.stringify(body), 201, { "Cache-Control": "no-store" });
+  return jsonResponse(JSON.stringify(body), 201);
 }
 
 /** Somebody who wants to watch. */

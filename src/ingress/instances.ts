@@ -121,7 +121,9 @@ export class Instances {
     return this.#call(request, true, (stub) => stub.verify(request) as Promise<VerifyReply>);
   }
 
-  simulate(request: SimulationRequest): Promise<SimulationReply> {
+  /** What is supposed counts as if it were sent. @throws ProblemError too-many-requests */
+  async simulate(request: SimulationRequest): Promise<SimulationReply> {
+    await this.#count(request, request.suppose.length);
     return this.#call(request, true, (stub) => stub.simulate(request) as Promise<SimulationReply>);
   }
 

@@ -62,7 +62,6 @@ export async function downloadPayload(visit: Visit): Promise<Response> {
       "Content-Type": "application/octet-stream",
       "Content-Length": String(found.size),
       "Content-Disposition": `attachment; filename="${sha256}"`,
-      "X-Content-Type-Options": "nosniff",
       "Content-Security-Policy": "sandbox",
       "Cache-Control": "private, no-store",
     },

@@ -63,10 +63,18 @@ export function jsonResponse(
   });
 }
 
-/** Tells the caller which trace its request belongs to. */
-export function withTrace(response: Response, trace: string): Response {
+/**
+ * What every answer of ours says: nobody on the way keeps it, but where it says otherwise itself, and no
+ * browser takes it for anything but what it says it is. The last step of each router.
+ *
+ * @param trace which the caller's request belongs to
+ */
+export function finish(response: Response, trace?: string): Response {
   // What comes from an object can't be altered, and a WebSocket's answer must stay as it is.
   if (response.webSocket !== null) return response;
-  response.headers.set("traceparent", trace);
+  const { headers } = response;
+  if (!headers.has("Cache-Control")) headers.set("Cache-Control", "no-store");
+  headers.set("X-Content-Type-Options", "nosniff");
+  if (trace !== undefined) headers.set("traceparent", trace);
   return response;
 }

@@ -27,7 +27,7 @@ import { Instances } from "./instances.ts";
 import { erase, moment, operation, operationNames, simulation } from "./operate.ts";
 import { reindex } from "./operations.ts";
 import { downloadPayload, uploadPayload } from "./payloads.ts";
-import { errorResponse, problemResponse, withTrace } from "./respond.ts";
+import { errorResponse, finish, problemResponse } from "./respond.ts";
 import { Allowances } from "../tenants/allowances.ts";
 import { admit } from "./admit.ts";
 import { originOf, type OriginSettings } from "./origins.ts";
@@ -62,7 +62,7 @@ export function createRouter(workflows: Workflows, options: RouterOptions = {}) 
       (request) => void traces.set(request, continueTrace(request.headers.get("traceparent"))),
     ],
     catch: (error, request) => errorResponse(error, traces.get(request)),
-    finally: [(response: Response, request) => withTrace(response, traces.get(request)!)],
+    finally: [(response: Response, request) => finish(response, traces.get(request))],
   });
 
   const visit =

@@ -18,6 +18,7 @@ import { comparable } from "./recorder.ts";
 import { withoutSecrets, type SecretKeeper } from "./secret-keeper.ts";
 import type { DeferredRow } from "./deferred-table.ts";
 import type { EffectRow } from "./effect-table.ts";
+import { secretPaths, withFields } from "../secrets/fields.ts";
 import { shownEntry, shownMembers } from "./shown.ts";
 import type { Viewer } from "./sight.ts";
 import { shownEvent } from "./timer-book.ts";
@@ -65,6 +66,8 @@ class Imagining {
   readonly #caller: Caller;
   readonly #viewer: Viewer & { sight: Sight };
   readonly #begun: number;
+  /** Handles as they would be → as they are here. */
+  readonly #disguises = new Map<string, string>();
   #now: number;
   #live: Live;
   #characters = 0;
@@ -108,22 +111,41 @@ class Imagining {
   ): void {
     const came = data === undefined ? { type } : { type, data };
     const { workflow, identity } = this.#live;
-    const take = (event: IncomingEvent) => this.#secrets?.take(workflow, identity, event);
+    const isSupposed = by === "caller";
+    const take = (event: IncomingEvent): IncomingEvent => {
+      const taken = this.#secrets?.take(workflow, identity, event).event ?? event;
+      return isSupposed ? this.#disguised(taken) : taken;
+    };
     // What was kept has its handles already.
-    const taken = by === "caller" ? take(came) : undefined;
-    const plain = taken === undefined ? this.#secrets?.restore(workflow, identity, came) : came;
-    this.#attempt(taken?.event ?? came, by, () => {
+    const plain = isSupposed ? came : this.#secrets?.restore(workflow, identity, came);
+    this.#attempt(isSupposed ? take(came) : came, by, () => {
       // What is found wrong is told without them: they may be somebody else's.
-      const { values = [] } = taken ?? (plain && take(plain)) ?? {};
+      const { values = [] } = (plain && this.#secrets?.take(workflow, identity, plain)) ?? {};
       const whole = withoutTelling(values, () =>
         validateEvent(workflow, type, plain === undefined ? data : plain.data),
       );
-      const valid = take(whole)?.event ?? whole;
+      const valid = take(whole);
       const { happening, next, deferFor } = decide(this.#live, valid, how);
       if (next === null && happening.outcome === "deferred") this.#defer(valid, deferFor!);
       return { outcome: happening.outcome, next };
     });
     this.#takeDeferred();
+  }
+
+  /**
+   * What is supposed gets other handles than what happens: else whoever sees a handle could try until a
+   * guess has the same, and nobody would ever know of it.
+   */
+  #disguised(event: IncomingEvent): IncomingEvent {
+    const paths = secretPaths(this.#live.workflow, event.type);
+    if (paths.length === 0 || event.data === undefined) return event;
+    const data = withFields(event.type, event.data, paths, ({ value }) => {
+      if (typeof value !== "string") return value;
+      const known = this.#disguises.get(value) ?? `secret_${crypto.randomUUID()}`;
+      this.#disguises.set(value, known);
+      return known;
+    });
+    return { ...event, data };
   }
 
   #defer({ type, data }: { type: string; data?: unknown }, deferFor: number): void {

@@ -66,7 +66,7 @@ function scrubbedText(text: string, values: readonly string[]): string {
 }
 
 /** JSON data without the values, wherever in its texts they stand. */
-export function scrubbedJson<Value>(value: Value, values: readonly string[]): Value {
+function scrubbedJson<Value>(value: Value, values: readonly string[]): Value {
   const text = JSON.stringify(value) as string | undefined;
   const finder = finderOf(values);
   if (text === undefined || finder === null) return value;

@@ -22,9 +22,9 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 /** What in a bundle looks like a key and is none. */
 const known = [
   // jose looks for it in what it is given.
-  /^-----BEGIN PRIVATE KEY-----$/,
+  /^-----BEGIN (PRIVATE) KEY-----$/,
   // A library's alphabet.
-  /^0123456789abcdefghijklmnopqrstuvwxyzABCDEFGH/,
+  /^0123456789abcdefghijklm/,
 ];
 
 it("What is deployed holds no secret of the machine that built it", () => {

@@ -22,7 +22,8 @@ const beforeWorkers = new Set([
   ...["an absolute target", "a target that is no path"],
 ]);
 
-function isOfLocalRuntime({ raw, method }: Ask, { text, headers }: Answer): boolean {
+/** Whether the local runtime's entry has stumbled, before any Worker was asked. */
+export function isOfLocalRuntime({ raw, method }: Ask, { text, headers }: Answer): boolean {
   if (raw === undefined || !beforeWorkers.has(raw.kind)) return false;
   if (method === "HEAD" && !headers.has("content-type")) return true;
   const isOfEntry = /^TypeError: [^\n]*\n +at [^\n]*\/miniflare\/[^\n]*entry\.worker\.js[^\n]*$/;

@@ -4,7 +4,7 @@ import { malformed } from "./malformed.ts";
 import type { World } from "./parts.ts";
 import { brokenUploads, rawOf } from "./raw.ts";
 import { watchers } from "./watchers.ts";
-import { hasReached, wrongWith } from "./oracle.ts";
+import { hasReached, isOfLocalRuntime, wrongWith } from "./oracle.ts";
 import { differences, populate, stateAtRest } from "./population.ts";
 import { allRoutes, type Route } from "./routes.ts";
 import { hangUp, send } from "./send.ts";
@@ -210,7 +210,8 @@ function emptyTally({ method, path }: Route): Tally {
 }
 
 function note(tally: Tally, ask: Ask, answer: Answer): void {
-  const { status, cut = false, byRuntime = false } = answer;
+  const { status, cut = false } = answer;
+  const byRuntime = answer.byRuntime === true || isOfLocalRuntime(ask, answer);
   const name = cut ? "cut" : status === 0 ? "hung up" : `${status}${byRuntime ? "*" : ""}`;
   tally.statuses.set(name, (tally.statuses.get(name) ?? 0) + 1);
   tally.total += 1;

@@ -1,9 +1,19 @@
-import { env, exports } from "cloudflare:workers";
+import { createExecutionContext } from "cloudflare:test";
+import { DurableObject, env, exports, WorkerEntrypoint } from "cloudflare:workers";
 import { SignJWT } from "jose";
 import { describe, expect, it } from "vitest";
+import * as auth from "../../services/auth/worker.ts";
+import * as delivery from "../../services/delivery/worker.ts";
+import * as gateway from "../../services/gateway/worker.ts";
+import * as kitchen from "../../services/kitchen/worker.ts";
+import * as orderlog from "../../services/orderlog/worker.ts";
+import type { Caller } from "../../src/contract/caller.ts";
 import { Instances } from "../../src/ingress/instances.ts";
+import { Door } from "../../src/instance/door.ts";
+import * as product from "../../src/worker.ts";
 import { call, customer, freshId, operator, start, tokenFor } from "../support/client.ts";
-import { Instance, WorkflowsEntrypoint } from "../support/worker.ts";
+
+const { Broker, Destination, Instance, Tenant, Webhooks, WorkflowsEntrypoint } = product;
 
 const routes: [string, string][] = [
   ["POST", "/orders"],
@@ -136,36 +146,118 @@ describe("an object", () => {
     }
   });
 
-  const methodsOf = (prototype: object) => Object.getOwnPropertyNames(prototype);
+  it("refuses a caller of another jurisdiction than its own, where the platform says which that is", () => {
+    const address = { tenant: "tropical", workflow: "orders", id: "o1" };
+    const ask = (where: string | undefined, caller: Caller) => {
+      const id = { name: "tropical/orders/o1", ...(where && { jurisdiction: where }) };
+      new Door({ id } as never).checkAddress({ address, caller });
+    };
+    const european: Caller = { ...operator, jurisdiction: "eu" };
+    for (const [where, caller] of [
+      ["eu", operator],
+      ["us", european],
+    ] as const) {
+      expect(() => ask(where, caller)).toThrow("There is no orders/o1");
+    }
+    for (const [where, caller] of [
+      ["eu", european],
+      [undefined, european],
+      [undefined, operator],
+    ] as const) {
+      expect(() => ask(where, caller)).not.toThrow();
+    }
+  });
+});
 
-  it("offers these methods to be called, and no others", () => {
-    expect(methodsOf(Object.getPrototypeOf(Instance.prototype) as object).toSorted()).toEqual([
-      ...[
-        "alarm",
-        "archive",
-        "constructor",
-        "erase",
-        "fetch",
-        "get",
-        "history",
-        "moment",
-        "operate",
+/** What can be called over RPC: every method on the prototypes, TypeScript's `private` or not. */
+describe("What other Workers can call, and nothing else:", () => {
+  const [platform, entrypoint] = [DurableObject.prototype, WorkerEntrypoint.prototype];
+  const doors: Record<string, [type: { prototype: object }, methods: string[]]> = {
+    Instance: [
+      Instance,
+      [
+        ...["alarm", "archive", "erase", "fetch", "get", "history", "moment", "operate"],
+        ...["receive", "send", "sendAll", "simulate", "start", "verify", "wake"],
+        ...["webSocketClose", "webSocketError", "webSocketMessage"],
       ],
-      ...[
-        "receive",
-        "send",
-        "sendAll",
-        "simulate",
-        "start",
-        "verify",
-        "wake",
-        "webSocketClose",
-        "webSocketError",
-        "webSocketMessage",
+    ],
+    Tenant: [Tenant, ["close", "lease", "open", "start"]],
+    Webhooks: [
+      Webhooks,
+      [
+        ...["alarm", "carry", "deliveries", "disable", "discard", "enable", "endpoint"],
+        ...["endpoints", "eraseSubject", "parked", "receive", "register", "remove", "retry"],
+        "rotate",
       ],
-    ]);
-    expect(methodsOf(WorkflowsEntrypoint.prototype).toSorted()).toEqual([
-      ...["constructor", "deliver", "get", "send", "start"],
-    ]);
+    ],
+    Destination: [Destination, ["enter", "leave"]],
+    Broker: [Broker, ["alarm", "publish", "sendAgain", "wake"]],
+    WorkflowsEntrypoint: [WorkflowsEntrypoint, ["deliver", "get", "send", "start"]],
+    "the kitchen's Station": [kitchen.Station, ["alarm", "move", "pending", "receive"]],
+    "the kitchen's Broker": [kitchen.Broker, ["alarm", "publish", "sendAgain", "wake"]],
+    "the delivery's Station": [delivery.Station, ["alarm", "move", "pending", "receive"]],
+    "the delivery's Broker": [delivery.Broker, ["alarm", "publish", "sendAgain", "wake"]],
+    "the auth service's Auth": [
+      auth.Auth,
+      [
+        ...["addClient", "addSecret", "admit", "grantToClient", "keySet", "listClients", "logIn"],
+        ...["logOut", "refresh", "register", "removeClient", "removeSecret", "revoke"],
+        "rotateKeys",
+      ],
+    ],
+    "the auth service's Keys": [auth.Keys, ["published"]],
+  };
+
+  it.each(Object.entries(doors))("%s", (_, [type, methods]) => {
+    const found = new Set<string>();
+    let at = type.prototype;
+    for (; at !== platform && at !== entrypoint; at = Object.getPrototypeOf(at) as object) {
+      for (const name of Object.getOwnPropertyNames(at)) found.add(name);
+    }
+    found.delete("constructor");
+    expect([...found].toSorted()).toEqual(methods);
+  });
+
+  it("every class that a Worker of the shop exports is looked at", () => {
+    const exported = [product, kitchen, delivery, auth, orderlog, gateway].flatMap((worker) =>
+      Object.entries(worker).flatMap(([name, value]) => (name === "default" ? [] : [value])),
+    );
+    expect(exported.length).toBe(Object.keys(doors).length);
+  });
+});
+
+describe("Answers", () => {
+  it.each([
+    ["GET", "/healthz", 200],
+    ["GET", "/orders/none", 404],
+    ["GET", "/nowhere/at/all/here", 404],
+    ["POST", "/orders/none/verify", 405],
+    ["POST", "/hooks/none", 401],
+  ])(
+    "to %s %s say that nobody is to keep them, nor to take them for something else",
+    async (method, path, status) => {
+      const answer = await call(method, path);
+      expect(answer.status).toBe(status);
+      expect(answer.headers.get("cache-control")).toBe("no-store");
+      expect(answer.headers.get("x-content-type-options")).toBe("nosniff");
+      for (const name of ["server", "x-powered-by"]) expect(answer.headers.has(name)).toBe(false);
+    },
+  );
+
+  it("of all Workers of the shop do so", async () => {
+    for (const worker of [kitchen, delivery, orderlog]) {
+      for (const path of ["/healthz", "/pending", "/none"]) {
+        const handler = worker.default as unknown as {
+          fetch(request: Request, env: object, context: ExecutionContext): Promise<Response>;
+        };
+        const { headers } = await handler.fetch(
+          new Request(`https://shop.test${path}`),
+          env,
+          createExecutionContext(),
+        );
+        expect(headers.get("cache-control")).toBe("no-store");
+        expect(headers.get("x-content-type-options")).toBe("nosniff");
+      }
+    }
   });
 });

@@ -204,7 +204,7 @@ describe("a consumer", () => {
     const letter = letterIn((await takeFrom(sender, DEAD))!, () => undefined, 0);
     expect(letter).toMatchObject({
       origin: `rabbitmq:${queue}`,
-      tenant: "tropical",
+      whose: { tenant: "tropical" },
       reason: { status: 422, detail: "never" },
       attempts: 1,
       body: { tenant: "tropical", event: { id: "poison" } },

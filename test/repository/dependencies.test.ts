@@ -87,8 +87,8 @@ describe("dependencies", () => {
   });
 
   it("run none of ours when somebody installs the repository", () => {
-    const hooks = ["preinstall", "install", "postinstall", "prepare", "prepublish"];
-    expect(Object.keys(manifest.scripts).filter((name) => hooks.includes(name))).toEqual([]);
+    const hooks = new Set(["preinstall", "install", "postinstall", "prepare", "prepublish"]);
+    expect(Object.keys(manifest.scripts).filter((name) => hooks.has(name))).toEqual([]);
   });
 });
 

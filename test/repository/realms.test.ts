@@ -4,7 +4,7 @@ import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Drawer } from "../../src/contract/buckets.ts";
 import type { Caller } from "../../src/contract/caller.ts";
-import { objectIn } from "../../src/contract/objects.ts";
+import { objectIdIn, objectIn } from "../../src/contract/objects.ts";
 import { mine, RealmRows } from "../../src/contract/realm-rows.ts";
 import { findRealm, jurisdictions, realmOf, realmOfOwn } from "../../src/contract/realm.ts";
 
@@ -40,7 +40,7 @@ describe("storage is reached through a realm: nothing but what is named here", (
     "services/auth/throttle.ts": "attempts to sign in, before anybody is somebody",
     "services/auth/users.ts": "accounts are the issuer's",
     "services/auth/worker.ts": "accounts are the issuer's",
-    "services/orderlog/log.ts": "a database of its own, whose queries all have the realm",
+    "services/orderlog/log.ts": "a database of its own, by tenant; it knows no jurisdictions",
     "src/cli/read-only-sql.ts": "SQLite in a file of this machine",
     "src/contract/realm-rows.ts": "the way through a realm",
     "src/dead-letters/file.ts": "files letters of many realms at once, each row with its own",
@@ -130,10 +130,11 @@ describe("an object's place", () => {
     fc.assert(
       fc.property(place, place, (one, other) => {
         const [there, elsewhere] = [one, other].map(({ tenant, jurisdiction, parts }) =>
-          String(objectIn(namespace, realmOfOwn({ tenant, jurisdiction }), ...parts)),
+          objectIdIn(namespace, realmOfOwn({ tenant, jurisdiction }), ...parts),
         );
         const named = ({ tenant, jurisdiction, parts }: typeof one) =>
           JSON.stringify([tenant, jurisdiction, parts]);
+        expect(objectIn(namespace, realmOfOwn(one), ...one.parts)).toBe(there);
         expect(there === elsewhere).toBe(named(one) === named(other));
       }),
       { numRuns: 20_000 },

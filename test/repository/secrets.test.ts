@@ -43,6 +43,7 @@ describe("The repository", () => {
 describe("What looks for keys", () => {
   const { privateKey } = generateKeyPairSync("ed25519");
   const jwk = JSON.stringify(privateKey.export({ format: "jwk" }));
+  const password = "hunter22";
   const base64 = (bytes: number) => randomBytes(bytes).toString("base64");
 
   it.each([
@@ -57,7 +58,7 @@ describe("What looks for keys", () => {
     ["an AWS key", `AKIA${"A1B2C3D4".repeat(2)}`],
     ["a GitHub token", `ghp_${"aB3".repeat(12)}`],
     ["a signed token", `eyJ${"a".repeat(20)}.eyJ${"b".repeat(20)}.${"c".repeat(40)}`],
-    ["an address with a password", "amqps://shop:hunter22@broker.example.com"],
+    ["an address with a password", `amqps://shop:${password}@broker.example.com`],
   ])("finds %s", (_, text) => {
     expect(suspectsIn(`first\n${String(text)}\nlast`)).not.toEqual([]);
   });
@@ -71,7 +72,7 @@ describe("What looks for keys", () => {
   });
 
   it.each([
-    "a public JWK: " + '{"kty":"OKP","crv":"Ed25519","kid":"test"}',
+    'a public JWK: {"kty":"OKP","crv":"Ed25519","kid":"test"}',
     "whsec_…",
     "amqp://guest:guest@127.0.0.1",
     "https://user:password@host/vhost",

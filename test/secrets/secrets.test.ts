@@ -171,6 +171,18 @@ describe("a secret field", () => {
     expect(await seenBy("clerk")).not.toContain("Carla");
   });
 
+  it("has other handles where it is only supposed: nobody tries values against one that is known", async () => {
+    const instance = await begun();
+    await instance.send(pay());
+    const { context } = await instance.view();
+    const told = await instance.simulate([pay(), pay()]);
+    const handles = JSON.stringify(told).match(/secret_[\w-]+/g)!;
+    expect(new Set(handles).size).toBe(1);
+    expect(handles).not.toContain(context["card"]);
+    const again = await instance.simulate([pay()]);
+    expect(JSON.stringify(again)).not.toContain(handles[0]);
+  });
+
   it("comes with a start, at once or later, and its fingerprint tells nothing", async () => {
     for (const startAt of [undefined, Date.UTC(2030, 0, 2)]) {
       const instance = runInNode(cards, { env: env() });
