@@ -131,6 +131,8 @@ export class KeyRing {
         if (this.#asking === asking) this.#asking = null;
       });
       this.#asking = asking;
+      // Should this request be broken off, its question goes on for the others that wait for it.
+      this.#inBackground(asking.catch(() => {}));
     } else if (Math.abs(now - this.#askedAt) > 2 * PATIENCE) {
       // The request that asked was broken off, and its question with it.
       this.#asking = null;
