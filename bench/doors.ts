@@ -8,7 +8,7 @@ const window = { warmUp: 500, measured: 1_500 };
 /** More than a round can send. */
 const FRESH = 6_000;
 
-export interface Door {
+interface Door {
   what: string;
   /** Milliseconds. */
   p50: number;

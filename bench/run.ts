@@ -4,6 +4,7 @@ import colors from "picocolors";
 import { root } from "../src/cli/fleet.ts";
 import { makeSecrets, mintToken } from "../src/cli/secrets.ts";
 import { count } from "./count.ts";
+import { doorsOf } from "./doors.ts";
 import { grown } from "./grown.ts";
 import { httpRequest, load, sendAll, type Figures, type NextRequest } from "./load.ts";
 import { past } from "./past.ts";
@@ -187,6 +188,9 @@ try {
   console.log(
     `What an order was after any of 10,000 events: ${milliseconds(p50)} (p50), ${milliseconds(p99)} (p99)`,
   );
+  const doors = await doorsOf("/dev/shm/.durachart-bench-doors", scripts, secrets);
+  console.log(colors.bold("\nWhat verifying adds to an event") + colors.dim("  (1 client, tmpfs)"));
+  for (const { what, p50, ratio } of doors) print([what, milliseconds(p50), ratio.toFixed(2)]);
   console.log(
     colors.bold("\nThe next event of an instance that has grown") +
       colors.dim("  (1 client, tmpfs)"),
