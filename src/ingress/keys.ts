@@ -2,6 +2,7 @@ import { importJWK, type JWK } from "jose";
 import * as v from "valibot";
 import { log } from "../contract/log.ts";
 import { ProblemError, refusal } from "../contract/problem.ts";
+import { within } from "../contract/within.ts";
 
 /** Milliseconds after which what the issuer published is asked for anew, behind a request's back. */
 const REFRESH = 30_000;
@@ -170,18 +171,8 @@ const outOfReach = () =>
     { retryAfter: COOLDOWN / 1_000 },
   );
 
-/** @throws Error where it takes longer, in milliseconds */
-async function inTime<Value>(work: Promise<Value>, patience: number): Promise<Value> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`It took more than ${patience} ms.`)), patience);
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
+const inTime = <Value>(work: Promise<Value>, patience: number): Promise<Value> =>
+  within(work, patience, `It took more than ${patience} ms.`);
 
 /** @throws where there is no usable key in it: then what was known before is the better */
 async function readPublished(answer: unknown): Promise<Known> {

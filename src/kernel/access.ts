@@ -56,13 +56,9 @@ function newSight(workflow: Ruled, roles: readonly Role[], isOwner: boolean): Si
   };
 }
 
-/** Whether a role has anything to do with the workflow at all. */
-function knows(workflow: Ruled, role: Role): boolean {
-  const { access, events = {} } = workflow;
-  return (
-    Object.hasOwn(access, role) ||
-    Object.values(events).some(({ from = [] }) => from.some((one) => roleOf(one) === role))
-  );
+/** Whether a role has anything to do with the workflow: registration sees to it that senders are named. */
+function knows({ access }: Ruled, role: Role): boolean {
+  return Object.hasOwn(access, role);
 }
 
 /** Which instances such a caller can find at all; null for none. */

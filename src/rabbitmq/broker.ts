@@ -12,7 +12,7 @@ import { envelopeIn, letterIn, publicationOf, revivedPublication } from "./messa
 import { MEMBERS, memberFor, wakeBrokers, type RabbitSettings } from "./pool.ts";
 import { dialOverSockets } from "./sockets.ts";
 import { DEAD, eventQueuesOf, type Topology } from "./topology.ts";
-import { saidBy, within } from "./within.ts";
+import { saidBy, within } from "../contract/within.ts";
 
 export interface Consumed<Env> {
   queue: string;

@@ -3,7 +3,7 @@ import type { AMQPMessage } from "@cloudamqp/amqp-client/amqp-message";
 import type { AMQPProperties } from "@cloudamqp/amqp-client/amqp-properties";
 import type { Endpoint } from "./endpoint.ts";
 import { StreamClient, type Dial } from "./stream-client.ts";
-import { saidBy, within } from "./within.ts";
+import { saidBy, within } from "../contract/within.ts";
 
 /** Milliseconds until a broker must have let us in. */
 const CONNECT_PATIENCE = 5_000;

@@ -5,7 +5,7 @@ import { backoff } from "../egress/timing.ts";
 import { retryDelay } from "../ingress/queue.ts";
 import { Unwritable, type Connection, type Publication } from "./connection.ts";
 import { attemptOf, deadPublication, orderOf, retryPublication, simpler } from "./message.ts";
-import { saidBy, within } from "./within.ts";
+import { saidBy, within } from "../contract/within.ts";
 
 /** As many as with Cloudflare's queues: with the growing delays about an hour. */
 const MAX_ATTEMPTS = 17;

@@ -1,7 +1,7 @@
 import type { AMQPChannel } from "@cloudamqp/amqp-client/amqp-channel";
 import type { Connection } from "./connection.ts";
 import type { Topology } from "./topology.ts";
-import { saidBy } from "./within.ts";
+import { saidBy } from "../contract/within.ts";
 
 /** What became of one exchange, queue or binding. */
 export interface Declared {

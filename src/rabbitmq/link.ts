@@ -5,7 +5,7 @@ import { declareTopology } from "./declare.ts";
 import { endpointOf } from "./endpoint.ts";
 import type { Dial } from "./stream-client.ts";
 import type { Topology } from "./topology.ts";
-import { within } from "./within.ts";
+import { within } from "../contract/within.ts";
 
 /** Milliseconds for the topology and the consumers; a broker in trouble may accept and then stall. */
 const PREPARE_PATIENCE = 20_000;

@@ -2,6 +2,7 @@ import type { Limits } from "../contract/limits.ts";
 import { log } from "../contract/log.ts";
 import { ProblemError, refusal } from "../contract/problem.ts";
 import { realmOfOwn } from "../contract/realm.ts";
+import { within } from "../contract/within.ts";
 import {
   tenantObject,
   WINDOW,
@@ -73,7 +74,7 @@ export class Allowances {
       try {
         // A promise of this request's own: what awaits another request's goes on as that request, and
         // may touch nothing of its own any more ("I/O on behalf of a different request").
-        await within(asking);
+        await answered(asking);
       } catch (error) {
         if (error instanceof ProblemError) throw error;
         // The request that asked was broken off, and its question with it.
@@ -138,7 +139,7 @@ export class Allowances {
   /** Its place is free again. Where that is not heard, it is when its token ends. */
   async close(tenant: string, socket: string): Promise<void> {
     try {
-      await within(this.#object(tenant).close(tenant, socket));
+      await answered(this.#object(tenant).close(tenant, socket));
     } catch (error) {
       log.warn("A socket's place could not be given back", { tenant, error });
     }
@@ -154,7 +155,9 @@ export class Allowances {
     const object = this.#object(tenant);
     const want = Math.max(mine.want, count);
     try {
-      const { granted, remaining, resets } = await within(object.lease(tenant, kind, want, limit));
+      const { granted, remaining, resets } = await answered(
+        object.lease(tenant, kind, want, limit),
+      );
       if (resets !== mine.window) mine.tokens = 0;
       mine.tokens += granted;
       mine.remaining = remaining;
@@ -176,7 +179,7 @@ export class Allowances {
 
   async #place(asking: Promise<Place>): Promise<Place> {
     try {
-      return await within(asking);
+      return await answered(asking);
     } catch (error) {
       log.warn("A tenant's object doesn't answer; it counts as a yes", { error });
       return { granted: true };
@@ -200,6 +203,10 @@ export class Allowances {
   }
 }
 
+/** The tenant's object, or an error in its place. */
+const answered = <Value>(promise: Promise<Value>): Promise<Value> =>
+  within(promise, PATIENCE, `no answer for ${PATIENCE} ms`);
+
 function heldOf(tenant: string, kind: Metered): Held {
   const key = `${kind} ${tenant}`;
   let mine = held.get(key);
@@ -221,16 +228,4 @@ function tooMany(kind: Metered, quota: number, resets: number): ProblemError {
     `The tenant's ${quota} ${kind} of this minute are used up. Try again in ${reset} s.`,
     { limit },
   );
-}
-
-async function within<Value>(promise: Promise<Value>): Promise<Value> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer for ${PATIENCE} ms`)), PATIENCE);
-  });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }
