@@ -1,8 +1,8 @@
 import { waitUntil } from "cloudflare:workers";
-import { decodeJwt, decodeProtectedHeader, jwtVerify, type JWTPayload } from "jose";
+import { decodeJwt, jwtVerify, type JWTHeaderParameters, type JWTPayload } from "jose";
 import * as v from "valibot";
 import type { Caller } from "../contract/caller.ts";
-import { refusal } from "../contract/problem.ts";
+import { ProblemError, refusal } from "../contract/problem.ts";
 import { jurisdiction } from "./jurisdiction.ts";
 import { KeyRing, type Known } from "./keys.ts";
 import { claimNames, sourceOf, type ClaimNames, type TokenSettings } from "./token-settings.ts";
@@ -131,17 +131,30 @@ function doorOf(settings: TokenSettings): Door {
 }
 
 async function verify(token: string, { keys, issuer, audience, names }: Door): Promise<Verified> {
-  const kid = keyName(token);
-  const { key, known } = await keys.find(kid);
-  if (key === undefined) throw refusal("unauthenticated", "The token names no key of the issuer.");
+  let kid = "";
+  let known: Known | undefined;
   let payload: JWTPayload;
   try {
-    // The algorithm is the key's: what the token itself asks for is never believed (RFC 8725, 3.1).
-    ({ payload } = await jwtVerify(token, key.key, {
-      ...{ algorithms: [key.algorithm], issuer, audience, typ: "at+jwt" },
-      ...{ clockTolerance: TOLERANCE, requiredClaims: ["iss", "aud", "sub", "exp"] },
-    }));
+    ({ payload } = await jwtVerify(
+      token,
+      async (header) => {
+        kid = keyName(header);
+        const found = await keys.find(kid);
+        ({ known } = found);
+        if (found.key === undefined) {
+          throw refusal("unauthenticated", "The token names no key of the issuer.");
+        }
+        // The algorithm is the key's: what the token itself asks for is never believed (RFC 8725, 3.1).
+        if (header.alg !== found.key.algorithm) throw new Error(`Its key is not for ${header.alg}`);
+        return found.key.key;
+      },
+      {
+        ...{ algorithms: ["EdDSA", "ES256"], issuer, audience, typ: "at+jwt" },
+        ...{ clockTolerance: TOLERANCE, requiredClaims: ["iss", "aud", "sub", "exp"] },
+      },
+    ));
   } catch (error) {
+    if (error instanceof ProblemError) throw error;
     throw refusal("unauthenticated", `The token was refused: ${(error as Error).message}`);
   }
   const result = v.safeParse(claims, {
@@ -163,18 +176,12 @@ async function verify(token: string, { keys, issuer, audience, names }: Door): P
     ...(scope === undefined ? {} : { scopes: scope.split(" ") }),
   };
   const verified = { caller, kid, sid, issued: iat, expires: exp * 1_000 };
-  requireUnrevoked(verified, known);
+  requireUnrevoked(verified, known!);
   return verified;
 }
 
 /** @throws ProblemError unauthenticated where the header says what an access token never does */
-function keyName(token: string): string {
-  let header: ReturnType<typeof decodeProtectedHeader>;
-  try {
-    header = decodeProtectedHeader(token);
-  } catch {
-    throw refusal("unauthenticated", "The token is no signed JWT.");
-  }
+function keyName(header: JWTHeaderParameters): string {
   if (NEVER.some((name) => Object.hasOwn(header, name))) {
     throw refusal("unauthenticated", `A token's header may have none of ${NEVER.join(", ")}.`);
   }
