@@ -1,13 +1,15 @@
 import { WorkerEntrypoint } from "cloudflare:workers";
 import type { Caller } from "../../src/contract/caller.ts";
 import { log } from "../../src/contract/log.ts";
-import { problem, ProblemError, refusal } from "../../src/contract/problem.ts";
+import { refusal } from "../../src/contract/problem.ts";
 import type { KeyPublisher, PublicKey, PublishedKeys } from "../../src/contract/published-keys.ts";
 import { authenticateHeader } from "../../src/ingress/token.ts";
 import type { Granted } from "./access-token.ts";
 import * as clients from "./clients.ts";
 import type { Client, NewClient, ShownSecret } from "./clients.ts";
-import type { AuthCalls, ClientCredentials, Reply, Revoked } from "./contract.ts";
+import type { AuthCalls, ClientCredentials, Revoked } from "../contracts/auth.ts";
+import type { Reply } from "../contracts/reply.ts";
+import { replying } from "../replying.ts";
 import { publicKeySet, publishedTo } from "./published.ts";
 import { endSession, endSessionsOf, logOut, refreshSession, tendSessions } from "./sessions.ts";
 import { settingsOf, type AuthEnv, type Settings } from "./settings.ts";
@@ -52,6 +54,10 @@ export class Auth extends WorkerEntrypoint<AuthEnv> implements AuthCalls {
 
   keySet(): Promise<Reply<{ keys: PublicKey[] }>> {
     return this.#reply(publicKeySet);
+  }
+
+  whoIs(authorization: string | null): Promise<Reply<Caller>> {
+    return this.#reply((settings) => this.#callerOf(settings, authorization));
   }
 
   admit(authorization: string | null): Promise<Reply<null>> {
@@ -121,8 +127,7 @@ export class Auth extends WorkerEntrypoint<AuthEnv> implements AuthCalls {
     work: (settings: Settings, caller: Caller, now: number) => Promise<Value>,
   ): Promise<Reply<Value>> {
     return this.#reply(async (settings, now) => {
-      const AUTH = { published: () => publishedTo(settings, Date.now()) };
-      const caller = await authenticateHeader(authorization, { ...this.env, AUTH });
+      const caller = await this.#callerOf(settings, authorization);
       if (!caller.roles.includes("administrator")) {
         throw refusal("forbidden", "This is for the role administrator.");
       }
@@ -134,17 +139,13 @@ export class Auth extends WorkerEntrypoint<AuthEnv> implements AuthCalls {
     });
   }
 
-  async #reply<Value>(
-    work: (settings: Settings, now: number) => Promise<Value>,
-  ): Promise<Reply<Value>> {
-    try {
-      return { ok: true, value: await work(settingsOf(this.env), Date.now()) };
-    } catch (error) {
-      if (error instanceof ProblemError) return { ok: false, problem: error.problem };
-      log.error("The auth service failed unexpectedly", { error });
-      const detail = "Something went wrong inside. Try again; the log has the details.";
-      return { ok: false, problem: problem("internal", detail) };
-    }
+  #callerOf(settings: Settings, authorization: string | null): Promise<Caller> {
+    const AUTH = { published: () => publishedTo(settings, Date.now()) };
+    return authenticateHeader(authorization, { ...this.env, AUTH });
+  }
+
+  #reply<Value>(work: (settings: Settings, now: number) => Promise<Value>): Promise<Reply<Value>> {
+    return replying("auth service", () => work(settingsOf(this.env), Date.now()));
   }
 }
 

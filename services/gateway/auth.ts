@@ -1,12 +1,13 @@
 import { Router, type IRequest } from "itty-router";
 import * as v from "valibot";
 import { mediaType } from "../../src/contract/json.ts";
-import { ProblemError, refusal } from "../../src/contract/problem.ts";
+import { refusal } from "../../src/contract/problem.ts";
 import { readBytes, readJson, readOptionalJson } from "../../src/ingress/body.ts";
 import { errorResponse, finish } from "../../src/ingress/respond.ts";
 import { validate } from "../../src/instance/validate.ts";
 import { newClient } from "../auth/clients.ts";
-import type { AuthCalls, Reply } from "../auth/contract.ts";
+import type { AuthCalls } from "../contracts/auth.ts";
+import { granted } from "../replying.ts";
 
 /** Bytes of a body. */
 const MOST = 16_384;
@@ -161,10 +162,4 @@ async function readFields(request: Request): Promise<unknown> {
 /** The address that Cloudflare saw; it overwrites what a client says of itself. */
 function addressOf(request: Request): string {
   return request.headers.get("cf-connecting-ip") ?? "unknown";
-}
-
-/** @throws ProblemError where the service answered with a problem */
-function granted<Value>(reply: Reply<Value>): Value {
-  if (reply.ok) return reply.value;
-  throw new ProblemError(reply.problem);
 }

@@ -1,30 +1,22 @@
-import type { AuthCalls } from "../auth/contract.ts";
+import { api, type GatewayEnv } from "./api.ts";
 import { authRouter } from "./auth.ts";
-
-interface Env {
-  ORCHESTRATOR: Fetcher;
-  KITCHEN: Fetcher;
-  DELIVERY: Fetcher;
-  ORDERLOG: Fetcher;
-  /** Where an outside issuer takes the auth service's place it isn't bound. */
-  AUTH?: AuthCalls;
-}
 
 /** First path segments that belong to a neighbour; all else is the orchestrator's. */
 const neighbours = {
   kitchen: "KITCHEN",
   delivery: "DELIVERY",
   orderlog: "ORDERLOG",
-} as const satisfies Record<string, keyof Env>;
+} as const satisfies Record<string, keyof GatewayEnv>;
 
 /**
  * One address for the whole shop. It forwards by service binding and holds no logic: each Worker
  * behind it asks for credentials itself.
  */
 export default {
-  async fetch(request: Request, env: Env): Promise<Response> {
+  async fetch(request: Request, env: GatewayEnv): Promise<Response> {
     const url = new URL(request.url);
     const [, first = "", ...rest] = url.pathname.split("/");
+    if (first === "api") return api(request, env);
     if (env.AUTH !== undefined && (first === "auth" || first === ".well-known")) {
       const answer = (await authRouter(env.AUTH).fetch(request)) as Response | undefined;
       if (answer !== undefined) return answer;

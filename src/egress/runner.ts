@@ -249,7 +249,7 @@ export class Runner {
     };
     return {
       id: effectId(live, row),
-      instance: address,
+      instance: { ...address, ...(jurisdiction === null ? {} : { jurisdiction }) },
       env: this.#env,
       attempt: row.attempt,
       trace,

@@ -169,7 +169,13 @@ export type Publish = (
  */
 export interface EffectContext<Env> {
   id: string;
-  instance: { tenant: string; workflow: string; id: string };
+  instance: {
+    tenant: string;
+    workflow: string;
+    id: string;
+    /** Where its data must stay, and what is kept elsewhere because of it; absent for anywhere. */
+    jurisdiction?: DurableObjectJurisdiction;
+  };
   env: Env;
   /** 1 on the first try. */
   attempt: number;

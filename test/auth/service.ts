@@ -1,7 +1,8 @@
 import { env, exports } from "cloudflare:workers";
 import { decodeJwt, type JWTPayload } from "jose";
 import type { Granted } from "../../services/auth/access-token.ts";
-import type { AuthCalls, Reply } from "../../services/auth/contract.ts";
+import type { AuthCalls } from "../../services/contracts/auth.ts";
+import type { Reply } from "../../services/contracts/reply.ts";
 import type { KeyPublisher } from "../../src/contract/published-keys.ts";
 import { ProblemError } from "../../src/contract/problem.ts";
 import { settingsOf, type AuthEnv } from "../../services/auth/settings.ts";

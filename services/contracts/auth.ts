@@ -1,11 +1,10 @@
-import type { Problem } from "../../src/contract/problem.ts";
+import type { Caller } from "../../src/contract/caller.ts";
 import type { PublicKey } from "../../src/contract/published-keys.ts";
-import type { Granted } from "./access-token.ts";
-import type { Client, NewClient, ShownSecret } from "./clients.ts";
-import type { Login } from "./users.ts";
-
-/** An error's class doesn't survive the way between two Workers: a problem goes as a value. */
-export type Reply<Value> = { ok: true; value: Value } | { ok: false; problem: Problem };
+import type { Whose } from "../../src/contract/realm.ts";
+import type { Granted } from "../auth/access-token.ts";
+import type { Client, NewClient, ShownSecret } from "../auth/clients.ts";
+import type { Login } from "../auth/users.ts";
+import type { Reply } from "./reply.ts";
 
 /** Whose sessions are ended: all of a user's, or one. */
 export type Revoked = { username: string } | { subject: string } | { session: string };
@@ -22,6 +21,8 @@ export interface AuthCalls {
   logOut(refreshToken: string): Promise<Reply<null>>;
   grantToClient(client: ClientCredentials): Promise<Reply<Granted>>;
   keySet(): Promise<Reply<{ keys: PublicKey[] }>>;
+  /** Who is asking, by the Authorization header of a request. */
+  whoIs(authorization: string | null): Promise<Reply<Caller>>;
 
   /** Whether whoever asks is an administrator: before anything of a request is read. */
   admit(authorization: string | null): Promise<Reply<null>>;
@@ -42,4 +43,10 @@ export interface ClientCredentials {
   secret: string;
   /** Separated by spaces. */
   scope?: string | undefined;
+}
+
+/** What the mailer asks, by service binding to the entrypoint `Addresses`. */
+export interface AddressCalls {
+  /** @returns where a user of the realm has her mail; null where that is not known */
+  addressOf(whose: Whose, subject: string): Promise<Reply<string | null>>;
 }

@@ -1,0 +1,39 @@
+import type { Asker, Reply } from "./reply.ts";
+
+/** Whom a mail is for: a user, whose address the auth service knows, or an address. */
+export type Addressee = { subject: string } | { address: string };
+
+/** The data of each template. */
+export interface MailTemplates {
+  welcome: { name: string };
+  "order-confirmed": { order: string; items: number; total: string };
+  "order-delivered": { order: string };
+  "order-cancelled": { order: string; reason: string | null };
+}
+
+export type MailTemplate = keyof MailTemplates;
+
+/**
+ * What stands in the queue `mails`: the data of a CloudEvent of type `mail.wanted`, whose source and id are
+ * the mail's: no mail is sent twice for one.
+ */
+export type MailWanted = {
+  [Name in MailTemplate]: { template: Name; to: Addressee; values: MailTemplates[Name] };
+}[MailTemplate];
+
+/** A mail in the local mailbox. */
+export interface MailboxEntry {
+  id: string;
+  to: string;
+  subject: string;
+  text: string;
+  html: string;
+  /** ISO 8601. */
+  at: string;
+}
+
+/** What the gateway asks of the mailer, by service binding to its entrypoint `Mailbox`. */
+export interface MailboxCalls {
+  /** For staff, where the provider is the local mailbox: what was sent, the newest first; at most 100. */
+  mails(asker: Asker, to?: string): Promise<Reply<MailboxEntry[]>>;
+}
