@@ -40,8 +40,9 @@ const bindings = {
   WEBHOOK_LOCAL_TARGETS: `http://127.0.0.1:${sinkPort}`,
   TEST_PAYMENT_SECRETS: JSON.stringify(paymentSecrets),
 };
-/** The auth service has a project of its own. Here TOKEN_KEYS is the issuer, and nobody else is asked. */
-const serviceBindings = { AUTH: () => new Response(null, { status: 503 }) };
+/** The neighbours have projects of their own, and test/flow has all of them. Here nobody is around. */
+const nobody = () => new Response(null, { status: 503 });
+const serviceBindings = { AUTH: nobody, CATALOG: nobody, AVATARS: nobody };
 
 const isWithBroker = findBroker() !== null;
 if (!isWithBroker) {

@@ -7,5 +7,6 @@ export const transports = {
   kitchen: overRabbitMQ("kitchen", toQueue("KITCHEN_QUEUE")),
   delivery: overRabbitMQ("delivery", toQueue("DELIVERY_QUEUE")),
   orderlog: toQueue("ORDERLOG_QUEUE"),
+  mails: toQueue("MAILS_QUEUE"),
   webhooks: toWebhooks(),
 } satisfies Transports;

@@ -14,6 +14,7 @@ const app = durachart({
     kitchen: "KITCHEN_QUEUE",
     delivery: "DELIVERY_QUEUE",
     orderlog: "ORDERLOG_QUEUE",
+    mails: "MAILS_QUEUE",
   },
 });
 

@@ -1,9 +1,10 @@
 import * as v from "valibot";
 import type { EventDefinitions, EventsOf } from "durachart/workflow";
-import { pizzaNames } from "./menu.ts";
 
 /** An item's id is chosen by the customer's client, so that a repeated request adds nothing. */
 const itemId = v.pipe(v.string(), v.regex(/^[A-Za-z0-9._~-]{1,64}$/));
+/** A product of the catalog. */
+const productId = v.pipe(v.string(), v.regex(/^[A-Za-z0-9._~-]{1,64}$/));
 const nothing = v.optional(v.strictObject({}), {});
 const reason = v.pipe(v.string(), v.minLength(1), v.maxLength(500));
 const optionalReason = v.optional(v.strictObject({ reason: v.optional(reason) }), {});
@@ -15,7 +16,7 @@ const optionalReason = v.optional(v.strictObject({ reason: v.optional(reason) })
  */
 export const orderEvents = {
   ADD_PIZZA: {
-    schema: v.strictObject({ id: itemId, pizza: v.picklist(pizzaNames) }),
+    schema: v.strictObject({ id: itemId, pizza: productId }),
     from: ["customer"],
   },
   REMOVE_PIZZA: { schema: v.strictObject({ id: itemId }), from: ["customer"] },

@@ -1,64 +1,33 @@
 import { assertEvent, assign, emit, fromPromise, setup } from "xstate";
+import type { Money, Product } from "../../services/contracts/catalog.ts";
 import type { OrderEvent, OrderInput } from "./events.ts";
-import { menu, type PizzaName } from "./menu.ts";
+import { isPriced, sum, unpriced, withPrices, withShortages } from "./lines.ts";
+import type { OrderContext, OrderMessage, Reserved, Ticket, Wish } from "./order.ts";
 
 const minute = 60_000;
 const hour = 60 * minute;
 
-interface Item {
-  id: string;
-  pizza: PizzaName;
-  name: string;
-  price: Money;
-}
-
-/** `amount` is an integer in the currency's minor unit. */
-interface Money {
-  amount: number;
-  currency: string;
-}
-
-interface OrderContext {
-  customer: string | null;
-  deliverTo: string | null;
-  items: Item[];
-  total: Money;
-  status: "ordering" | "baking" | "delivering" | "needs attention" | "delivered" | "cancelled";
-  /** Why the order needs attention or was cancelled. */
-  reason: string | null;
-}
-
-/** What the kitchen and the courier are told. */
-export interface Ticket {
-  items: Item[];
-  deliverTo: string | null;
-}
-
-type OrderMessage = {
-  type: "order.confirmed" | "order.baked" | "order.failed" | "order.delivered" | "order.cancelled";
-  total: Money;
-  items: number;
-  reason: string | null;
-};
-
 const announce = (type: OrderMessage["type"]) =>
   emit<OrderContext, OrderEvent, undefined, OrderEvent, OrderMessage>(({ context }) => ({
     type,
+    customer: context.customer,
     total: context.total,
     items: context.items.length,
     reason: context.reason,
   }));
 
-const sum = (items: Item[]): Money => ({
-  amount: items.reduce((total, item) => total + item.price.amount, 0),
-  currency: "EUR",
-});
-
 /** The chart only names what reaches the world; `effects.ts` says how. */
-const sendsATicket = (name: string) =>
-  fromPromise<void, Ticket>(() => Promise.reject(new Error(`${name} is provided by effects.ts`)));
+const reachesTheWorld = <Output, Input>(name: string) =>
+  fromPromise<Output, Input>(() => Promise.reject(new Error(`${name} is provided by effects.ts`)));
 
 const tell = () => {};
+const claim = (_action: unknown, _wish: Wish) => {};
+const wish = ({ context: { round, items } }: { context: OrderContext }): Wish => ({ round, items });
+/** The price was agreed on when the order was confirmed. */
+const wishAgain = ({ context: { round, items } }: { context: OrderContext }): Wish => ({
+  round,
+  items: items.map((item) => ({ ...item, price: null })),
+});
 
 /** One pizza order, from the first pizza to the door. */
 export const orderMachine = setup({
@@ -71,8 +40,10 @@ export const orderMachine = setup({
     meta: { message: string };
   },
   actors: {
-    orderPizzaFromKitchen: sendsATicket("orderPizzaFromKitchen"),
-    orderDelivery: sendsATicket("orderDelivery"),
+    lookUpProducts: reachesTheWorld<Product[], { products: string[] }>("lookUpProducts"),
+    reserveStock: reachesTheWorld<Reserved, Wish>("reserveStock"),
+    orderPizzaFromKitchen: reachesTheWorld<void, Ticket>("orderPizzaFromKitchen"),
+    orderDelivery: reachesTheWorld<void, Ticket>("orderDelivery"),
   },
   guards: {
     isNewItem: ({ context, event }) => {
@@ -84,20 +55,44 @@ export const orderMachine = setup({
       return context.items.some((item) => item.id === event.data.id);
     },
     hasItems: ({ context }) => context.items.length > 0,
+    allPriced: ({ context }) => context.items.every(isPriced),
+    hasPricedItems: ({ context }) => context.items.length > 0 && context.items.every(isPriced),
+    wasConfirmed: ({ context }) =>
+      context.isConfirmed && context.items.length > 0 && context.items.every(isPriced),
+    isReserved: (_, { reserved }: { reserved: boolean }) => reserved,
   },
   actions: {
     addItem: assign(({ context, event }) => {
       assertEvent(event, "ADD_PIZZA");
       const { id, pizza } = event.data;
-      const items = [...context.items, { id, pizza, ...menu[pizza] }];
-      return { items, total: sum(items) };
+      const items = [...context.items, { id, pizza, name: null, price: null }];
+      return { items, total: sum(items), reason: null, isConfirmed: false };
     }),
     removeItem: assign(({ context, event }) => {
       assertEvent(event, "REMOVE_PIZZA");
       const items = context.items.filter((item) => item.id !== event.data.id);
-      return { items, total: sum(items) };
+      return { items, total: sum(items), reason: null, isConfirmed: false };
+    }),
+    notePrices: assign(({ context }, { products }: { products: Product[] }) => {
+      const priced = withPrices(context.items, products);
+      // What was confirmed isn't what is there now.
+      return { ...priced, isConfirmed: context.isConfirmed && priced.reason === null };
+    }),
+    noteShortage: assign(({ context }, { output }: { output: Reserved }) =>
+      output.reserved ? {} : withShortages(context.items, output.shortages),
+    ),
+    noteConfirmed: assign({ isConfirmed: true }),
+    noteCatalogUnreachable: assign({
+      reason: "the catalog could not be reached; confirm to try again",
+      isConfirmed: false,
     }),
     noteOrdering: assign({ status: "ordering" }),
+    noteReserving: assign(({ context }) => ({
+      status: "reserving" as const,
+      reason: null,
+      isConfirmed: false,
+      round: context.round + 1,
+    })),
     noteBaking: assign({ status: "baking", reason: null }),
     noteDelivering: assign({ status: "delivering", reason: null }),
     noteDelivered: assign({ status: "delivered" }),
@@ -122,6 +117,9 @@ export const orderMachine = setup({
     announceCancelled: announce("order.cancelled"),
     cancelAtKitchen: tell,
     cancelAtDelivery: tell,
+    keepStock: claim,
+    releaseStock: claim,
+    useStock: claim,
   },
   delays: {
     orderingTimeout: 24 * hour,
@@ -132,12 +130,14 @@ export const orderMachine = setup({
   },
 }).createMachine({
   id: "order",
-  version: "1",
+  version: "2",
   context: ({ input }) => ({
     customer: input.customer ?? null,
     deliverTo: input.deliverTo ?? null,
     items: [],
     total: { amount: 0, currency: "EUR" },
+    round: 0,
+    isConfirmed: false,
     status: "ordering",
     reason: null,
   }),
@@ -146,18 +146,77 @@ export const orderMachine = setup({
     orderPizza: {
       meta: { message: "Choose your pizzas, then confirm." },
       entry: "noteOrdering",
+      initial: "choosing",
       on: {
-        ADD_PIZZA: { guard: "isNewItem", target: "orderPizza", reenter: true, actions: "addItem" },
+        ADD_PIZZA: { guard: "isNewItem", target: ".pricing", reenter: true, actions: "addItem" },
         REMOVE_PIZZA: {
           guard: "isOrderedItem",
-          target: "orderPizza",
+          target: ".pricing",
           reenter: true,
           actions: "removeItem",
         },
-        CONFIRM_PIZZA: { guard: "hasItems", target: "bakePizza", actions: "announceConfirmed" },
         CANCEL_ORDER: { target: "cancelled", actions: "noteReason" },
       },
       after: { orderingTimeout: { target: "cancelled", actions: "noteNeverConfirmed" } },
+      states: {
+        choosing: {
+          meta: { message: "Choose your pizzas, then confirm." },
+          always: { guard: "wasConfirmed", target: "#order.reserveStock" },
+          on: {
+            CONFIRM_PIZZA: [
+              { guard: "hasPricedItems", target: "#order.reserveStock" },
+              { guard: "hasItems", target: "pricing", actions: "noteConfirmed" },
+            ],
+          },
+        },
+        pricing: {
+          meta: { message: "We are looking up the prices." },
+          always: { guard: "allPriced", target: "choosing" },
+          invoke: {
+            id: "lookUpProducts",
+            src: "lookUpProducts",
+            input: ({ context }) => ({
+              products: unpriced(context.items),
+            }),
+            onDone: {
+              target: "choosing",
+              actions: { type: "notePrices", params: ({ event }) => ({ products: event.output }) },
+            },
+            onError: { target: "choosing", actions: "noteCatalogUnreachable" },
+          },
+          on: { CONFIRM_PIZZA: { guard: "hasItems", actions: "noteConfirmed" } },
+        },
+      },
+    },
+    reserveStock: {
+      meta: { message: "We are setting your pizzas aside." },
+      entry: "noteReserving",
+      invoke: {
+        id: "reserveStock",
+        src: "reserveStock",
+        input: wish,
+        onDone: [
+          {
+            guard: { type: "isReserved", params: ({ event }) => event.output },
+            target: "bakePizza",
+            actions: "announceConfirmed",
+          },
+          {
+            target: "orderPizza.pricing",
+            actions: { type: "noteShortage", params: ({ event }) => ({ output: event.output }) },
+          },
+        ],
+        onError: {
+          target: "orderPizza",
+          actions: [{ type: "releaseStock", params: wish }, "noteCatalogUnreachable"],
+        },
+      },
+      on: {
+        CANCEL_ORDER: {
+          target: "cancelled",
+          actions: ["noteReason", { type: "releaseStock", params: wish }],
+        },
+      },
     },
     bakePizza: {
       meta: { message: "The kitchen has your order." },
@@ -175,13 +234,51 @@ export const orderMachine = setup({
             id: "orderPizzaFromKitchen",
             src: "orderPizzaFromKitchen",
             input: ({ context }) => ({ items: context.items, deliverTo: context.deliverTo }),
-            onDone: "waitingForPizzaToBeBaked",
+            onDone: {
+              target: "waitingForPizzaToBeBaked",
+              actions: { type: "keepStock", params: wish },
+            },
             onError: { target: "errorInKitchen", actions: "noteKitchenUnreachable" },
+          },
+          on: {
+            // It has baked what we never heard it had accepted.
+            PIZZA_READY: {
+              target: "#order.deliverPizza",
+              actions: [{ type: "keepStock", params: wish }, "announceBaked"],
+            },
+            CANCEL_ORDER: {
+              target: "#order.cancelled",
+              actions: ["noteReason", "cancelAtKitchen", { type: "releaseStock", params: wish }],
+            },
+          },
+        },
+        // What was released when the kitchen failed.
+        reservingAgain: {
+          meta: { message: "We are setting your pizzas aside once more." },
+          entry: "noteReserving",
+          invoke: {
+            id: "reserveStockAgain",
+            src: "reserveStock",
+            input: wishAgain,
+            onDone: [
+              {
+                guard: { type: "isReserved", params: ({ event }) => event.output },
+                target: "sendingOrderToKitchen",
+              },
+              {
+                target: "errorInKitchen",
+                actions: {
+                  type: "noteShortage",
+                  params: ({ event }) => ({ output: event.output }),
+                },
+              },
+            ],
+            onError: { target: "errorInKitchen", actions: "noteCatalogUnreachable" },
           },
           on: {
             CANCEL_ORDER: {
               target: "#order.cancelled",
-              actions: ["noteReason", "cancelAtKitchen"],
+              actions: ["noteReason", "cancelAtKitchen", { type: "releaseStock", params: wish }],
             },
           },
         },
@@ -191,7 +288,7 @@ export const orderMachine = setup({
             PIZZA_IN_OVEN: "pizzaInOven",
             CANCEL_ORDER: {
               target: "#order.cancelled",
-              actions: ["noteReason", "cancelAtKitchen"],
+              actions: ["noteReason", "cancelAtKitchen", { type: "releaseStock", params: wish }],
             },
           },
           after: { kitchenTimeout: { target: "errorInKitchen", actions: "noteKitchenSilent" } },
@@ -203,9 +300,9 @@ export const orderMachine = setup({
         },
         errorInKitchen: {
           meta: { message: "The kitchen has a problem. Try again, or cancel." },
-          entry: ["noteAttention", "announceFailed"],
+          entry: ["noteAttention", { type: "releaseStock", params: wish }, "announceFailed"],
           on: {
-            RETRY: "sendingOrderToKitchen",
+            RETRY: "reservingAgain",
             CANCEL_ORDER: {
               target: "#order.cancelled",
               actions: ["noteReason", "cancelAtKitchen"],
@@ -251,13 +348,24 @@ export const orderMachine = setup({
             RETRY: "sendingOrderToDelivery",
             CANCEL_ORDER: {
               target: "#order.cancelled",
-              actions: ["noteReason", "cancelAtKitchen", "cancelAtDelivery"],
+              // It is baked: what it was made of is gone.
+              actions: [
+                "noteReason",
+                "cancelAtKitchen",
+                "cancelAtDelivery",
+                { type: "useStock", params: wish },
+              ],
             },
           },
           after: {
             decisionTimeout: {
               target: "#order.cancelled",
-              actions: ["noteNobodyCared", "cancelAtKitchen", "cancelAtDelivery"],
+              actions: [
+                "noteNobodyCared",
+                "cancelAtKitchen",
+                "cancelAtDelivery",
+                { type: "useStock", params: wish },
+              ],
             },
           },
         },
@@ -266,7 +374,7 @@ export const orderMachine = setup({
     delivered: {
       meta: { message: "Enjoy your pizzas!" },
       type: "final",
-      entry: ["noteDelivered", "announceDelivered"],
+      entry: ["noteDelivered", { type: "useStock", params: wish }, "announceDelivered"],
     },
     cancelled: {
       meta: { message: "The order was cancelled." },

@@ -6,6 +6,8 @@ import type { TokenSettings } from "../../src/ingress/token.ts";
 
 export interface AuthEnv extends TokenSettings {
   ACCOUNTS: D1Database;
+  /** Where the orchestrator hears of who has registered; absent: it never does. */
+  EVENTS_QUEUE?: Queue;
   /** At least 32 random characters: private keys are wrapped under it. */
   AUTH_SECRET?: string;
   /** The tenant of who registers. */
@@ -54,6 +56,7 @@ type BootstrapClient = v.InferOutput<typeof bootstrapClients>[number];
 
 export interface Settings {
   database: D1Database;
+  events: Queue | undefined;
   issuer: string;
   audience: string;
   tenant: string;
@@ -76,6 +79,7 @@ export function settingsOf(env: AuthEnv): Settings {
     new Uint8Array(hkdfSync("sha256", AUTH_SECRET, "durachart auth", purpose, 32));
   return {
     database: env.ACCOUNTS,
+    events: env.EVENTS_QUEUE,
     issuer: TOKEN_ISSUER,
     audience: TOKEN_AUDIENCE,
     tenant: parsed("AUTH_TENANT", tenantName, env.AUTH_TENANT),

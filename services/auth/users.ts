@@ -1,6 +1,8 @@
-import type { Granted } from "./access-token.ts";
 import { refusal } from "../../src/contract/problem.ts";
+import type { Whose } from "../../src/contract/realm.ts";
+import type { Granted } from "./access-token.ts";
 import { checkPassword, hashPassword, inPlace, isOutdated, isPassword } from "./passwords.ts";
+import { addressIn } from "./registrations.ts";
 import { beginSession, type User } from "./sessions.ts";
 import type { Settings } from "./settings.ts";
 import { countLogin, countRegistration } from "./throttle.ts";
@@ -9,6 +11,12 @@ import { countLogin, countRegistration } from "./throttle.ts";
 export interface Login {
   username: string;
   password: string;
+}
+
+/** What a person registers with. */
+export interface Registration extends Login {
+  /** Where she wants her mail. */
+  email?: string | undefined;
 }
 
 /** The same name however it is typed: `Carla`, `carla`, and what a keyboard composes otherwise. */
@@ -27,7 +35,7 @@ function accountName(username: string): string {
  */
 export async function register(
   settings: Settings,
-  { username, password }: Login,
+  { username, password, email }: Registration,
   address: string,
   now: number,
 ): Promise<void> {
@@ -37,8 +45,8 @@ export async function register(
     await countRegistration(settings, address, now);
     await settings.database
       .prepare(
-        `INSERT OR IGNORE INTO users (id, name, password, tenant, jurisdiction, created_at)
-           VALUES (?, ?, ?, ?, ?, ?)`,
+        `INSERT OR IGNORE INTO users (id, name, password, tenant, jurisdiction, created_at, email)
+           VALUES (?, ?, ?, ?, ?, ?, ?)`,
       )
       .bind(
         crypto.randomUUID(),
@@ -47,6 +55,7 @@ export async function register(
         settings.tenant,
         settings.jurisdiction ?? null,
         now,
+        email ?? null,
       )
       .run();
   });
@@ -85,6 +94,22 @@ export async function logIn(
     await attempt.succeeded();
     return beginSession(settings, user, now);
   });
+}
+
+/** Where a user of a tenant has her mail; null where that isn't known. */
+export async function addressOf(
+  { database }: Settings,
+  { tenant, jurisdiction }: Whose,
+  subject: string,
+): Promise<string | null> {
+  const row = await database
+    .prepare(
+      `SELECT name, email FROM users
+         WHERE id = ? AND tenant = ? AND jurisdiction IS ?`,
+    )
+    .bind(subject.replace(/^user:/, ""), tenant, jurisdiction ?? null)
+    .first<{ name: string; email: string | null }>();
+  return row === null ? null : addressIn(row);
 }
 
 /** The id of a user by her name; null where the tenant has none. */

@@ -3,19 +3,21 @@ import type { Caller } from "../../src/contract/caller.ts";
 import { log } from "../../src/contract/log.ts";
 import { refusal } from "../../src/contract/problem.ts";
 import type { KeyPublisher, PublicKey, PublishedKeys } from "../../src/contract/published-keys.ts";
+import type { Whose } from "../../src/contract/realm.ts";
 import { authenticateHeader } from "../../src/ingress/token.ts";
 import type { Granted } from "./access-token.ts";
 import * as clients from "./clients.ts";
 import type { Client, NewClient, ShownSecret } from "./clients.ts";
-import type { AuthCalls, ClientCredentials, Revoked } from "../contracts/auth.ts";
+import type { AddressCalls, AuthCalls, ClientCredentials, Revoked } from "../contracts/auth.ts";
 import type { Reply } from "../contracts/reply.ts";
 import { replying } from "../replying.ts";
+import { announceRegistrations } from "./registrations.ts";
 import { publicKeySet, publishedTo } from "./published.ts";
 import { endSession, endSessionsOf, logOut, refreshSession, tendSessions } from "./sessions.ts";
 import { settingsOf, type AuthEnv, type Settings } from "./settings.ts";
 import { rotateKeys, tendKeys } from "./signing-keys.ts";
 import { tendThrottle } from "./throttle.ts";
-import { logIn, register, userNamed, type Login } from "./users.ts";
+import { addressOf, logIn, register, userNamed, type Login, type Registration } from "./users.ts";
 
 /** What every door may ask: the public keys, and which sessions were ended. It issues nothing. */
 export class Keys extends WorkerEntrypoint<AuthEnv> implements KeyPublisher {
@@ -24,11 +26,23 @@ export class Keys extends WorkerEntrypoint<AuthEnv> implements KeyPublisher {
   }
 }
 
+/** What the mailer may ask. */
+export class Addresses extends WorkerEntrypoint<AuthEnv> implements AddressCalls {
+  addressOf(whose: Whose, subject: string): Promise<Reply<string | null>> {
+    return replying("auth service", () => addressOf(settingsOf(this.env), whose, subject));
+  }
+}
+
 /** What the gateway may ask. */
 export class Auth extends WorkerEntrypoint<AuthEnv> implements AuthCalls {
-  register(login: Login, address: string): Promise<Reply<null>> {
+  register(registration: Registration, address: string): Promise<Reply<null>> {
     return this.#reply(async (settings, now) => {
-      await register(settings, login, address, now);
+      await register(settings, registration, address, now);
+      // Behind the answer, which takes as long where the name was taken. What fails the cron makes up for.
+      const announced = announceRegistrations(settings, now).catch((error: unknown) =>
+        log.error("The orchestrator could not be told of a registration", { error }),
+      );
+      this.ctx.waitUntil(announced);
       return null;
     });
   }
@@ -189,6 +203,7 @@ export default {
       tendKeys(settings, now),
       tendSessions(settings, now),
       tendThrottle(settings, now),
+      announceRegistrations(settings, now),
     ]);
     for (const result of results) {
       if (result.status === "rejected") log.error("Tending failed", { error: result.reason });

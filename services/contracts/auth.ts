@@ -3,7 +3,7 @@ import type { PublicKey } from "../../src/contract/published-keys.ts";
 import type { Whose } from "../../src/contract/realm.ts";
 import type { Granted } from "../auth/access-token.ts";
 import type { Client, NewClient, ShownSecret } from "../auth/clients.ts";
-import type { Login } from "../auth/users.ts";
+import type { Login, Registration } from "../auth/users.ts";
 import type { Reply } from "./reply.ts";
 
 /** Whose sessions are ended: all of a user's, or one. */
@@ -15,7 +15,7 @@ export type Revoked = { username: string } | { subject: string } | { session: st
  */
 export interface AuthCalls {
   /** @param address the client's, which is slowed down */
-  register(login: Login, address: string): Promise<Reply<null>>;
+  register(registration: Registration, address: string): Promise<Reply<null>>;
   logIn(login: Login, address: string): Promise<Reply<Granted>>;
   refresh(refreshToken: string): Promise<Reply<Granted>>;
   logOut(refreshToken: string): Promise<Reply<null>>;

@@ -14,6 +14,10 @@ const MOST = 16_384;
 
 const text = (most: number) => v.pipe(v.string(), v.minLength(1), v.maxLength(most));
 const login = v.strictObject({ username: text(400), password: text(4_096) });
+const registration = v.strictObject({
+  ...login.entries,
+  email: v.optional(v.pipe(v.string(), v.maxLength(320), v.email("must be an address of mail"))),
+});
 const refreshToken = v.strictObject({ refresh_token: text(200) });
 const credentials = v.strictObject({
   grant_type: v.literal("client_credentials"),
@@ -62,7 +66,7 @@ export function authRouter(auth: AuthCalls) {
     .post(
       "/auth/register",
       answering(async (request) => {
-        const body = validate(login, await readJson(request, MOST), "");
+        const body = validate(registration, await readJson(request, MOST), "");
         granted(await auth.register(body, addressOf(request)));
         return json({ status: "accepted" }, 202);
       }),

@@ -1,11 +1,15 @@
 import type { Caller } from "../contract/caller.ts";
 import { dedupeByCloudEvent } from "../contract/dedupe.ts";
 import { refusal } from "../contract/problem.ts";
-import type { SendRequest } from "../contract/requests.ts";
+import type { SendRequest, StartRequest } from "../contract/requests.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
 import { keptOf, traceOf, type ReceivedEvent } from "../cloudevents/received.ts";
 import { addressOf } from "./instances.ts";
 import { incoming } from "../instance/validate.ts";
+import { startRequest } from "./start-body.ts";
+
+/** The CloudEvent type of a message that starts the instance that its subject names; `data` is the input. */
+export const START = "durachart.start";
 
 /** Where a CloudEvent came in. */
 export interface Arrival {
@@ -26,14 +30,43 @@ export function requestOf(
   received: ReceivedEvent,
   arrival: Arrival,
 ): SendRequest {
-  const parts = (received.subject ?? "").split("/");
+  const { workflow, id } = subjectOf(workflows, received);
+  return requestTo(workflow, id, received, arrival);
+}
+
+/**
+ * What a message of type `durachart.start` asks for. Repeats find the instance that is there.
+ *
+ * @throws ProblemError bad-cloudevent, not-found, bad-id, invalid-body, forbidden
+ */
+export function startOf(
+  workflows: ReadonlyMap<string, RegisteredWorkflow>,
+  received: ReceivedEvent,
+  caller: Caller,
+): StartRequest {
+  const { workflow, id } = subjectOf(workflows, received);
+  const { data: input } = received;
+  return startRequest(
+    workflow,
+    caller,
+    { id, ...(input === undefined ? {} : { input }) },
+    undefined,
+  );
+}
+
+/** @throws ProblemError bad-cloudevent, not-found */
+function subjectOf(
+  workflows: ReadonlyMap<string, RegisteredWorkflow>,
+  { subject }: ReceivedEvent,
+): { workflow: RegisteredWorkflow; id: string } {
+  const parts = (subject ?? "").split("/");
   const [key, id] = parts;
   if (parts.length !== 2 || !key || !id) {
     throw refusal("bad-cloudevent", "subject must be {workflow}/{id}.", { field: "subject" });
   }
   const workflow = workflows.get(key);
   if (workflow === undefined) throw refusal("not-found", `There is no workflow "${key}".`);
-  return requestTo(workflow, id, received, arrival);
+  return { workflow, id };
 }
 
 /**

@@ -8,7 +8,7 @@ import type { SendRequest } from "../contract/requests.ts";
 import { checkMessage } from "../contract/shape.ts";
 import { validate } from "../instance/validate.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
-import { requestOf } from "./deliver.ts";
+import { requestOf, START, startOf } from "./deliver.ts";
 import type { Protect } from "../secrets/letters.ts";
 import type { Instances } from "./instances.ts";
 import { jurisdiction } from "./jurisdiction.ts";
@@ -61,7 +61,7 @@ export function oneByOne(deliver: DeliverOne): Deliver {
   };
 }
 
-/** All events of one instance by one call. */
+/** All events of one instance by one call, after the start that may have come with them. */
 export function toInstances(
   workflows: ReadonlyMap<string, RegisteredWorkflow>,
   instances: Instances,
@@ -71,6 +71,11 @@ export function toInstances(
     const requests: { index: number; request: SendRequest }[] = [];
     for (const [index, { caller, event }] of parcels.entries()) {
       try {
+        if (event.type === START) {
+          const reply = await instances.start(startOf(workflows, event, caller));
+          met[index] = reply.ok ? null : reply.problem;
+          continue;
+        }
         requests.push({ index, request: requestOf(workflows, event, { caller, brokered: true }) });
       } catch (error) {
         if (!(error instanceof ProblemError)) throw error;

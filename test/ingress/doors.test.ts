@@ -202,9 +202,10 @@ describe("What other Workers can call, and nothing else:", () => {
       [
         ...["addClient", "addSecret", "admit", "grantToClient", "keySet", "listClients", "logIn"],
         ...["logOut", "refresh", "register", "removeClient", "removeSecret", "revoke"],
-        "rotateKeys",
+        ...["rotateKeys", "whoIs"],
       ],
     ],
+    "the auth service's Addresses": [auth.Addresses, ["addressOf"]],
     "the auth service's Keys": [auth.Keys, ["published"]],
   };
 

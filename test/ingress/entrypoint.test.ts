@@ -67,10 +67,10 @@ describe("a caller by service binding", () => {
   });
 
   it("is held to the chart's events by the compiler", () => {
-    const spinach = { id: "1", pizza: "spinach" } as const;
+    const spinach = { id: "1", topping: "spinach" } as const;
     // @ts-expect-error -- no such event
     void (() => shop.send("orders", "x", { type: "EAT_PIZZA", data: {} }));
-    // @ts-expect-error -- no such pizza
+    // @ts-expect-error -- no pizza is named
     void (() => shop.send("orders", "x", { type: "ADD_PIZZA", data: spinach }));
     // @ts-expect-error -- no such workflow
     void (() => shop.get("pizzas", "x"));

@@ -69,6 +69,23 @@ describe("the queue consumer", () => {
     expect((await view("orders", two)).state).toEqual({ bakePizza: "errorInKitchen" });
   });
 
+  it("starts an instance, once, and brings it what came in the same batch", async () => {
+    const id = freshId();
+    const input = { purpose: "orders/o-1", due: { amount: 100, currency: "EUR" } };
+    const begins = envelope(`echoes/${id}`, "durachart.start", { data: {} });
+    const again = sent(begins);
+    const { acks } = await deliver([sent(begins), again]);
+    expect(acks).toHaveLength(2);
+    expect(await view("echoes", id)).toMatchObject({ id, seq: 1 });
+    expect((await deliver([sent(begins, 2)])).acks).toHaveLength(1);
+
+    // With another input it is another start; and payments let no service start any.
+    const other = envelope(`echoes/${id}`, "durachart.start", { data: { other: true } });
+    const payment = envelope(`payments/${id}`, "durachart.start", { data: input });
+    const { letters } = await deliver([sent(other), sent(payment)]);
+    expect(new Set(letters.map(({ reason }) => reason.status))).toEqual(new Set([403, 409]));
+  });
+
   it("applies a duplicate once, in the same batch and in a later one", async () => {
     const id = await order();
     const body = envelope(`orders/${id}`, "PIZZA_FAILED", { data: { reason: "cold" } });

@@ -1,146 +1,179 @@
-import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { orderMachine } from "../../machines/order/machine.ts";
 import { orderEvents } from "../../machines/order/events.ts";
 import { allNodes } from "../../src/kernel/allowed.ts";
-import { Driver } from "../support/drive.ts";
+import {
+  type Move,
+  add,
+  remove,
+  failed,
+  lost,
+  ACTOR_DONE,
+  PRICED,
+  UNKNOWN,
+  RESERVED,
+  SOLD_OUT,
+  DEARER,
+  ACTOR_FAILED,
+  TIME_PASSES,
+  make,
+  orderAfter,
+} from "../support/order-moves.ts";
 
-type Move = string | { type: string; data: unknown };
-const add = (id: string): Move => ({ type: "ADD_PIZZA", data: { id, pizza: "mango-tango" } });
-const remove = (id: string): Move => ({ type: "REMOVE_PIZZA", data: { id } });
-const failed = { type: "PIZZA_FAILED", data: { reason: "cold oven" } };
-const lost = { type: "DELIVERY_FAILED", data: { reason: "flat tyre" } };
-
-/** Pseudo-moves: what isn't an event from outside. */
-const ACTOR_DONE = "(actor done)";
-const ACTOR_FAILED = "(actor failed)";
-const TIME_PASSES = "(time passes)";
-
-const error = { error: { name: "Error", message: "no" } };
-
-function make(order: Driver, move: Move): boolean {
-  if (move === ACTOR_DONE) return order.settle({ output: null });
-  if (move === ACTOR_FAILED) return order.settle(error);
-  if (move === TIME_PASSES) return order.fireNextTimer();
-  if (typeof move === "string") return order.send(move, {});
-  return order.send(move.type, move.data);
-}
-
-function orderAfter(moves: readonly Move[]): Driver {
-  const order = new Driver(orderMachine);
-  for (const move of moves) {
-    if (!make(order, move)) throw new Error(`${JSON.stringify(move)} was not taken`);
-  }
-  return order;
-}
-
-const confirmed: Move[] = [add("p1"), "CONFIRM_PIZZA"];
+const priced: Move[] = [add("p1"), PRICED];
+const reserving: Move[] = [...priced, "CONFIRM_PIZZA"];
+const confirmed = [...reserving, RESERVED];
 const waiting = [...confirmed, ACTOR_DONE];
 const inOven = [...waiting, "PIZZA_IN_OVEN"];
 const kitchenError = [...waiting, failed];
+const reservingAgain = [...kitchenError, "RETRY"];
 const baked = [...waiting, "PIZZA_READY"];
 const underway = [...baked, ACTOR_DONE];
 const deliveryError = [...underway, lost];
 
+const choose = (state: string) => ({ orderPizza: state });
 const bake = (state: string) => ({ bakePizza: state });
 const deliver = (state: string) => ({ deliverPizza: state });
 
+const told = ["order.confirmed", "keepStock"];
+const troubled = [...told, "releaseStock", "order.failed"];
+const given = [...told, "order.baked"];
+
 /** Every way through the chart: where it starts, what happens, where it ends, what leaves. */
 const transitions: [string, Move[], unknown, string[]][] = [
-  ["begins", [], "orderPizza", []],
-  ["adds", [add("p1"), add("p2")], "orderPizza", []],
-  ["removes", [add("p1"), remove("p1")], "orderPizza", []],
+  ["begins", [], choose("choosing"), []],
+  ["asks for prices", [add("p1"), add("p2")], choose("pricing"), []],
+  ["is told prices", priced, choose("choosing"), []],
+  ["removes before it was priced", [add("p1"), remove("p1")], choose("choosing"), []],
+  ["removes", [...priced, remove("p1")], choose("choosing"), []],
+  ["finds no such product", [add("p1"), UNKNOWN], choose("choosing"), []],
+  ["cannot reach the catalog", [add("p1"), ACTOR_FAILED], choose("choosing"), []],
+  [
+    "asks for prices again when it is confirmed",
+    [add("p1"), ACTOR_FAILED, "CONFIRM_PIZZA"],
+    choose("pricing"),
+    [],
+  ],
+  ["waits for prices to be confirmed", [add("p1"), "CONFIRM_PIZZA"], choose("pricing"), []],
+  [
+    "is confirmed as soon as it is priced",
+    [add("p1"), "CONFIRM_PIZZA", PRICED],
+    "reserveStock",
+    [],
+  ],
+  [
+    "is not confirmed with what the shop doesn't have",
+    [...priced, add("p2"), "CONFIRM_PIZZA", UNKNOWN],
+    // The catalog was asked for what has no price: p1 has one.
+    choose("choosing"),
+    [],
+  ],
   ["cancels while choosing", ["CANCEL_ORDER"], "cancelled", ["order.cancelled"]],
-  ["is never confirmed", [add("p1"), TIME_PASSES], "cancelled", ["order.cancelled"]],
-  ["confirms", confirmed, bake("sendingOrderToKitchen"), ["order.confirmed"]],
-  ["reaches the kitchen", waiting, bake("waitingForPizzaToBeBaked"), ["order.confirmed"]],
+  ["is never confirmed", [...priced, TIME_PASSES], "cancelled", ["order.cancelled"]],
+  ["confirms", reserving, "reserveStock", []],
+  ["finds it sold out", [...reserving, SOLD_OUT], choose("choosing"), []],
+  ["finds it dearer", [...reserving, DEARER], choose("pricing"), []],
+  ["cannot reserve", [...reserving, ACTOR_FAILED], choose("choosing"), ["releaseStock"]],
+  [
+    "cancels while it reserves",
+    [...reserving, "CANCEL_ORDER"],
+    "cancelled",
+    ["releaseStock", "order.cancelled"],
+  ],
+  ["reserves", confirmed, bake("sendingOrderToKitchen"), ["order.confirmed"]],
+  ["reaches the kitchen", waiting, bake("waitingForPizzaToBeBaked"), told],
   [
     "cannot reach the kitchen",
     [...confirmed, ACTOR_FAILED],
     bake("errorInKitchen"),
-    ["order.confirmed", "order.failed"],
+    ["order.confirmed", "releaseStock", "order.failed"],
   ],
   [
     "cancels while the kitchen is told",
     [...confirmed, "CANCEL_ORDER"],
     "cancelled",
-    ["order.confirmed", "cancelAtKitchen", "order.cancelled"],
+    ["order.confirmed", "cancelAtKitchen", "releaseStock", "order.cancelled"],
+  ],
+  [
+    "is baked before the kitchen has answered",
+    [...confirmed, "PIZZA_READY"],
+    deliver("sendingOrderToDelivery"),
+    given,
   ],
   [
     "cancels before the oven",
     [...waiting, "CANCEL_ORDER"],
     "cancelled",
-    ["order.confirmed", "cancelAtKitchen", "order.cancelled"],
+    [...told, "cancelAtKitchen", "releaseStock", "order.cancelled"],
   ],
-  [
-    "waits in vain for the kitchen",
-    [...waiting, TIME_PASSES],
-    bake("errorInKitchen"),
-    ["order.confirmed", "order.failed"],
-  ],
-  ["goes into the oven", inOven, bake("pizzaInOven"), ["order.confirmed"]],
-  [
-    "stays in the oven too long",
-    [...inOven, TIME_PASSES],
-    bake("errorInKitchen"),
-    ["order.confirmed", "order.failed"],
-  ],
-  [
-    "fails in the kitchen",
-    kitchenError,
-    bake("errorInKitchen"),
-    ["order.confirmed", "order.failed"],
-  ],
+  ["waits in vain for the kitchen", [...waiting, TIME_PASSES], bake("errorInKitchen"), troubled],
+  ["goes into the oven", inOven, bake("pizzaInOven"), told],
+  ["stays in the oven too long", [...inOven, TIME_PASSES], bake("errorInKitchen"), troubled],
+  ["fails in the kitchen", kitchenError, bake("errorInKitchen"), troubled],
+  ["tries again", reservingAgain, bake("reservingAgain"), troubled],
   [
     "asks the kitchen again",
-    [...kitchenError, "RETRY"],
+    [...reservingAgain, RESERVED],
     bake("sendingOrderToKitchen"),
-    ["order.confirmed", "order.failed"],
+    troubled,
+  ],
+  [
+    "finds it sold out when it tries again",
+    [...reservingAgain, SOLD_OUT],
+    bake("errorInKitchen"),
+    [...troubled, "releaseStock", "order.failed"],
+  ],
+  [
+    "cannot reserve when it tries again",
+    [...reservingAgain, ACTOR_FAILED],
+    bake("errorInKitchen"),
+    [...troubled, "releaseStock", "order.failed"],
+  ],
+  [
+    "cancels while it tries again",
+    [...reservingAgain, "CANCEL_ORDER"],
+    "cancelled",
+    [...troubled, "cancelAtKitchen", "releaseStock", "order.cancelled"],
   ],
   [
     "cancels after the kitchen failed",
     [...kitchenError, "CANCEL_ORDER"],
     "cancelled",
-    ["order.confirmed", "order.failed", "cancelAtKitchen", "order.cancelled"],
+    [...troubled, "cancelAtKitchen", "order.cancelled"],
   ],
   [
     "is given up after the kitchen failed",
     [...kitchenError, TIME_PASSES],
     "cancelled",
-    ["order.confirmed", "order.failed", "cancelAtKitchen", "order.cancelled"],
+    [...troubled, "cancelAtKitchen", "order.cancelled"],
   ],
-  ["is baked", baked, deliver("sendingOrderToDelivery"), ["order.confirmed", "order.baked"]],
-  [
-    "finds a courier",
-    underway,
-    deliver("waitingForPizzaToBeDelivered"),
-    ["order.confirmed", "order.baked"],
-  ],
+  ["is baked", baked, deliver("sendingOrderToDelivery"), given],
+  ["finds a courier", underway, deliver("waitingForPizzaToBeDelivered"), given],
   [
     "finds no courier",
     [...baked, ACTOR_FAILED],
     deliver("errorInDelivery"),
-    ["order.confirmed", "order.baked", "order.failed"],
+    [...given, "order.failed"],
   ],
   [
     "waits in vain for the courier",
     [...underway, TIME_PASSES],
     deliver("errorInDelivery"),
-    ["order.confirmed", "order.baked", "order.failed"],
+    [...given, "order.failed"],
   ],
   [
     "asks for another courier",
     [...deliveryError, "RETRY"],
     deliver("sendingOrderToDelivery"),
-    ["order.confirmed", "order.baked", "order.failed"],
+    [...given, "order.failed"],
   ],
   [
-    "cancels after the delivery failed",
+    "cancels after the delivery failed, and what was baked is used up",
     [...deliveryError, "CANCEL_ORDER"],
     "cancelled",
     [
-      ...["order.confirmed", "order.baked", "order.failed"],
-      ...["cancelAtKitchen", "cancelAtDelivery", "order.cancelled"],
+      ...[...given, "order.failed", "cancelAtKitchen", "cancelAtDelivery"],
+      ...["useStock", "order.cancelled"],
     ],
   ],
   [
@@ -148,15 +181,15 @@ const transitions: [string, Move[], unknown, string[]][] = [
     [...deliveryError, TIME_PASSES],
     "cancelled",
     [
-      ...["order.confirmed", "order.baked", "order.failed"],
-      ...["cancelAtKitchen", "cancelAtDelivery", "order.cancelled"],
+      ...[...given, "order.failed", "cancelAtKitchen", "cancelAtDelivery"],
+      ...["useStock", "order.cancelled"],
     ],
   ],
   [
     "is delivered",
     [...underway, "PIZZA_DELIVERED"],
     "delivered",
-    ["order.confirmed", "order.baked", "order.delivered"],
+    [...given, "useStock", "order.delivered"],
   ],
 ];
 
@@ -176,7 +209,7 @@ describe("an order", () => {
   });
 
   it("adds up what is in the box, in cents", () => {
-    const order = orderAfter([add("p1"), add("p2"), remove("p1")]);
+    const order = orderAfter([add("p1"), PRICED, add("p2"), PRICED, remove("p1")]);
     expect(order.context).toMatchObject({
       total: { amount: 1190, currency: "EUR" },
       items: [{ id: "p2", name: "Mango Tango", price: { amount: 1190, currency: "EUR" } }],
@@ -206,13 +239,25 @@ describe("an order", () => {
     expect(orderAfter([...waiting, TIME_PASSES]).context["reason"]).toMatch(
       /did not finish in time/,
     );
-    expect(orderAfter([...kitchenError, "RETRY"]).context["reason"]).toBeNull();
+    expect(orderAfter(reservingAgain).context["reason"]).toBeNull();
+    expect(orderAfter([...reserving, SOLD_OUT]).context["reason"]).toBe("Mango Tango is sold out");
+    expect(orderAfter([...reserving, DEARER]).context["reason"]).toMatch(/has another price now/);
+    expect(orderAfter([add("p1"), UNKNOWN]).context["reason"]).toBe("the shop has no mango-tango");
+  });
+
+  it("reserves in a new round each time, and what was agreed on keeps its price", () => {
+    const order = orderAfter([...reserving, DEARER, PRICED, "CONFIRM_PIZZA", RESERVED]);
+    expect(order.context).toMatchObject({ round: 2, items: [{ price: { amount: 1190 } }] });
+    const again = orderAfter(reservingAgain);
+    expect(again.context).toMatchObject({ round: 2, items: [{ price: { amount: 1190 } }] });
   });
 
   it("starts its deadline anew with each pizza", () => {
     const order = orderAfter([add("p1")]);
     order.now = 1_000;
     make(order, add("p2"));
+    expect(order.timers).toMatchObject([{ at: 24 * 3_600_000 + 1_000 }]);
+    make(order, PRICED);
     expect(order.timers).toMatchObject([{ at: 24 * 3_600_000 + 1_000 }]);
   });
 });
@@ -225,8 +270,9 @@ describe("the order's chart", () => {
   it.each(leaves.map((node) => [node.id, node] as const))(
     "never waits for ever in %s",
     (_, node) => {
-      const hasDeadline = [...node.transitions.keys()].some((type) =>
-        type.startsWith("xstate.after."),
+      const above = [node, ...(node.parent === undefined ? [] : [node.parent])];
+      const hasDeadline = above.some(({ transitions }) =>
+        [...transitions.keys()].some((type) => type.startsWith("xstate.after.")),
       );
       // An actor's tries and time are limited by its policy; both of its ends must lead on.
       const actor = node.invoke[0];
@@ -250,77 +296,5 @@ describe("the order's chart", () => {
     expect(Object.keys(orderEvents).toSorted()).toEqual(
       orderMachine.events.filter((type) => !type.startsWith("xstate.")).toSorted(),
     );
-  });
-});
-
-describe("any history of an order", () => {
-  const moves: Move[] = [
-    ...["p1", "p2", "p3"].flatMap((id) => [add(id), remove(id)]),
-    // In the order of a good day: what makes sense next is what comes next.
-    ...["CONFIRM_PIZZA", "RETRY", ACTOR_DONE, "PIZZA_IN_OVEN", "PIZZA_READY", "PIZZA_DELIVERED"],
-    ...[failed, lost, ACTOR_FAILED],
-  ];
-  const endings: Move[] = ["CANCEL_ORDER", TIME_PASSES];
-  /** Mostly something that makes sense where it comes, so that histories get far; now and then anything. */
-  const choice = fc.record({
-    first: fc.nat({ max: moves.length - 1 }),
-    kind: fc.oneof(
-      { weight: 12, arbitrary: fc.constant("sensible") },
-      { weight: 4, arbitrary: fc.constant("any") },
-      { weight: 1, arbitrary: fc.constant("ending") },
-    ),
-    evict: fc.boolean(),
-  });
-  const history = fc.array(choice, { minLength: 1, maxLength: 60, size: "max" });
-  const seen = new Map<string, number>();
-
-  it("keeps its promises, whatever comes, in whatever order, with evictions between", () => {
-    fc.assert(
-      fc.property(history, (choices) => {
-        const order = new Driver(orderMachine);
-        let isReady = false;
-        let isKitchenTold = false;
-        for (const { first, kind, evict } of choices) {
-          const { status } = order.state.snapshot;
-          const inTurn = [...moves.slice(first), ...moves.slice(0, first)];
-          const tried = { sensible: inTurn, any: inTurn.slice(0, 1), ending: endings }[kind]!;
-          const move = tried.find((one) => make(order, one));
-          const taken = move !== undefined;
-          if (status !== "active") expect(taken).toBe(false);
-          if (move === "PIZZA_READY") isReady = true;
-          if (move === "CONFIRM_PIZZA") isKitchenTold = true;
-          if (evict) order.evict();
-
-          const state = JSON.stringify(order.value);
-          seen.set(state, (seen.get(state) ?? 0) + 1);
-          const items = order.context["items"] as { id: string; price: { amount: number } }[];
-          expect(new Set(items.map((item) => item.id)).size).toBe(items.length);
-          const total = items.reduce((sum, item) => sum + item.price.amount, 0);
-          expect(order.context["total"]).toEqual({ amount: total, currency: "EUR" });
-          // Never delivered unbaked, and never baked unordered.
-          if (state.includes("deliver")) expect(isReady && items.length > 0).toBe(true);
-          // Nobody bakes a cancelled order: the kitchen is told whenever it may know of it.
-          if (state === '"cancelled"' && isKitchenTold)
-            expect(order.sent).toContain("cancelAtKitchen");
-          // No state without a way out: a deadline or an actor whose end is certain.
-          if (order.state.snapshot.status === "active") {
-            expect(order.timers.length + order.running.length).toBeGreaterThan(0);
-          } else {
-            expect([...order.timers, ...order.running]).toEqual([]);
-          }
-        }
-        // Left alone, it comes to an end by itself.
-        for (let left = 20; order.state.snapshot.status === "active"; left--) {
-          expect(left).toBeGreaterThan(0);
-          if (!order.settle(error)) order.fireNextTimer();
-        }
-      }),
-      { numRuns: 1_000 },
-    );
-  });
-
-  it("has been everywhere", () => {
-    expect(seen.size).toBe(10);
-    for (const visits of seen.values()) expect(visits).toBeGreaterThan(20);
   });
 });

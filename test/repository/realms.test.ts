@@ -35,6 +35,8 @@ describe("storage is reached through a realm: nothing but what is named here", (
   const askers = {
     "services/auth/clients.ts": "accounts are the issuer's; whose they are is in each row",
     "services/auth/published.ts": "the issuer's keys",
+    "services/auth/registrations.ts":
+      "accounts are the issuer's; whose they are is in each message",
     "services/auth/sessions.ts": "the issuer's sessions",
     "services/auth/signing-keys.ts": "the issuer's keys",
     "services/auth/throttle.ts": "attempts to sign in, before anybody is somebody",

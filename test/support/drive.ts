@@ -73,7 +73,7 @@ export class Driver {
     if (!next) return false;
     this.running = this.running.filter(({ key }) => key !== actor.key);
     const end = "error" in result ? "error" : "done";
-    this.#take({ type: `xstate.${end}.actor.${actor.id}` }, next);
+    this.#take({ type: `xstate.${end}.actor.${actor.id}`, ...result }, next);
     return true;
   }
 

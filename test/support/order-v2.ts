@@ -1,8 +1,8 @@
 import { assign, createMachine, fromPromise, type AnyStateMachine, type StateValue } from "xstate";
-import { orderAccess } from "../../machines/order/access.ts";
-import { orderEffects } from "../../machines/order/effects.ts";
-import { orderEvents, orderInput } from "../../machines/order/events.ts";
-import { orderMachine } from "../../machines/order/machine.ts";
+import { orderAccess } from "../../machines/order/v1/access.ts";
+import { orderEffects } from "../../machines/order/v1/effects.ts";
+import { orderEvents, orderInput } from "../../machines/order/v1/events.ts";
+import { orderMachine } from "../../machines/order/v1/machine.ts";
 import type { Migration, WorkflowDefinition } from "../../src/kernel/workflow.ts";
 
 const { actors, guards, actions, delays } = orderMachine.implementations;

@@ -1,4 +1,5 @@
 import { hooks, workflows } from "../../machines/index.ts";
+import { orderV1 } from "../../machines/order/v1/index.ts";
 import type { Projection } from "../../src/contract/projection.ts";
 import { shopBroker } from "../../src/broker.ts";
 import { durachart } from "../../src/index.ts";
@@ -24,6 +25,8 @@ const tells = { start: true, instances: "all", sees: "everything" } as const;
 const app = durachart({
   workflows: {
     ...workflows,
+    // The orders of before the catalog: here nobody is around.
+    orders: orderV1,
     claims: claim,
     ...openToAll({
       probes: probe,

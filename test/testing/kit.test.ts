@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { orderAccess } from "../../machines/order/access.ts";
-import { orderEffects } from "../../machines/order/effects.ts";
-import { orderEvents, orderInput } from "../../machines/order/events.ts";
-import { orderMachine } from "../../machines/order/machine.ts";
+import { orderAccess } from "../../machines/order/v1/access.ts";
+import { orderEffects } from "../../machines/order/v1/effects.ts";
+import { orderEvents, orderInput } from "../../machines/order/v1/events.ts";
+import { orderMachine } from "../../machines/order/v1/machine.ts";
 import { bakedTooLong, bakeTooLong } from "../support/kit-scenario.ts";
 import { ProcessDied, runInNode } from "../../src/testing/index.ts";
 
