@@ -2,6 +2,8 @@ import { problem, refusal, type Problem } from "../../src/contract/problem.ts";
 import { errorResponse, finish, problemResponse } from "../../src/ingress/respond.ts";
 import { authenticate, type TokenSettings } from "../../src/ingress/token.ts";
 import type { AuthCalls } from "../contracts/auth.ts";
+import type { CatalogCalls } from "../contracts/catalog.ts";
+import type { ChatCalls } from "../contracts/chat.ts";
 import type { Asker } from "../contracts/reply.ts";
 import { granted } from "../replying.ts";
 import { orders } from "./orders.ts";
@@ -12,6 +14,8 @@ export interface GatewayEnv extends Omit<TokenSettings, "AUTH"> {
   KITCHEN: Fetcher;
   DELIVERY: Fetcher;
   ORDERLOG: Fetcher;
+  CATALOG?: CatalogCalls;
+  CHAT?: ChatCalls & Fetcher;
   /** Where an outside issuer takes the auth service's place it isn't bound; the gateway looks at tokens itself then. */
   AUTH?: AuthCalls;
 }

@@ -48,6 +48,7 @@ const problems = {
   "too-many-attempts": [429, "Too many attempts"],
   "keys-out-of-reach": [503, "The issuer's keys are out of reach"],
   "not-configured": [503, "The service is not configured"],
+  "neighbour-unavailable": [503, "Another service gave no answer"],
   exhausted: [504, "Given up"],
   "redrive-failed": [502, "It could not be sent again"],
   internal: [500, "Internal error"],
