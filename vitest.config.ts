@@ -153,6 +153,27 @@ export default defineConfig({
       {
         plugins: [
           cloudflareTest({
+            main: "./services/orderlog/worker.ts",
+            wrangler: { configPath: "./services/orderlog/wrangler.toml" },
+            miniflare: {
+              bindings: {
+                ...bindings,
+                LOG_MIGRATIONS: await readD1Migrations("services/orderlog/migrations"),
+              },
+              serviceBindings: { AUTH: nobody },
+            },
+          }),
+        ],
+        test: {
+          name: "orderlog",
+          testTimeout: 30_000,
+          setupFiles: ["test/support/log-database.ts"],
+          include: ["test/orderlog/**/*.test.ts"],
+        },
+      },
+      {
+        plugins: [
+          cloudflareTest({
             main: "./test/contract/worker.ts",
             wrangler: { configPath: "./wrangler.toml" },
             miniflare: {

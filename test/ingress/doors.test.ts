@@ -197,6 +197,10 @@ describe("What other Workers can call, and nothing else:", () => {
     "the kitchen's Broker": [kitchen.Broker, ["alarm", "publish", "sendAgain", "wake"]],
     "the delivery's Station": [delivery.Station, ["alarm", "move", "pending", "receive"]],
     "the delivery's Broker": [delivery.Broker, ["alarm", "publish", "sendAgain", "wake"]],
+    "the order log's Tail": [
+      orderlog.Tail,
+      ["alarm", "fetch", "poke", "webSocketClose", "webSocketMessage"],
+    ],
     "the auth service's Auth": [
       auth.Auth,
       [

@@ -42,7 +42,7 @@ describe("storage is reached through a realm: nothing but what is named here", (
     "services/auth/throttle.ts": "attempts to sign in, before anybody is somebody",
     "services/auth/users.ts": "accounts are the issuer's",
     "services/auth/worker.ts": "accounts are the issuer's",
-    "services/orderlog/log.ts": "a database of its own, by tenant; it knows no jurisdictions",
+    "services/orderlog/log.ts": "a database of its own, each row with its realm",
     "src/cli/read-only-sql.ts": "SQLite in a file of this machine",
     "src/contract/realm-rows.ts": "the way through a realm",
     "src/dead-letters/file.ts": "files letters of many realms at once, each row with its own",
@@ -61,6 +61,7 @@ describe("storage is reached through a realm: nothing but what is named here", (
 
   /** File → whose realms it makes without a caller. */
   const makers = {
+    "services/orderlog/tail.ts": "of a follower, whom the Worker has let in",
     "src/contract/realm.ts": "here they are made",
     "src/dead-letters/ways-back.ts": "of a letter, as it was filed",
     "src/egress/erase.ts": "the instance's own name",

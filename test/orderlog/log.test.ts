@@ -1,0 +1,215 @@
+import { env } from "cloudflare:workers";
+import {
+  createMessageBatch,
+  createScheduledController,
+  evictDurableObject,
+  getQueueResult,
+  createExecutionContext,
+} from "cloudflare:test";
+import { describe, expect, it, vi } from "vitest";
+import { append, readLog, type LogEntry, type LoggedEntry } from "../../services/orderlog/log.ts";
+import worker from "../../services/orderlog/worker.ts";
+import type { Caller } from "../../src/contract/caller.ts";
+import { objectIn } from "../../src/contract/objects.ts";
+import { realmOfOwn } from "../../src/contract/realm.ts";
+import { tokenFor } from "../support/client.ts";
+
+const { LOG, TAILS } = env as unknown as { LOG: D1Database; TAILS: DurableObjectNamespace };
+const workerEnv = env as never;
+let counter = 0;
+const tokenBearer = async (caller: Caller) => `Bearer ${await tokenFor(caller)}`;
+const freshTenant = () => `log-${(counter += 1)}`;
+
+const envelope = (tenant: string, type: string, subject: string, more: object = {}) => ({
+  tenant,
+  event: {
+    ...{ specversion: "1.0", id: crypto.randomUUID(), source: "/orders/x", type, subject },
+    ...{ time: "2030-01-01T14:00:00+02:00", data: { n: 1 } },
+    ...more,
+  },
+});
+
+async function deliver(bodies: object[]) {
+  const messages = bodies.map((body) => ({
+    ...{ id: crypto.randomUUID(), timestamp: new Date(), attempts: 1, body },
+  }));
+  const batch = createMessageBatch("orderlog", messages);
+  await worker.queue(batch, workerEnv);
+  return getQueueResult(batch, createExecutionContext());
+}
+
+async function read(
+  tenant: string,
+  query = "",
+): Promise<{ status: number; entries: LoggedEntry[] }> {
+  const response = await worker.fetch(
+    new Request(`https://log.test/log?${query}`, {
+      headers: {
+        Authorization: await tokenBearer({ tenant, subject: "staff", roles: ["service"] }),
+      },
+    }),
+    workerEnv,
+  );
+  const body = (await response.json()) as { entries: LoggedEntry[] };
+  return { status: response.status, entries: body.entries };
+}
+
+async function follow(
+  tenant: string,
+  query = "",
+): Promise<{ shown: LoggedEntry[]; socket: WebSocket }> {
+  const response = await worker.fetch(
+    new Request(`https://log.test/tail?${query}`, {
+      headers: {
+        Authorization: await tokenBearer({ tenant, subject: "staff", roles: ["service"] }),
+        Upgrade: "websocket",
+      },
+    }),
+    workerEnv,
+  );
+  expect(response.status).toBe(101);
+  const socket = response.webSocket!;
+  const shown: LoggedEntry[] = [];
+  socket.accept();
+  socket.addEventListener("message", ({ data }) => {
+    shown.push(JSON.parse(data as string) as LoggedEntry);
+  });
+  return { shown, socket };
+}
+
+describe("the log", () => {
+  it("is found by order, kind and time, in pages", async () => {
+    const tenant = freshTenant();
+    await deliver([
+      envelope(tenant, "order.confirmed", "orders/1"),
+      envelope(tenant, "order.delivered", "orders/1", { time: "2030-01-02T00:00:00Z" }),
+      envelope(tenant, "user.registered", "registrations/2"),
+    ]);
+    const types = async (query: string) =>
+      (await read(tenant, query)).entries.map(({ type }) => type);
+    expect(await types("")).toEqual(["order.confirmed", "order.delivered", "user.registered"]);
+    expect(await types("order=orders/1")).toEqual(["order.confirmed", "order.delivered"]);
+    expect(await types("type=order.*")).toEqual(["order.confirmed", "order.delivered"]);
+    expect(await types("type=user.registered")).toEqual(["user.registered"]);
+    // 14:00 two hours east of Greenwich is noon.
+    expect(await types("to=2030-01-01T12:00:00Z")).toEqual([]);
+    expect(await types("from=2030-01-01T12:00:00Z&to=2030-01-01T12:00:01Z")).toEqual([
+      ...["order.confirmed", "user.registered"],
+    ]);
+    const [first] = (await read(tenant, "limit=1")).entries;
+    expect(await types(`after=${first!.position}&limit=1`)).toEqual(["order.delivered"]);
+    expect((await read(freshTenant())).entries).toEqual([]);
+  });
+
+  it.each(["order=one", "type=*", "type=a*b", "from=yesterday", "limit=0", "limit=x", "more=1"])(
+    "refuses %s",
+    async (query) => {
+      expect((await read("log-bad", query)).status).toBe(422);
+    },
+  );
+
+  it("costs a thousand lines at most eleven statements, and has each once", async () => {
+    const tenant = freshTenant();
+    const bodies = Array.from({ length: 1_000 }, (_, index) =>
+      envelope(tenant, "line", `orders/${index % 7}`),
+    );
+    const prepare = vi.spyOn(LOG, "prepare");
+    try {
+      // As the queue brings them: a hundred at once.
+      for (let from = 0; from < 1_000; from += 100) await deliver(bodies.slice(from, from + 100));
+      expect(prepare.mock.calls.length).toBeLessThanOrEqual(11);
+    } finally {
+      prepare.mockRestore();
+    }
+    await deliver(bodies.slice(950));
+    expect((await read(tenant, "limit=1000")).entries).toHaveLength(1_000);
+  });
+
+  it("keeps a jurisdiction's lines to it, though they have the same ids", async () => {
+    const tenant = freshTenant();
+    const here = envelope(tenant, "line", "orders/1");
+    await deliver([here, { ...here, jurisdiction: "eu" }]);
+    const all = await LOG.prepare("SELECT jurisdiction FROM entries WHERE tenant = ?")
+      .bind(tenant)
+      .all<{ jurisdiction: string }>();
+    expect(all.results.map(({ jurisdiction }) => jurisdiction).toSorted()).toEqual(["", "eu"]);
+    expect((await read(tenant)).entries).toHaveLength(1);
+  });
+
+  it("buries what can't be read, and keeps its neighbours", async () => {
+    const tenant = freshTenant();
+    const { explicitAcks, retryMessages } = await deliver([
+      { tenant, event: { type: "no event" } },
+      envelope(tenant, "line", "orders/1"),
+    ]);
+    expect([explicitAcks.length, retryMessages.length]).toEqual([2, 0]);
+    expect((await read(tenant)).entries).toHaveLength(1);
+  });
+
+  it("forgets what is older than its retention, and nothing else", async () => {
+    const tenant = freshTenant();
+    const realm = realmOfOwn({ tenant });
+    const day = 86_400_000;
+    const entry = (id: string) =>
+      ({ realm, source: "/s", id, type: "line", time: "2030-01-01T00:00:00Z" }) as LogEntry;
+    await append(LOG, [entry("old")], Date.now() - 91 * day);
+    await append(LOG, [entry("young")], Date.now() - 89 * day);
+    await worker.scheduled(createScheduledController(), workerEnv);
+    const left = await readLog(LOG, realm, { after: 0, limit: 10 });
+    expect(left.map(({ id }) => id)).toEqual(["young"]);
+  });
+});
+
+describe("the tail", () => {
+  it("shows what was there after a position, then what comes, each once and in its order", async () => {
+    const tenant = freshTenant();
+    await deliver([envelope(tenant, "first", "orders/1"), envelope(tenant, "second", "orders/1")]);
+    const [first] = (await read(tenant)).entries;
+    const { shown, socket } = await follow(tenant, `after=${first!.position}`);
+    await expect.poll(() => shown.map(({ type }) => type)).toEqual(["second"]);
+    const many = Array.from({ length: 300 }, (_, index) =>
+      envelope(tenant, `n${index}`, "orders/1"),
+    );
+    await Promise.all([0, 100, 200].map((from) => deliver(many.slice(from, from + 100))));
+    await expect.poll(() => shown.length).toBe(301);
+    const positions = shown.map(({ position }) => position);
+    expect(positions).toEqual(positions.toSorted((one, other) => one - other));
+    expect(shown).toEqual((await read(tenant, `limit=1000&after=${first!.position}`)).entries);
+    socket.close();
+  });
+
+  it("goes on where it was after its object has slept, by order and by kind", async () => {
+    const tenant = freshTenant();
+    const { shown } = await follow(tenant, "order=orders/1&type=order.*");
+    await evictDurableObject(objectIn(TAILS, realmOfOwn({ tenant })), { webSockets: "hibernate" });
+    await deliver([
+      envelope(tenant, "order.baked", "orders/2"),
+      envelope(tenant, "line", "orders/1"),
+      envelope(tenant, "order.baked", "orders/1"),
+    ]);
+    await expect
+      .poll(() => shown.map(({ type, subject }) => [type, subject]))
+      .toEqual([["order.baked", "orders/1"]]);
+  });
+
+  it("is another tenant's own", async () => {
+    const [one, other] = [freshTenant(), freshTenant()];
+    const [mine, theirs] = [await follow(one), await follow(other)];
+    await deliver([envelope(one, "mine", "orders/1"), envelope(other, "theirs", "orders/1")]);
+    await expect.poll(() => [mine.shown.length, theirs.shown.length]).toEqual([1, 1]);
+    expect(mine.shown[0]!.type).toBe("mine");
+  });
+
+  it("is refused to customers, and where it is no WebSocket", async () => {
+    const ask = async (roles: string[]) =>
+      (
+        await worker.fetch(
+          new Request("https://log.test/tail", {
+            headers: { Authorization: await tokenBearer({ tenant: "t", subject: "s", roles }) },
+          }),
+          workerEnv,
+        )
+      ).status;
+    expect([await ask(["customer"]), await ask(["service"])]).toEqual([403, 426]);
+  });
+});
