@@ -37,7 +37,9 @@ export function run(
       const answered = answers[name]!;
       const index = Math.min((tries[name] = (tries[name] ?? 0) + 1), answered.length) - 1;
       if (answered[index] === "fails") throw new Error(`${name} is down`);
-      return answered[index] === "done" ? null : new Promise(() => {});
+      const answer = answered[index]!;
+      if (typeof answer === "object") return answer.output;
+      return answer === "done" ? null : new Promise(() => {});
     },
   ]);
   const others = Object.keys(definition.effects?.actors ?? {}).filter((name) => !(name in answers));

@@ -8,7 +8,7 @@ export type Move =
   | { advance: number };
 
 /** What an actor answers, try by try; the last answer for all that follow. */
-export type Answers = Record<string, ("done" | "fails" | "never")[]>;
+export type Answers = Record<string, ("done" | "fails" | "never" | { output: unknown })[]>;
 
 export interface Story {
   moves: Move[];
@@ -27,7 +27,25 @@ const start: Move = {
     event: { type: "ADD_PIZZA", data: { id: "p1", pizza: "banana-curry" } },
   },
 };
+/** What the catalog knows, and that it has enough. */
+const catalog: Answers = {
+  lookUpProducts: [
+    {
+      output: ["mango-tango", "banana-curry"].map((id) => ({
+        ...{ id, name: id === "mango-tango" ? "Mango Tango" : "Banana Curry", description: "" },
+        ...{ price: { amount: 1_190, currency: "EUR" }, picture: null, available: true },
+      })),
+    },
+  ],
+  reserveStock: [{ output: { reserved: true } }],
+};
+const soldOut = (line: string) => ({
+  output: { reserved: false, shortages: [{ line, product: "banana-curry", why: "sold-out" }] },
+});
 const euros = (amount: number) => ({ amount, currency: "EUR" });
+const registration = (more: object): Move => ({
+  start: { input: { user: "user:carla", name: "carla", ...more } },
+});
 const due: Move = { start: { input: { purpose: "orders/o-1", due: euros(1_190) } } };
 const say = (type: string, data: object = {}): Move => ({ send: { type, data }, key: type });
 
@@ -38,7 +56,7 @@ const say = (type: string, data: object = {}): Move => ({ send: { type, data }, 
 export const stories: Partial<Record<keyof typeof workflows, Record<string, Story>>> = {
   orders: {
     delivered: {
-      answers: {},
+      answers: catalog,
       moves: [
         start,
         pizza("p2"),
@@ -58,12 +76,16 @@ export const stories: Partial<Record<keyof typeof workflows, Record<string, Stor
     },
     "troubled and cancelled": {
       answers: {
+        ...catalog,
+        reserveStock: ["fails", "fails", soldOut("p1"), { output: { reserved: true } }],
         orderPizzaFromKitchen: ["fails", "fails", "done"],
         orderDelivery: ["fails", "fails", "fails", "fails", "fails", "done"],
       },
       moves: [
         start,
         say("CONFIRM_PIZZA"),
+        { advance: minute },
+        { send: { type: "CONFIRM_PIZZA", data: {} }, key: "confirm again" },
         { advance: 5 * minute },
         say("PIZZA_FAILED", { reason: "burnt" }),
         say("RETRY"),
@@ -76,7 +98,7 @@ export const stories: Partial<Record<keyof typeof workflows, Record<string, Stor
       ],
     },
     "left alone": {
-      answers: { orderPizzaFromKitchen: ["never"] },
+      answers: { ...catalog, lookUpProducts: ["fails"], orderPizzaFromKitchen: ["never"] },
       moves: [
         { start: {} },
         pizza("p1"),
@@ -85,6 +107,27 @@ export const stories: Partial<Record<keyof typeof workflows, Record<string, Stor
         { advance: 23 * hour },
         { advance: 2 * hour },
       ],
+    },
+  },
+  registrations: {
+    complete: {
+      answers: { drawAvatar: ["fails", { output: { path: "/api/avatars/u-1" } }] },
+      moves: [registration({ email: "carla@example.test" }), { advance: minute }],
+    },
+    incomplete: {
+      answers: { sendWelcome: ["fails"], drawAvatar: ["fails"] },
+      moves: [
+        registration({ email: "carla@example.test" }),
+        { advance: 2 * hour },
+        { advance: 12 * hour },
+      ],
+    },
+    "without an address": {
+      answers: {
+        drawAvatar: [{ output: { path: "/api/avatars/u-1" } }],
+        reportRegistration: ["fails", "done"],
+      },
+      moves: [registration({}), { advance: minute }],
     },
   },
   payments: {
