@@ -192,24 +192,25 @@ export function configurationOf({ workflow, machine: { snapshot } }: Live): Conf
 }
 
 function newConfiguration({ events }: RegisteredWorkflow, snapshot: Snapshot): Configuration {
-  const { value, tags } = snapshot;
-  const message = innermostMessage(snapshot);
-  const text = JSON.stringify({ state: value, message, tags: [...(tags as Set<string>)] });
+  // Read back from storage they stand in another order.
+  const nodes = snapshot._nodes.toSorted((one, other) => one.order - other.order);
+  const tags = [...new Set(nodes.flatMap((node) => node.tags))];
+  const text = JSON.stringify({ state: snapshot.value, message: innermostMessage(nodes), tags });
   return {
     text: text.slice(1, -1),
-    prospects: prospectsOf(snapshot._nodes, events && Object.keys(events)),
+    prospects: prospectsOf(nodes, events && Object.keys(events)),
     allowedTexts: new Map(),
   };
 }
 
-function innermostMessage(snapshot: Snapshot): string | undefined {
-  let innermost: { depth: number; message: string } | undefined;
-  for (const node of snapshot._nodes) {
-    const message = (node.meta as { message?: unknown } | undefined)?.message;
+/** Of regions side by side, the first that is still under way. */
+function innermostMessage(nodes: Snapshot["_nodes"]): string | undefined {
+  let innermost: { rank: number; message: string } | undefined;
+  for (const { meta, path, type } of nodes) {
+    const message = (meta as { message?: unknown } | undefined)?.message;
     if (typeof message !== "string") continue;
-    if (innermost === undefined || node.path.length > innermost.depth) {
-      innermost = { depth: node.path.length, message };
-    }
+    const rank = 2 * path.length + (type === "final" ? 0 : 1);
+    if (innermost === undefined || rank > innermost.rank) innermost = { rank, message };
   }
   return innermost?.message;
 }
