@@ -30,6 +30,10 @@ export interface Alteration {
 export interface ShopOptions {
   variables: Record<string, string>;
   alterations: readonly Alteration[];
+  /** The configurations that each process runs, by its name; the first one answers. By default one runs all. */
+  processes?: Readonly<Record<string, readonly string[]>>;
+  /** Changes the copy of the source before anything runs. */
+  prepare?(folder: string): void;
 }
 
 const wrangler = join(root, "node_modules/wrangler/wrangler-dist/cli.js");
@@ -38,8 +42,8 @@ const wrangler = join(root, "node_modules/wrangler/wrangler-dist/cli.js");
 const parts = ["src", "machines", "services", "migrations", "wrangler.toml", "package.json"];
 
 /**
- * The whole shop, five Workers with the local runtime's own queues and databases, from a copy of its
- * source, as a group of processes that can be killed and started again on the same data.
+ * The whole shop, all its Workers with the local runtime's own queues and databases, from a copy of its
+ * source, as groups of processes that can be killed and started again on the same data.
  */
 export class Shop {
   readonly #folder = mkdtempSync(join(tmpdir(), "durachart-shop-"));
@@ -49,12 +53,22 @@ export class Shop {
     CI: "true",
     X_LOCAL_OBSERVABILITY: "false",
   };
-  #child: ChildProcess | undefined;
+  readonly #processes: Readonly<Record<string, readonly string[]>>;
+  readonly #children = new Map<string, ChildProcess>();
   #port = 0;
 
+  private constructor(processes: Readonly<Record<string, readonly string[]>>) {
+    this.#processes = processes;
+  }
+
   /** @throws Error where an alteration's line isn't there exactly once */
-  static async start({ variables, alterations }: ShopOptions): Promise<Shop> {
-    const shop = new Shop();
+  static async start({
+    variables,
+    alterations,
+    processes = { shop: configPaths },
+    prepare,
+  }: ShopOptions): Promise<Shop> {
+    const shop = new Shop(processes);
     const folder = shop.#folder;
     for (const part of parts) cpSync(join(root, part), join(folder, part), { recursive: true });
     symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
@@ -62,12 +76,15 @@ export class Shop {
       const path = join(folder, file);
       writeFileSync(path, replaceOnce(readFileSync(path, "utf8"), find, put));
     }
-    writeDevVars(folder, configPaths, variables);
+    prepare?.(folder);
+    writeDevVars(folder, Object.values(processes).flat(), variables);
     try {
       tables ??= await shop.#makeTables();
-      for (const [file, bytes] of tables) {
-        mkdirSync(dirname(join(shop.#state, file)), { recursive: true });
-        writeFileSync(join(shop.#state, file), bytes);
+      for (const name of Object.keys(processes)) {
+        for (const [file, bytes] of tables) {
+          mkdirSync(dirname(join(shop.#state(name), file)), { recursive: true });
+          writeFileSync(join(shop.#state(name), file), bytes);
+        }
       }
       shop.#port = await freePort();
       await shop.restart();
@@ -82,51 +99,70 @@ export class Shop {
     return `http://127.0.0.1:${this.#port}`;
   }
 
-  get #state(): string {
-    return join(this.#folder, "state");
+  /** Each process has its own: two on one folder would stand in each other's way. */
+  #state(name = this.#first): string {
+    return join(this.#folder, `state-${name}`);
+  }
+
+  get #first(): string {
+    return Object.keys(this.#processes)[0]!;
   }
 
   /** Where a Worker's Durable Objects of one class keep their databases. */
   objects(worker: string, className: string): string {
-    return join(this.#state, "v3/do", `${worker}-${className}`);
+    return join(this.#state(), "v3/do", `${worker}-${className}`);
   }
 
-  async restart(): Promise<void> {
+  /** Starts those that don't run; or one of them. */
+  async restart(only?: string): Promise<void> {
+    const names = only === undefined ? Object.keys(this.#processes) : [only];
+    await Promise.all(names.map((name) => this.#start(name)));
+    await wakeFleet(this.url);
+  }
+
+  async #start(name: string): Promise<void> {
+    if (this.#children.has(name)) return;
     const isLogged = process.env["DURACHART_CHAOS_LOG"] !== undefined;
+    const port = name === this.#first ? this.#port : await freePort();
     const child = spawn(
       process.execPath,
       [
-        ...[wrangler, "dev", ...configPaths.flatMap((path) => ["-c", path])],
-        ...["--local", "--port", String(this.#port), "--inspector-port", "0"],
-        ...["--persist-to", this.#state, "--show-interactive-dev-session=false"],
+        ...[wrangler, "dev", ...this.#processes[name]!.flatMap((path) => ["-c", path])],
+        ...["--local", "--port", String(port), "--inspector-port", "0"],
+        ...["--persist-to", this.#state(name), "--show-interactive-dev-session=false"],
         ...["--log-level", isLogged ? "warn" : "none"],
       ],
       {
         cwd: this.#folder,
-        env: this.#environment,
+        // By it the processes find each other.
+        env: { ...this.#environment, WRANGLER_REGISTRY_PATH: join(this.#folder, "registry") },
         stdio: ["ignore", isLogged ? "inherit" : "ignore", isLogged ? "inherit" : "ignore", "ipc"],
         // A group of its own: wrangler's children would outlive it.
         detached: true,
       },
     );
-    this.#child = child;
+    this.#children.set(name, child);
     const isReady = (message: unknown) => JSON.stringify(message).includes("DEV_SERVER_READY");
     const exited = once(child, "exit").then(([code]) => {
-      throw new Error(`The shop ended with ${String(code)} before it was open.`);
+      throw new Error(`${name} ended with ${String(code)} before it was open.`);
     });
     exited.catch(() => {});
     while (!isReady((await Promise.race([once(child, "message"), exited]))[0]));
-    await wakeFleet(this.url);
   }
 
-  /** SIGKILL for all of it: no handler, no flush, no goodbye. */
-  async kill(): Promise<void> {
-    const child = this.#child;
-    if (child?.pid === undefined) return;
-    this.#child = undefined;
-    const exited = once(child, "exit");
-    process.kill(-child.pid, "SIGKILL");
-    await exited;
+  /** SIGKILL for all of it, or for one of its processes: no handler, no flush, no goodbye. */
+  async kill(only?: string): Promise<void> {
+    const names = only === undefined ? [...this.#children.keys()] : [only];
+    await Promise.all(
+      names.map(async (name) => {
+        const child = this.#children.get(name);
+        if (child?.pid === undefined) return;
+        this.#children.delete(name);
+        const exited = once(child, "exit");
+        process.kill(-child.pid, "SIGKILL");
+        await exited;
+      }),
+    );
   }
 
   async remove(): Promise<void> {
@@ -140,16 +176,16 @@ export class Shop {
       const parameters = ["d1", "migrations", "apply", database, "--local", "-c", configPath];
       const child = spawn(
         process.execPath,
-        [wrangler, ...parameters, "--persist-to", this.#state],
+        [wrangler, ...parameters, "--persist-to", this.#state()],
         { cwd: this.#folder, env: this.#environment, stdio: "ignore" },
       );
       const [code] = (await once(child, "exit")) as [number | null];
       if (code !== 0) throw new Error(`The tables of ${database} could not be made.`);
     }
-    const files = readdirSync(this.#state, { recursive: true, withFileTypes: true });
+    const files = readdirSync(this.#state(), { recursive: true, withFileTypes: true });
     const paths = files
       .filter((file) => file.isFile())
       .map((file) => join(file.parentPath, file.name));
-    return new Map(paths.map((path) => [relative(this.#state, path), readFileSync(path)]));
+    return new Map(paths.map((path) => [relative(this.#state(), path), readFileSync(path)]));
   }
 }
