@@ -33,7 +33,7 @@ export interface ShopOptions {
   /** The configurations that each process runs, by its name; the first one answers. By default one runs all. */
   processes?: Readonly<Record<string, readonly string[]>>;
   /** Changes the copy of the source before anything runs. */
-  prepare?(folder: string): void;
+  prepare?: (folder: string) => void;
 }
 
 const wrangler = join(root, "node_modules/wrangler/wrangler-dist/cli.js");
