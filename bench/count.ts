@@ -38,8 +38,8 @@ export async function count(folder: string, secrets: Secrets) {
     if (!response.ok) throw new Error(await response.text());
     await response.body?.cancel();
   };
-  const read = async (): Promise<MeterReading> => {
-    const response = await fetch(`${origin}/meter/${encodeURIComponent(`${tenant}/orders/${id}`)}`);
+  const read = async (path = `orders/${id}`): Promise<MeterReading> => {
+    const response = await fetch(`${origin}/meter/${encodeURIComponent(`${tenant}/${path}`)}`);
     return (await response.json()) as MeterReading;
   };
   const settle = () => new Promise((resolve) => setTimeout(resolve, 50));
@@ -74,7 +74,21 @@ export async function count(folder: string, secrets: Secrets) {
     await measure("PIZZA_IN_OVEN (a plain event)", events, { type: "PIZZA_IN_OVEN" });
     await measure("PIZZA_READY (runs an actor, emits)", events, { type: "PIZZA_READY" });
     await measure("PIZZA_DELIVERED (emits)", events, { type: "PIZZA_DELIVERED" });
-    return { counts, bytes: before.databaseBytes };
+    const { databaseBytes: bytes } = before;
+    await post("/shop", { id, event: add("p1"), input: { customer: "carla" } });
+    const moves = ["CONFIRM_PIZZA", "PIZZA_IN_OVEN", "PIZZA_READY", "PIZZA_DELIVERED"];
+    for (const event of [add("p2"), ...moves.map((type) => ({ type }))]) {
+      await settle();
+      await post(`/shop/${id}/events`, event);
+    }
+    await settle();
+    const whole = await read(`shop/${id}`);
+    counts.push({
+      what: "a whole order with two pizzas and its catalog",
+      rows: whole.rowsWritten + whole.alarmsSet,
+      commits: whole.commits,
+    });
+    return { counts, bytes };
   } finally {
     await server.close();
   }

@@ -120,7 +120,7 @@ try {
   console.log(colors.bold("\nBundling …"));
   const ours: Side = {
     ...{ name: "Durachart", className: "Instance", binding: "INSTANCES" },
-    script: bundle("src/worker.ts", join(scripts, "ours")),
+    script: bundle("bench/ours-worker.ts", join(scripts, "ours")),
     begin: (id) => httpRequest("/orders", token, JSON.stringify({ id })),
   };
   const bare: Side = {
