@@ -2,8 +2,10 @@ import { problem, refusal, type Problem } from "../../src/contract/problem.ts";
 import { errorResponse, finish, problemResponse } from "../../src/ingress/respond.ts";
 import { authenticate, type TokenSettings } from "../../src/ingress/token.ts";
 import type { AuthCalls } from "../contracts/auth.ts";
+import type { CatalogCalls } from "../contracts/catalog.ts";
 import type { Asker } from "../contracts/reply.ts";
 import { granted } from "../replying.ts";
+import { catalog } from "./catalog.ts";
 import { orders } from "./orders.ts";
 
 /** The gateway's bindings. What is not bound is a part of the shop that this deployment hasn't. */
@@ -14,6 +16,7 @@ export interface GatewayEnv extends Omit<TokenSettings, "AUTH"> {
   ORDERLOG: Fetcher;
   /** Where an outside issuer takes the auth service's place it isn't bound; the gateway looks at tokens itself then. */
   AUTH?: AuthCalls;
+  CATALOG?: CatalogCalls;
 }
 
 /** A request to `/api/{neighbour}/…`, its token verified. */
@@ -29,7 +32,10 @@ export interface ApiRequest {
 export type ApiHandler = (api: ApiRequest) => Promise<Response>;
 
 /** First segments after `/api` → who answers. */
-const neighbours: Readonly<Record<string, ApiHandler>> = { orders };
+const neighbours: Readonly<Record<string, ApiHandler>> = {
+  catalog,
+  orders,
+};
 
 /** The shop's public face, `/api/*`: who is asking, then the neighbour whose it is. It holds no logic of theirs. */
 export async function api(request: Request, env: GatewayEnv): Promise<Response> {

@@ -10,6 +10,7 @@ export const configPaths = [
   "services/kitchen/wrangler.toml",
   "services/delivery/wrangler.toml",
   "services/orderlog/wrangler.toml",
+  "services/catalog/wrangler.toml",
   "services/auth/wrangler.toml",
 ];
 
@@ -20,6 +21,11 @@ export const databases = [
     database: "LOG",
     worker: "durachart-orderlog",
     configPath: "services/orderlog/wrangler.toml",
+  },
+  {
+    database: "CATALOG_DB",
+    worker: "durachart-catalog",
+    configPath: "services/catalog/wrangler.toml",
   },
   { database: "ACCOUNTS", worker: "durachart-auth", configPath: "services/auth/wrangler.toml" },
 ];
