@@ -86,8 +86,8 @@ function noSuchPicture(): Error {
 
 /** Whether `If-None-Match` names it, weakly or not. */
 function names(ifNoneMatch: string, etag: string): boolean {
-  const tags = ifNoneMatch.split(",").map((tag) => tag.trim().replace(/^W\//, ""));
-  return tags.includes("*") || tags.includes(etag);
+  const tags = new Set(ifNoneMatch.split(",").map((tag) => tag.trim().replace(/^W\//, "")));
+  return tags.has("*") || tags.has(etag);
 }
 
 /**

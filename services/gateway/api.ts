@@ -1,10 +1,11 @@
-import { problem, refusal, type Problem } from "../../src/contract/problem.ts";
-import { errorResponse, finish, problemResponse } from "../../src/ingress/respond.ts";
+import type { Problem } from "../../src/contract/problem.ts";
+import { errorResponse, finish } from "../../src/ingress/respond.ts";
 import { authenticate, type TokenSettings } from "../../src/ingress/token.ts";
 import type { AuthCalls } from "../contracts/auth.ts";
 import type { CatalogCalls } from "../contracts/catalog.ts";
 import type { Asker } from "../contracts/reply.ts";
 import { granted } from "../replying.ts";
+import { nothingAt } from "./answers.ts";
 import { catalog } from "./catalog.ts";
 import { orders } from "./orders.ts";
 
@@ -49,18 +50,6 @@ export async function api(request: Request, env: GatewayEnv): Promise<Response> 
   } catch (error) {
     return finish(errorResponse(error));
   }
-}
-
-/** For an address that leads nowhere. */
-export function nothingAt(url: URL): Error {
-  return refusal("not-found", `There is nothing at ${url.pathname}.`);
-}
-
-/** For an address that takes other methods. */
-export function wrongMethod(request: Request, ...allowed: string[]): Response {
-  const allow = allowed.join(", ");
-  const detail = `${request.method} is not for this address; it takes ${allow}.`;
-  return problemResponse(problem("method-not-allowed", detail), { Allow: allow });
 }
 
 /** A part of an answer that its neighbour has, or could not give. */

@@ -1,4 +1,4 @@
-import { problem, refusal } from "../../src/contract/problem.ts";
+import { refusal } from "../../src/contract/problem.ts";
 import { readBytes, readJson } from "../../src/ingress/body.ts";
 import { wholeNumber } from "../../src/ingress/query.ts";
 import { validate } from "../../src/instance/validate.ts";
@@ -7,8 +7,8 @@ import { newProduct, newStock } from "../catalog/shapes.ts";
 import type { CatalogCalls } from "../contracts/catalog.ts";
 import { granted } from "../replying.ts";
 import { requireStaff } from "../staff.ts";
-import { nothingAt, wrongMethod, type ApiRequest } from "./api.ts";
-import { problemResponse } from "../../src/ingress/respond.ts";
+import { nothingAt, wrongMethod } from "./answers.ts";
+import type { ApiRequest } from "./api.ts";
 
 /** Bytes of a JSON body. */
 const MOST = 16_384;
@@ -17,7 +17,7 @@ const MOST = 16_384;
 export async function catalog(api: ApiRequest): Promise<Response> {
   const { CATALOG } = api.env;
   if (CATALOG === undefined) {
-    return problemResponse(problem("not-configured", "This deployment has no catalog."));
+    throw refusal("not-configured", "This deployment has no catalog.");
   }
   const [kind, id, part, ...more] = api.path;
   if (more.length > 0 || id === "") throw nothingAt(api.url);
@@ -100,9 +100,14 @@ async function picture({ request, asker }: ApiRequest, calls: CatalogCalls, hash
     range: isRange ? headers.get("range") : null,
     ifNoneMatch: headers.get("if-none-match"),
   });
-  if (!isHead) return new Response(answer.body, answer);
-  await answer.body?.cancel();
-  return new Response(null, answer);
+  if (isHead) {
+    await answer.body?.cancel();
+    return new Response(null, answer);
+  }
+  const length = answer.headers.get("content-length");
+  if (answer.body === null || length === null) return new Response(answer.body, answer);
+  // On its way here the body has lost its length: with one, whoever reads it knows if it broke off.
+  return new Response(answer.body.pipeThrough(new FixedLengthStream(Number(length))), answer);
 }
 
 /** Before anything is read of what somebody else sends; the catalog looks once more. */

@@ -24,7 +24,7 @@ export const staff = asker(["operator"], "tropical");
 export const customer = asker(["customer"], "tropical");
 export const stranger = asker(["operator"], "elsewhere");
 
-export const whose = { tenant: "tropical" };
+const whose = { tenant: "tropical" };
 export const price: Money = { amount: 1_190, currency: "EUR" };
 
 /** @throws ProblemError */

@@ -12,9 +12,7 @@ import {
   catalog,
   claimOf,
   confirm,
-  freshId,
   keep,
-  price,
   problemOf,
   product,
   release,
@@ -22,7 +20,6 @@ import {
   shelfOf,
   staff,
   stockOf,
-  stockRoom,
   value,
 } from "./service.ts";
 
@@ -261,48 +258,6 @@ describe("what was used up", () => {
   });
 });
 
-describe("a price", () => {
-  it("other than what was shown reserves nothing, and names the product; so does none", async () => {
-    const [id, other, none] = [await product(5), await product(5), freshId()];
-    const claim = claimOf(order(), 1, id, other, none, "no id/at all");
-    const shown = { [id]: { amount: 1, currency: "EUR" } };
-    const refused = await reserve(claim, shown);
-    expect(refused).toEqual({
-      reserved: false,
-      shortages: [
-        { line: "l3", product: "no id/at all", why: "unknown" },
-        { line: "l0", product: id, why: "price-changed" },
-        { line: "l2", product: none, why: "unknown" },
-      ],
-    });
-    for (const one of [id, other]) expect(await stockOf(one)).toMatchObject({ reserved: 0 });
-    // Its round has been decided, whatever is said later.
-    expect(await reserve(claim, shown)).toEqual(refused);
-    const single = claimOf(order(), 1, id);
-    const changed = { reserved: false, shortages: [{ ...single.lines[0], why: "price-changed" }] };
-    expect(await reserve(single, shown)).toEqual(changed);
-    expect(await reserve(single)).toEqual(changed);
-    const dollars = { [id]: { ...price, currency: "USD" } };
-    expect(await reserve(claimOf(order(), 1, id), dollars)).toMatchObject({ reserved: false });
-  });
-
-  it("that changes once it is reserved changes nothing for who repeats", async () => {
-    const [id, other] = [await product(5), await product(5)];
-    const claim = claimOf(order(), 1, id, other);
-    await reserve(claim);
-    const dearer = { name: "Dearer", description: "", price: { ...price, amount: 9_999 } };
-    value(await catalog.put(staff, id, dearer));
-    expect(await reserve(claim)).toEqual({ reserved: true });
-    expect(await reserve(claimOf(order(), 1, id))).toMatchObject({ reserved: false });
-    value(await catalog.remove(staff, other));
-    expect(await reserve(claim)).toEqual({ reserved: true });
-    expect(await keep(claim)).toEqual({ kept: true });
-    expect(await reserve(claimOf(order(), 1, other))).toMatchObject({
-      shortages: [{ why: "unknown" }],
-    });
-  });
-});
-
 describe("stock that is counted", () => {
   it("is never below what is reserved", async () => {
     const id = await product(5);
@@ -311,32 +266,5 @@ describe("stock that is counted", () => {
     expect(refused).toMatchObject({ status: 409, onHand: 2, reserved: 3 });
     expect(await stockOf(id)).toEqual({ onHand: 5, reserved: 3, available: 2 });
     expect(value(await catalog.setStock(staff, id, 3))).toMatchObject({ available: 0 });
-  });
-});
-
-describe("a claim that is none", () => {
-  it.each([
-    { round: 0 },
-    { round: 1.5 },
-    { order: "" },
-    { order: "o\0" },
-    { lines: [{ line: "", product: "x" }] },
-    { lines: ["l1", "l1"].map((line) => ({ line, product: "x" })) },
-    {
-      lines: Array.from({ length: 101 }, (_, index) => ({
-        line: `${index}`,
-        product: `p${index}`,
-      })),
-    },
-  ])("is refused for good (%#)", async (wrong) => {
-    const claim = { ...claimOf(order(), 1, "x"), ...wrong };
-    for (const reply of [
-      await stockRoom.reserve(claim, {}),
-      await stockRoom.keep(claim),
-      await stockRoom.release(claim),
-      await stockRoom.confirm(claim),
-    ]) {
-      expect(problemOf(reply)).toMatchObject({ status: 422 });
-    }
   });
 });
