@@ -153,13 +153,12 @@ export class Reservations {
     }
   }
 
-  /** Returns to the shelf what nobody kept. @returns whether there was any */
-  expire(now: number): boolean {
-    const { rowsWritten } = this.#sql.exec(
+  /** Returns to the shelf what nobody kept. */
+  expire(now: number): void {
+    this.#sql.exec(
       "UPDATE reservations SET state = 'expired', due = ? WHERE state = 'held' AND due <= ?",
       ...[now + REMEMBERED, now],
     );
-    return rowsWritten > 0;
   }
 
   /** Some of what was long enough remembered. */

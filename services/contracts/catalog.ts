@@ -65,7 +65,7 @@ export interface CatalogCalls {
 }
 
 /** One line of an order; its id is the order's own and never changes. */
-export interface StockLine {
+interface StockLine {
   line: string;
   product: string;
 }

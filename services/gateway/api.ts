@@ -30,7 +30,7 @@ export interface ApiRequest {
   env: GatewayEnv;
 }
 
-export type ApiHandler = (api: ApiRequest) => Promise<Response>;
+type ApiHandler = (api: ApiRequest) => Promise<Response>;
 
 /** First segments after `/api` → who answers. */
 const neighbours: Readonly<Record<string, ApiHandler>> = {

@@ -4,7 +4,7 @@ import {
   runDurableObjectAlarm,
   runInDurableObject,
 } from "cloudflare:test";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { RESERVED_FOR } from "../../services/contracts/catalog.ts";
 import { REMEMBERED } from "../../services/catalog/reservations.ts";
 import {
@@ -104,6 +104,39 @@ describe("a reservation", () => {
     expect(await states()).toEqual([{ state: "expired" }]);
     expect(await reserve(claimOf(order(), 1, id))).toEqual({ reserved: true });
     expect(await keep(claim)).toEqual({ kept: false });
+  });
+
+  it("expires by an alarm that rings by itself", async () => {
+    const id = await product(1);
+    // Reserved twenty minutes ago, less a moment.
+    advance(100 - RESERVED_FOR);
+    await reserve(claimOf(order(), 1, id));
+    vi.useRealTimers();
+    await vi.waitFor(
+      async () => {
+        const look = await runInDurableObject(shelfOf(id), (_, { storage }) =>
+          storage.sql.exec("SELECT state FROM reservations").one(),
+        );
+        expect(look).toEqual({ state: "expired" });
+      },
+      { timeout: 20_000, interval: 50 },
+    );
+  });
+
+  it("expires though its alarm has come to nothing: another one follows", async () => {
+    const id = await product(1);
+    await reserve(claimOf(order(), 1, id));
+    advance(RESERVED_FOR);
+    const rename = (from: string, to: string) =>
+      runInDurableObject(shelfOf(id), (_, { storage }) => {
+        storage.sql.exec(`ALTER TABLE ${from} RENAME TO ${to}`);
+        return storage.getAlarm();
+      });
+    await rename("reservations", "away");
+    await runDurableObjectAlarm(shelfOf(id));
+    expect(await rename("away", "reservations")).toBeGreaterThan(Date.now());
+    expect(await runDurableObjectAlarm(shelfOf(id))).toBe(true);
+    expect(await stockOf(id)).toMatchObject({ reserved: 0 });
   });
 
   it("expires without its alarm, too: a late one blocks no sale", async () => {
