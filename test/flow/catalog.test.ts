@@ -114,7 +114,6 @@ describe("the assortment", () => {
       type: "urn:durachart:problem:range-not-satisfiable",
     });
     expect((await raw(path, { headers: { "If-None-Match": etag } })).status).toBe(304);
-    expect((await fetch(new URL(path, fleet.url))).status).toBe(401);
   });
 });
 
@@ -164,6 +163,24 @@ describe("what is refused", () => {
     expect((await raw(`${at}/mango-tango/picture`, large, "staff")).status).toBe(413);
     const broken = { method: "PUT", body: "{", headers: { "Content-Type": "application/json" } };
     expect((await raw(`${at}/mango-tango`, broken, "staff")).status).toBe(400);
+  });
+
+  it("who has no token, whatever they ask for", async () => {
+    const { picture } = (await call<Product>("carla", "GET", `${at}/mango-tango`)).body;
+    for (const [method, path] of [
+      ["GET", at],
+      ["GET", `${at}/mango-tango`],
+      ["PUT", `${at}/mango-tango`],
+      ["DELETE", `${at}/mango-tango`],
+      ["GET", `${at}/mango-tango/stock`],
+      ["PUT", `${at}/mango-tango/stock`],
+      ["PUT", `${at}/mango-tango/picture`],
+      ["GET", picture!],
+      ["HEAD", picture!],
+      ["GET", "/api/catalog"],
+    ] as const) {
+      expect((await fetch(new URL(path, fleet.url), { method })).status, path).toBe(401);
+    }
   });
 
   it("another tenant sees nothing of it", async () => {
