@@ -152,25 +152,6 @@ export default defineConfig({
       {
         plugins: [
           cloudflareTest({
-            main: "./services/catalog/worker.ts",
-            wrangler: { configPath: "./services/catalog/wrangler.toml" },
-            miniflare: {
-              bindings: {
-                CATALOG_MIGRATIONS: await readD1Migrations("services/catalog/migrations"),
-              },
-            },
-          }),
-        ],
-        test: {
-          name: "catalog",
-          testTimeout: 60_000,
-          setupFiles: ["test/support/products.ts", "test/support/seed.ts"],
-          include: ["test/catalog/**/*.test.ts"],
-        },
-      },
-      {
-        plugins: [
-          cloudflareTest({
             main: "./test/contract/worker.ts",
             wrangler: { configPath: "./wrangler.toml" },
             miniflare: {
@@ -210,6 +191,25 @@ export default defineConfig({
           testTimeout: 30_000,
           include: ["test/list/**/*.test.ts"],
           setupFiles: ["test/support/list-databases.ts", "test/support/seed.ts"],
+        },
+      },
+      {
+        plugins: [
+          cloudflareTest({
+            main: "./services/catalog/worker.ts",
+            wrangler: { configPath: "./services/catalog/wrangler.toml" },
+            miniflare: {
+              bindings: {
+                CATALOG_MIGRATIONS: await readD1Migrations("services/catalog/migrations"),
+              },
+            },
+          }),
+        ],
+        test: {
+          name: "catalog",
+          testTimeout: 60_000,
+          setupFiles: ["test/support/products.ts", "test/support/seed.ts"],
+          include: ["test/catalog/**/*.test.ts"],
         },
       },
     ],

@@ -3,6 +3,7 @@ import { errorResponse, finish } from "../../src/ingress/respond.ts";
 import { authenticate, type TokenSettings } from "../../src/ingress/token.ts";
 import type { AuthCalls } from "../contracts/auth.ts";
 import type { CatalogCalls } from "../contracts/catalog.ts";
+import type { ChatCalls } from "../contracts/chat.ts";
 import type { Asker } from "../contracts/reply.ts";
 import { granted } from "../replying.ts";
 import { nothingAt } from "./answers.ts";
@@ -15,9 +16,10 @@ export interface GatewayEnv extends Omit<TokenSettings, "AUTH"> {
   KITCHEN: Fetcher;
   DELIVERY: Fetcher;
   ORDERLOG: Fetcher;
+  CATALOG?: CatalogCalls;
+  CHAT?: ChatCalls & Fetcher;
   /** Where an outside issuer takes the auth service's place it isn't bound; the gateway looks at tokens itself then. */
   AUTH?: AuthCalls;
-  CATALOG?: CatalogCalls;
 }
 
 /** A request to `/api/{neighbour}/…`, its token verified. */

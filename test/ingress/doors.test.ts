@@ -206,6 +206,7 @@ describe("What other Workers can call, and nothing else:", () => {
         ...["rotateKeys", "whoIs"],
       ],
     ],
+    "the auth service's Keys": [auth.Keys, ["published"]],
     "the catalog's Catalog": [
       catalog.Catalog,
       [...["picture", "products", "put", "putPicture", "remove", "search", "setStock"], "stock"],
@@ -218,7 +219,6 @@ describe("What other Workers can call, and nothing else:", () => {
       catalog.Shelf,
       ["alarm", "confirm", "keep", "release", "reserve", "setStock", "stock"],
     ],
-    "the auth service's Keys": [auth.Keys, ["published"]],
   };
 
   it.each(Object.entries(doors))("%s", (_, [type, methods]) => {
