@@ -215,6 +215,25 @@ export default defineConfig({
           setupFiles: ["test/support/list-databases.ts", "test/support/seed.ts"],
         },
       },
+      {
+        plugins: [
+          cloudflareTest({
+            main: "./services/catalog/worker.ts",
+            wrangler: { configPath: "./services/catalog/wrangler.toml" },
+            miniflare: {
+              bindings: {
+                CATALOG_MIGRATIONS: await readD1Migrations("services/catalog/migrations"),
+              },
+            },
+          }),
+        ],
+        test: {
+          name: "catalog",
+          testTimeout: 60_000,
+          setupFiles: ["test/support/products.ts", "test/support/seed.ts"],
+          include: ["test/catalog/**/*.test.ts"],
+        },
+      },
     ],
   },
 });

@@ -27,7 +27,7 @@ export interface Stock {
   /** On the shelf, those that are reserved among them. */
   onHand: number;
   reserved: number;
-  /** `onHand` less `reserved`. */
+  /** `onHand` less `reserved`; 0 where more was used up than was there. */
   available: number;
 }
 
@@ -65,7 +65,7 @@ export interface CatalogCalls {
 }
 
 /** One line of an order; its id is the order's own and never changes. */
-export interface StockLine {
+interface StockLine {
   line: string;
   product: string;
 }
@@ -95,19 +95,24 @@ export interface StockCalls {
   /** Names and prices of products; those that there are not are left out. At most 100. */
   look(whose: Whose, ids: readonly string[]): Promise<Reply<Product[]>>;
   /**
-   * Reserves one piece a line, all of them or none, until `RESERVED_FOR` has passed.
+   * Reserves one piece a line, all of them or none, until `RESERVED_FOR` has passed. What was refused stays
+   * refused in that round; where the round was released, or a later one has begun, no line is named.
    *
-   * @param prices what the customer was shown, by product: at another price nothing is reserved
+   * @param prices what the customer was shown, by product: at another price nothing is reserved; what is left
+   *   out is not compared
    */
   reserve(
     claim: StockClaim,
     prices: Readonly<Record<string, Money>>,
   ): Promise<Reply<{ reserved: true } | { reserved: false; shortages: Shortage[] }>>;
-  /** The kitchen has accepted: it no longer expires. What has expired already is reserved anew where it can be. */
+  /**
+   * The kitchen has accepted: it no longer expires. What has expired already is reserved anew where it can
+   * be. Where not all of it can, the rest is kept: use it, and confirm; or release.
+   */
   keep(claim: StockClaim): Promise<Reply<{ kept: boolean }>>;
   /** Gives back what this round, and all before it, have reserved; a reservation that comes later is refused. */
   release(claim: StockClaim): Promise<Reply<null>>;
-  /** It was used up: it leaves the shelf, and the reservation ends. */
+  /** It was used up, whether it was still reserved or not: it leaves the shelf, and the reservation ends. */
   confirm(claim: StockClaim): Promise<Reply<null>>;
 }
 

@@ -1,11 +1,13 @@
-import { problem, refusal, type Problem } from "../../src/contract/problem.ts";
-import { errorResponse, finish, problemResponse } from "../../src/ingress/respond.ts";
+import type { Problem } from "../../src/contract/problem.ts";
+import { errorResponse, finish } from "../../src/ingress/respond.ts";
 import { authenticate, type TokenSettings } from "../../src/ingress/token.ts";
 import type { AuthCalls } from "../contracts/auth.ts";
 import type { CatalogCalls } from "../contracts/catalog.ts";
 import type { ChatCalls } from "../contracts/chat.ts";
 import type { Asker } from "../contracts/reply.ts";
 import { granted } from "../replying.ts";
+import { nothingAt } from "./answers.ts";
+import { catalog } from "./catalog.ts";
 import { orders } from "./orders.ts";
 
 /** The gateway's bindings. What is not bound is a part of the shop that this deployment hasn't. */
@@ -30,10 +32,13 @@ export interface ApiRequest {
   env: GatewayEnv;
 }
 
-export type ApiHandler = (api: ApiRequest) => Promise<Response>;
+type ApiHandler = (api: ApiRequest) => Promise<Response>;
 
 /** First segments after `/api` → who answers. */
-const neighbours: Readonly<Record<string, ApiHandler>> = { orders };
+const neighbours: Readonly<Record<string, ApiHandler>> = {
+  catalog,
+  orders,
+};
 
 /** The shop's public face, `/api/*`: who is asking, then the neighbour whose it is. It holds no logic of theirs. */
 export async function api(request: Request, env: GatewayEnv): Promise<Response> {
@@ -47,18 +52,6 @@ export async function api(request: Request, env: GatewayEnv): Promise<Response> 
   } catch (error) {
     return finish(errorResponse(error));
   }
-}
-
-/** For an address that leads nowhere. */
-export function nothingAt(url: URL): Error {
-  return refusal("not-found", `There is nothing at ${url.pathname}.`);
-}
-
-/** For an address that takes other methods. */
-export function wrongMethod(request: Request, ...allowed: string[]): Response {
-  const allow = allowed.join(", ");
-  const detail = `${request.method} is not for this address; it takes ${allow}.`;
-  return problemResponse(problem("method-not-allowed", detail), { Allow: allow });
 }
 
 /** A part of an answer that its neighbour has, or could not give. */

@@ -11,6 +11,7 @@ import {
   root,
   wakeFleet,
 } from "./fleet.ts";
+import { furnishTheShop } from "./furnish.ts";
 import { checkedWorkflows } from "./preflight.ts";
 import {
   localSecrets,
@@ -113,6 +114,7 @@ function isRunning(pid: number): boolean {
 
 async function greet(secrets: ReturnType<typeof localSecrets>): Promise<void> {
   const url = `http://localhost:${port}`;
+  await furnishTheShop(url, { ...secrets, variables: withAuthService(secrets) });
   const { customer, staff } = secrets.clients;
   const tokens = { customer: await tokenOf(url, customer), staff: await tokenOf(url, staff) };
   // Of its answer the token alone, without a tool that might not be there.

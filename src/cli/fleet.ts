@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { furnishTheShop } from "./furnish.ts";
 import { variablesOf, type Secrets } from "./secrets.ts";
 
 export const root = join(import.meta.dirname, "../..");
@@ -10,6 +11,7 @@ export const configPaths = [
   "services/kitchen/wrangler.toml",
   "services/delivery/wrangler.toml",
   "services/orderlog/wrangler.toml",
+  "services/catalog/wrangler.toml",
   "services/auth/wrangler.toml",
 ];
 
@@ -20,6 +22,11 @@ export const databases = [
     database: "LOG",
     worker: "durachart-orderlog",
     configPath: "services/orderlog/wrangler.toml",
+  },
+  {
+    database: "CATALOG_DB",
+    worker: "durachart-catalog",
+    configPath: "services/catalog/wrangler.toml",
   },
   { database: "ACCOUNTS", worker: "durachart-auth", configPath: "services/auth/wrangler.toml" },
 ];
@@ -77,5 +84,6 @@ export async function startEphemeralFleet(secrets: Secrets, settings: Record<str
     await harness.getWorker(worker).applyD1Migrations(database);
   }
   if (Object.keys(settings).length > 0) await wakeFleet(url.href);
+  await furnishTheShop(url.href, { ...secrets, variables: vars });
   return { url: url.href, harness, close: () => harness.close() };
 }

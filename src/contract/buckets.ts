@@ -1,15 +1,17 @@
 import { refusal } from "./problem.ts";
 import type { Realm } from "./realm.ts";
 
-/** The R2 buckets: what has left the journals, and what is too large for an event. */
-type BucketName = "ARCHIVE" | "PAYLOADS";
+/** The R2 buckets: what has left the journals, what is too large for an event, and pictures of products. */
+type BucketName = "ARCHIVE" | "PAYLOADS" | "PICTURES";
 
-/** Everything of an instance's in a bucket. @param objectId the object's id in hexadecimal */
+/** Everything of an owner's in a bucket. @param objectId an instance's, in hexadecimal */
 export const prefixes = {
   journal: (objectId: string) => `journal/${objectId}/`,
   payload: (objectId: string) => `payload/${objectId}/`,
   /** Payloads that are still coming in, whose hash nobody knows yet. */
   upload: (objectId: string) => `upload/${objectId}/`,
+  /** @param realm as an object's name has it */
+  picture: (realm: string) => `picture/${realm}/`,
 };
 
 type Kind = keyof typeof prefixes;
@@ -18,20 +20,21 @@ const bucketsBy = {
   journal: "ARCHIVE",
   payload: "PAYLOADS",
   upload: "PAYLOADS",
+  picture: "PICTURES",
 } as const satisfies Record<Kind, BucketName>;
 
-/** What of one kind one instance has in its realm's bucket. Nothing else in the buckets is reached. */
+/** What of one kind one owner has in its realm's bucket. Nothing else in the buckets is reached. */
 export class Drawer {
   readonly #bucket: R2Bucket;
   readonly #prefix: string;
 
   /**
-   * @param objectId the instance's object id in hexadecimal, which differs by tenant and jurisdiction
+   * @param owner the instance's object id in hexadecimal, or the realm: differs by tenant and jurisdiction
    * @throws ProblemError not-configured naming the binding
    */
-  constructor(env: unknown, realm: Realm, kind: Kind, objectId: string) {
+  constructor(env: unknown, realm: Realm, kind: Kind, owner: string) {
     this.#bucket = bucketOf(env, bucketsBy[kind], realm.jurisdiction);
-    this.#prefix = prefixes[kind](objectId);
+    this.#prefix = prefixes[kind](owner);
   }
 
   /** As it stands in the bucket. */
@@ -43,8 +46,9 @@ export class Drawer {
     return this.#bucket.head(this.key(name));
   }
 
-  get(name: string): Promise<R2ObjectBody | null> {
-    return this.#bucket.get(this.key(name));
+  /** @param range all of it where it is left out */
+  get(name: string, range?: R2Range): Promise<R2ObjectBody | null> {
+    return this.#bucket.get(this.key(name), range === undefined ? {} : { range });
   }
 
   async put(

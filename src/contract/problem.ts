@@ -20,6 +20,7 @@ const problems = {
   "bad-parameter": [400, "A query parameter is wrong"],
   "bad-cloudevent": [400, "Not a valid CloudEvent"],
   "upgrade-required": [426, "This is a WebSocket"],
+  "range-not-satisfiable": [416, "There is no such range"],
   "unsupported-media-type": [415, "Unsupported media type"],
   "body-broken-off": [400, "The body broke off"],
   "body-too-large": [413, "The body is too large"],

@@ -3,6 +3,7 @@ import { DurableObject, env, exports, WorkerEntrypoint } from "cloudflare:worker
 import { SignJWT } from "jose";
 import { describe, expect, it } from "vitest";
 import * as auth from "../../services/auth/worker.ts";
+import * as catalog from "../../services/catalog/worker.ts";
 import * as delivery from "../../services/delivery/worker.ts";
 import * as gateway from "../../services/gateway/worker.ts";
 import * as kitchen from "../../services/kitchen/worker.ts";
@@ -211,6 +212,18 @@ describe("What other Workers can call, and nothing else:", () => {
     ],
     "the auth service's Addresses": [auth.Addresses, ["addressOf"]],
     "the auth service's Keys": [auth.Keys, ["published"]],
+    "the catalog's Catalog": [
+      catalog.Catalog,
+      [...["picture", "products", "put", "putPicture", "remove", "search", "setStock"], "stock"],
+    ],
+    "the catalog's StockRoom": [
+      catalog.StockRoom,
+      ["confirm", "keep", "look", "release", "reserve"],
+    ],
+    "the catalog's Shelf": [
+      catalog.Shelf,
+      ["alarm", "confirm", "keep", "release", "reserve", "setStock", "stock"],
+    ],
   };
 
   it.each(Object.entries(doors))("%s", (_, [type, methods]) => {
@@ -224,8 +237,9 @@ describe("What other Workers can call, and nothing else:", () => {
   });
 
   it("every class that a Worker of the shop exports is looked at", () => {
-    const exported = [product, kitchen, delivery, auth, orderlog, gateway].flatMap((worker) =>
-      Object.entries(worker).flatMap(([name, value]) => (name === "default" ? [] : [value])),
+    const exported = [product, kitchen, delivery, auth, catalog, orderlog, gateway].flatMap(
+      (worker) =>
+        Object.entries(worker).flatMap(([name, value]) => (name === "default" ? [] : [value])),
     );
     expect(exported.length).toBe(Object.keys(doors).length);
   });

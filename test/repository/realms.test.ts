@@ -42,6 +42,8 @@ describe("storage is reached through a realm: nothing but what is named here", (
     "services/auth/throttle.ts": "attempts to sign in, before anybody is somebody",
     "services/auth/users.ts": "accounts are the issuer's",
     "services/auth/worker.ts": "accounts are the issuer's",
+    "services/catalog/products.ts":
+      "a database of its own; every statement has the realm's condition",
     "services/orderlog/log.ts": "a database of its own, each row with its realm",
     "src/cli/read-only-sql.ts": "SQLite in a file of this machine",
     "src/contract/realm-rows.ts": "the way through a realm",
@@ -61,6 +63,9 @@ describe("storage is reached through a realm: nothing but what is named here", (
 
   /** File → whose realms it makes without a caller. */
   const makers = {
+    "services/catalog/stock-room.ts":
+      "of what the orders' actors say, by the orchestrator's binding",
+    "services/catalog/worker.ts": "of what the orders' actors say, by the orchestrator's binding",
     "services/orderlog/tail.ts": "of a follower, whom the Worker has let in",
     "src/contract/realm.ts": "here they are made",
     "src/dead-letters/ways-back.ts": "of a letter, as it was filed",

@@ -11,6 +11,7 @@ const root = join(import.meta.dirname, "../..");
 const known: Record<string, { begins: RegExp; why: string }> = {
   "machines/versions.lock.json": { begins: /^sha256-/, why: "fingerprints of machines" },
   "package-lock.json": { begins: /^sha512-/, why: "hashes of packages" },
+  "test/catalog/samples.ts": { begins: /^(iVBORw0KGgo|UklGR)/, why: "a PNG and WebPs" },
   "test/contract/worker.ts": {
     begins: /^https:\/\/somebody:secret@/,
     why: "the address of a broker that is a function in that file",

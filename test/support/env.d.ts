@@ -23,6 +23,11 @@ declare namespace Cloudflare {
     AUTH_SECRET: string;
     AUTH_TENANT: string;
     TEST_KEY_SERVER: string;
+    /** Of test/catalog alone. */
+    CATALOG_DB: D1Database;
+    CATALOG_MIGRATIONS: import("cloudflare:test").D1Migration[];
+    SHELVES: DurableObjectNamespace<import("../../services/catalog/shelf.ts").Shelf>;
+    PICTURES: R2Bucket;
     TOKEN_KEYS: string;
     TOKEN_ISSUER: string;
     TOKEN_AUDIENCE: string;

@@ -1,3 +1,4 @@
+import { furnishTheShop } from "../../../src/cli/furnish.ts";
 import { makeSecrets, mintToken } from "../../../src/cli/secrets.ts";
 import type { EndpointView, EndpointWithSecret } from "../../../src/contract/webhooks.ts";
 import type { JournalEntry, View } from "../../../src/contract/view.ts";
@@ -85,6 +86,7 @@ async function shopChaosWith(
       ...(sabotage === undefined ? [] : [sabotages[sabotage]]),
     ],
   });
+  await furnishTheShop(shop.url, secrets);
   const roles = ["customer", "service", "operator"];
   const subject = { subject: "chaos", roles, scopes: ["dead-letters"] };
   const caller = new Caller(

@@ -1,0 +1,14 @@
+import { problem, refusal } from "../../src/contract/problem.ts";
+import { problemResponse } from "../../src/ingress/respond.ts";
+
+/** For an address that leads nowhere. */
+export function nothingAt(url: URL): Error {
+  return refusal("not-found", `There is nothing at ${url.pathname}.`);
+}
+
+/** For an address that takes other methods. */
+export function wrongMethod(request: Request, ...allowed: string[]): Response {
+  const allow = allowed.join(", ");
+  const detail = `${request.method} is not for this address; it takes ${allow}.`;
+  return problemResponse(problem("method-not-allowed", detail), { Allow: allow });
+}
