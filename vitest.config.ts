@@ -11,6 +11,8 @@ const kid = "test";
 const paymentSecrets = [randomBytes(24), randomBytes(24)].map((one) => one.toString("hex"));
 // A receiver of webhooks outside of the runtime: the runtime's settings name its origin.
 const sinkPort = await freePort();
+/** A provider of mail, likewise. */
+const mailSinkPort = await freePort();
 /** Where an outside issuer publishes its keys. */
 const keyServerPort = await freePort();
 const newSecret = () => `whsec_${randomBytes(24).toString("base64")}`;
@@ -232,6 +234,43 @@ export default defineConfig({
           testTimeout: 60_000,
           setupFiles: ["test/support/products.ts", "test/support/seed.ts"],
           include: ["test/catalog/**/*.test.ts"],
+        },
+      },
+      {
+        plugins: [
+          cloudflareTest({
+            main: "./services/mailer/worker.ts",
+            wrangler: { configPath: "./services/mailer/wrangler.toml" },
+            miniflare: {
+              bindings: {
+                MAIL_PROVIDER: "mailbox",
+                WEBHOOK_LOCAL_TARGETS: `http://127.0.0.1:${mailSinkPort}`,
+                MAILS_MIGRATIONS: await readD1Migrations("services/mailer/migrations"),
+              },
+              serviceBindings: { ADDRESSES: nobody },
+            },
+          }),
+        ],
+        test: {
+          name: "mailer",
+          testTimeout: 30_000,
+          env: { TEST_SINK_PORT: String(mailSinkPort) },
+          globalSetup: ["test/support/webhook-sink-setup.ts"],
+          setupFiles: ["test/support/mails-database.ts", "test/support/seed.ts"],
+          include: ["test/mailer/**/*.test.ts"],
+        },
+      },
+      {
+        plugins: [
+          cloudflareTest({
+            main: "./services/avatars/worker.ts",
+            wrangler: { configPath: "./services/avatars/wrangler.toml" },
+          }),
+        ],
+        test: {
+          name: "avatars",
+          testTimeout: 30_000,
+          include: ["test/avatars/**/*.test.ts"],
         },
       },
     ],

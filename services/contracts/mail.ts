@@ -34,6 +34,8 @@ export interface MailboxEntry {
 
 /** What the gateway asks of the mailer, by service binding to its entrypoint `Mailbox`. */
 export interface MailboxCalls {
+  /** Whether this deployment has a local mailbox; where mails are really sent, it has none. */
+  isThere(): Promise<Reply<boolean>>;
   /** For staff, where the provider is the local mailbox: what was sent, the newest first; at most 100. */
   mails(asker: Asker, to?: string): Promise<Reply<MailboxEntry[]>>;
 }

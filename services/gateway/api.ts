@@ -2,12 +2,16 @@ import type { Problem } from "../../src/contract/problem.ts";
 import { errorResponse, finish } from "../../src/ingress/respond.ts";
 import { authenticate, type TokenSettings } from "../../src/ingress/token.ts";
 import type { AuthCalls } from "../contracts/auth.ts";
+import type { AvatarCalls } from "../contracts/avatars.ts";
 import type { CatalogCalls } from "../contracts/catalog.ts";
 import type { ChatCalls } from "../contracts/chat.ts";
+import type { MailboxCalls } from "../contracts/mail.ts";
 import type { Asker } from "../contracts/reply.ts";
 import { granted } from "../replying.ts";
 import { nothingAt } from "./answers.ts";
+import { avatars } from "./avatars.ts";
 import { catalog } from "./catalog.ts";
+import { mailbox } from "./mailbox.ts";
 import { orders } from "./orders.ts";
 
 /** The gateway's bindings. What is not bound is a part of the shop that this deployment hasn't. */
@@ -16,8 +20,10 @@ export interface GatewayEnv extends Omit<TokenSettings, "AUTH"> {
   KITCHEN: Fetcher;
   DELIVERY: Fetcher;
   ORDERLOG: Fetcher;
+  AVATARS?: AvatarCalls;
   CATALOG?: CatalogCalls;
   CHAT?: ChatCalls & Fetcher;
+  MAILBOX?: MailboxCalls;
   /** Where an outside issuer takes the auth service's place it isn't bound; the gateway looks at tokens itself then. */
   AUTH?: AuthCalls;
 }
@@ -36,7 +42,9 @@ type ApiHandler = (api: ApiRequest) => Promise<Response>;
 
 /** First segments after `/api` → who answers. */
 const neighbours: Readonly<Record<string, ApiHandler>> = {
+  avatars,
   catalog,
+  mailbox,
   orders,
 };
 

@@ -1,5 +1,6 @@
 import { api, type GatewayEnv } from "./api.ts";
 import { authRouter } from "./auth.ts";
+import { openMailbox } from "./mailbox.ts";
 
 /** First path segments that belong to a neighbour; all else is the orchestrator's. */
 const neighbours = {
@@ -17,6 +18,7 @@ export default {
     const url = new URL(request.url);
     const [, first = "", ...rest] = url.pathname.split("/");
     if (first === "api") return api(request, env);
+    if (url.pathname === "/mailbox") return openMailbox(request, env);
     if (env.AUTH !== undefined && (first === "auth" || first === ".well-known")) {
       const answer = (await authRouter(env.AUTH).fetch(request)) as Response | undefined;
       if (answer !== undefined) return answer;

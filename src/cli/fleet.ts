@@ -12,6 +12,8 @@ export const configPaths = [
   "services/delivery/wrangler.toml",
   "services/orderlog/wrangler.toml",
   "services/catalog/wrangler.toml",
+  "services/mailer/wrangler.toml",
+  "services/avatars/wrangler.toml",
   "services/auth/wrangler.toml",
 ];
 
@@ -27,6 +29,11 @@ export const databases = [
     database: "CATALOG_DB",
     worker: "durachart-catalog",
     configPath: "services/catalog/wrangler.toml",
+  },
+  {
+    database: "MAILS_DB",
+    worker: "durachart-mailer",
+    configPath: "services/mailer/wrangler.toml",
   },
   { database: "ACCOUNTS", worker: "durachart-auth", configPath: "services/auth/wrangler.toml" },
 ];

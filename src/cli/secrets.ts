@@ -55,6 +55,7 @@ export function makeSecrets(): Secrets {
       JOURNAL_KEYS: newKeys(),
       SECRETS_KEYS: newKeys(),
       TICKET_SECRET: randomBytes(32).toString("base64"),
+      MAIL_PROVIDER: "mailbox",
     },
   };
 }

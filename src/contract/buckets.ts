@@ -1,8 +1,8 @@
 import { refusal } from "./problem.ts";
 import type { Realm } from "./realm.ts";
 
-/** The R2 buckets: what has left the journals, what is too large for an event, and pictures of products. */
-type BucketName = "ARCHIVE" | "PAYLOADS" | "PICTURES";
+/** The R2 buckets: what has left the journals, what is too large for an event, and pictures of products and users. */
+type BucketName = "ARCHIVE" | "PAYLOADS" | "PICTURES" | "AVATARS_BUCKET";
 
 /** Everything of an owner's in a bucket. @param objectId an instance's, in hexadecimal */
 export const prefixes = {
@@ -12,6 +12,8 @@ export const prefixes = {
   upload: (objectId: string) => `upload/${objectId}/`,
   /** @param realm as an object's name has it */
   picture: (realm: string) => `picture/${realm}/`,
+  /** @param realm as an object's name has it */
+  avatar: (realm: string) => `avatar/${realm}/`,
 };
 
 type Kind = keyof typeof prefixes;
@@ -21,6 +23,7 @@ const bucketsBy = {
   payload: "PAYLOADS",
   upload: "PAYLOADS",
   picture: "PICTURES",
+  avatar: "AVATARS_BUCKET",
 } as const satisfies Record<Kind, BucketName>;
 
 /** What of one kind one owner has in its realm's bucket. Nothing else in the buckets is reached. */

@@ -3,10 +3,12 @@ import { DurableObject, env, exports, WorkerEntrypoint } from "cloudflare:worker
 import { SignJWT } from "jose";
 import { describe, expect, it } from "vitest";
 import * as auth from "../../services/auth/worker.ts";
+import * as avatars from "../../services/avatars/worker.ts";
 import * as catalog from "../../services/catalog/worker.ts";
 import * as delivery from "../../services/delivery/worker.ts";
 import * as gateway from "../../services/gateway/worker.ts";
 import * as kitchen from "../../services/kitchen/worker.ts";
+import * as mailer from "../../services/mailer/worker.ts";
 import * as orderlog from "../../services/orderlog/worker.ts";
 import type { Caller } from "../../src/contract/caller.ts";
 import { Instances } from "../../src/ingress/instances.ts";
@@ -212,6 +214,9 @@ describe("What other Workers can call, and nothing else:", () => {
     ],
     "the auth service's Addresses": [auth.Addresses, ["addressOf"]],
     "the auth service's Keys": [auth.Keys, ["published"]],
+    "the avatars' Avatars": [avatars.Avatars, ["avatar"]],
+    "the avatars' Drawing": [avatars.Drawing, ["draw"]],
+    "the mailer's Mailbox": [mailer.Mailbox, ["isThere", "mails"]],
     "the catalog's Catalog": [
       catalog.Catalog,
       [...["picture", "products", "put", "putPicture", "remove", "search", "setStock"], "stock"],
@@ -237,9 +242,18 @@ describe("What other Workers can call, and nothing else:", () => {
   });
 
   it("every class that a Worker of the shop exports is looked at", () => {
-    const exported = [product, kitchen, delivery, auth, catalog, orderlog, gateway].flatMap(
-      (worker) =>
-        Object.entries(worker).flatMap(([name, value]) => (name === "default" ? [] : [value])),
+    const exported = [
+      product,
+      kitchen,
+      delivery,
+      auth,
+      avatars,
+      catalog,
+      mailer,
+      orderlog,
+      gateway,
+    ].flatMap((worker) =>
+      Object.entries(worker).flatMap(([name, value]) => (name === "default" ? [] : [value])),
     );
     expect(exported.length).toBe(Object.keys(doors).length);
   });

@@ -44,6 +44,8 @@ describe("storage is reached through a realm: nothing but what is named here", (
     "services/auth/worker.ts": "accounts are the issuer's",
     "services/catalog/products.ts":
       "a database of its own; every statement has the realm's condition",
+    "services/mailer/ledger.ts": "a database of its own, each row with its realm",
+    "services/mailer/mailbox.ts": "a database of its own, each row with its realm",
     "services/orderlog/log.ts": "a database of its own, each row with its realm",
     "src/cli/read-only-sql.ts": "SQLite in a file of this machine",
     "src/contract/realm-rows.ts": "the way through a realm",
@@ -63,6 +65,7 @@ describe("storage is reached through a realm: nothing but what is named here", (
 
   /** File → whose realms it makes without a caller. */
   const makers = {
+    "services/avatars/worker.ts": "of what registrations say, by the orchestrator's binding",
     "services/catalog/stock-room.ts":
       "of what the orders' actors say, by the orchestrator's binding",
     "services/catalog/worker.ts": "of what the orders' actors say, by the orchestrator's binding",

@@ -28,6 +28,11 @@ declare namespace Cloudflare {
     CATALOG_MIGRATIONS: import("cloudflare:test").D1Migration[];
     SHELVES: DurableObjectNamespace<import("../../services/catalog/shelf.ts").Shelf>;
     PICTURES: R2Bucket;
+    /** Of test/mailer alone. */
+    MAILS_DB: D1Database;
+    MAILS_MIGRATIONS: import("cloudflare:test").D1Migration[];
+    /** Of test/avatars alone. */
+    AVATARS_BUCKET: R2Bucket;
     TOKEN_KEYS: string;
     TOKEN_ISSUER: string;
     TOKEN_AUDIENCE: string;

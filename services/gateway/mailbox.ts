@@ -1,0 +1,36 @@
+import { refusal } from "../../src/contract/problem.ts";
+import { errorResponse, finish } from "../../src/ingress/respond.ts";
+import { granted } from "../replying.ts";
+import { requireStaff } from "../staff.ts";
+import { nothingAt, wrongMethod } from "./answers.ts";
+import type { ApiRequest, GatewayEnv } from "./api.ts";
+import { mailboxPage } from "./mailbox-page.ts";
+
+/** Characters of an address of mail. */
+const MOST = 320;
+
+/** `GET /api/mailbox?to=`: what the mailbox of local development was given. */
+export async function mailbox({ request, url, path, asker, env }: ApiRequest): Promise<Response> {
+  if (path.length > 0) throw nothingAt(url);
+  if (request.method !== "GET") return wrongMethod(request, "GET");
+  requireStaff(asker.caller, "mailbox");
+  const to = url.searchParams.get("to") ?? undefined;
+  if (to !== undefined && (to === "" || to.length > MOST)) {
+    throw refusal("bad-parameter", `to must have 1 to ${MOST} characters.`, { field: "to" });
+  }
+  const { MAILBOX } = env;
+  if (MAILBOX === undefined) throw refusal("not-configured", "This deployment has no mailer.");
+  return Response.json({ mails: granted(await MAILBOX.mails(asker, to)) });
+}
+
+/** `GET /mailbox`: the page that shows them. It has no data, so it is open; 404 where there is no mailbox. */
+export async function openMailbox(request: Request, { MAILBOX }: GatewayEnv): Promise<Response> {
+  try {
+    const isThere = MAILBOX !== undefined && granted(await MAILBOX.isThere());
+    if (!isThere) throw nothingAt(new URL(request.url));
+    if (request.method !== "GET") return finish(wrongMethod(request, "GET"));
+    return finish(await mailboxPage());
+  } catch (error) {
+    return finish(errorResponse(error));
+  }
+}

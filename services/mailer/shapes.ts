@@ -1,0 +1,35 @@
+import * as v from "valibot";
+import type { MailTemplates, MailWanted } from "../contracts/mail.ts";
+
+/** What is shown of it is cut to a line (`oneLine`); more is no mistake to lose a mail for. */
+const text = v.pipe(v.string(), v.maxLength(10_000));
+const to = v.union([
+  v.strictObject({ subject: v.pipe(v.string(), v.minLength(1), v.maxLength(200)) }),
+  v.strictObject({ address: v.pipe(v.string(), v.maxLength(320), v.email()) }),
+]);
+
+const values = {
+  welcome: v.strictObject({ name: text }),
+  "order-confirmed": v.strictObject({
+    order: text,
+    items: v.pipe(v.number(), v.integer(), v.minValue(0)),
+    total: text,
+  }),
+  "order-delivered": v.strictObject({ order: text }),
+  "order-cancelled": v.strictObject({ order: text, reason: v.nullable(text) }),
+} satisfies { [Name in keyof MailTemplates]: v.GenericSchema<MailTemplates[Name]> };
+
+const wanted = <Name extends keyof typeof values>(name: Name) =>
+  v.strictObject({ template: v.literal(name), to, values: values[name] });
+
+/** The data of a `mail.wanted`. */
+export const mailWanted: v.GenericSchema<unknown, MailWanted> = v.variant("template", [
+  wanted("welcome"),
+  wanted("order-confirmed"),
+  wanted("order-delivered"),
+  wanted("order-cancelled"),
+]);
+
+/** Where a mail may go; what the auth service says is looked at as well. */
+export const isAddress = (address: string): boolean =>
+  v.is(v.pipe(v.string(), v.maxLength(320), v.email()), address);
