@@ -24,11 +24,10 @@ export async function mailbox({ request, url, path, asker, env }: ApiRequest): P
 }
 
 /** `GET /mailbox`: the page that shows them. It has no data, so it is open; 404 where there is no mailbox. */
-export async function openMailbox(request: Request, { MAILBOX }: GatewayEnv): Promise<Response> {
+export async function openMailbox(url: URL, { MAILBOX }: GatewayEnv): Promise<Response> {
   try {
     const isThere = MAILBOX !== undefined && granted(await MAILBOX.isThere());
-    if (!isThere) throw nothingAt(new URL(request.url));
-    if (request.method !== "GET") return finish(wrongMethod(request, "GET"));
+    if (!isThere) throw nothingAt(url);
     return finish(await mailboxPage());
   } catch (error) {
     return finish(errorResponse(error));

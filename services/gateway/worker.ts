@@ -18,7 +18,7 @@ export default {
     const url = new URL(request.url);
     const [, first = "", ...rest] = url.pathname.split("/");
     if (first === "api") return api(request, env);
-    if (url.pathname === "/mailbox") return openMailbox(request, env);
+    if (request.method === "GET" && url.pathname === "/mailbox") return openMailbox(url, env);
     if (env.AUTH !== undefined && (first === "auth" || first === ".well-known")) {
       const answer = (await authRouter(env.AUTH).fetch(request)) as Response | undefined;
       if (answer !== undefined) return answer;

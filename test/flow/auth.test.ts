@@ -188,6 +188,8 @@ describe("without a token", () => {
     "GET /kitchen/healthz",
     "GET /delivery/healthz",
     "GET /orderlog/healthz",
+    // A page without any data: test/flow/registration.test.ts.
+    "GET /mailbox",
     // The handshake of CloudEvents' webhooks.
     "OPTIONS /events",
     "OPTIONS /x/x/events",
@@ -200,6 +202,8 @@ describe("without a token", () => {
     ...at("/kitchen", "services/station/worker.ts"),
     ...at("/delivery", "services/station/worker.ts"),
     ...at("/orderlog", "services/orderlog/worker.ts"),
+    ...(["GET", "POST"].map((method) => [method, "/mailbox"]) as [string, string][]),
+    ...(["/api/mailbox", "/api/avatars/x"].map((path) => ["GET", path]) as [string, string][]),
     ...(["/auth", "/auth/x", "/.well-known/x", "/", "/nowhere/at/all", "/kitchen"].map((path) => [
       "GET",
       path,
