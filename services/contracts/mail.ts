@@ -11,14 +11,12 @@ export interface MailTemplates {
   "order-cancelled": { order: string; reason: string | null };
 }
 
-export type MailTemplate = keyof MailTemplates;
-
 /**
  * What stands in the queue `mails`: the data of a CloudEvent of type `mail.wanted`, whose source and id are
  * the mail's: no mail is sent twice for one.
  */
 export type MailWanted = {
-  [Name in MailTemplate]: { template: Name; to: Addressee; values: MailTemplates[Name] };
+  [Name in keyof MailTemplates]: { template: Name; to: Addressee; values: MailTemplates[Name] };
 }[MailTemplate];
 
 /** A mail in the local mailbox. */

@@ -9,7 +9,7 @@ export interface ComposedMail {
   html: string;
 }
 
-export const SHOP = "Tropical Pizza";
+const SHOP = "Tropical Pizza";
 
 /** Characters of a subject, and of a value within a mail. */
 const MOST_SUBJECT = 150;
@@ -27,8 +27,8 @@ interface Letter {
 
 const templates: { [Name in keyof MailTemplates]: (values: MailTemplates[Name]) => Letter } = {
   welcome: ({ name }) => ({
-    subject: `Welcome to ${SHOP}, ${name}`,
-    heading: `Welcome, ${name}!`,
+    subject: `Welcome to ${SHOP}${isFitToGreet(name) ? `, ${name}` : ""}`,
+    heading: `Welcome${isFitToGreet(name) ? `, ${name}` : ""}!`,
     paragraphs: [
       "Your account is ready: you can log in and order at once.",
       "If it wasn't you who registered, you needn't do anything.",
@@ -57,6 +57,15 @@ const templates: { [Name in keyof MailTemplates]: (values: MailTemplates[Name]) 
     facts: [["Order", order], ...(reason === null ? [] : [["Reason", reason] as [string, string]])],
   }),
 };
+
+/**
+ * Whoever registers chooses the name, and whom the mail goes to: what readers of mail would make a link of
+ * is not sent to strangers in the shop's name.
+ */
+function isFitToGreet(name: string): boolean {
+  if (name === "" || name.length > 60 || /[/\\:]/.test(name)) return false;
+  return !name.includes(".") || /^[^@\s]+@[^@\s]+$/.test(name);
+}
 
 /** A mail as it is read: whatever the values are, they are text in it, and the subject is one line. */
 export function compose({ template, values }: MailWanted): ComposedMail {

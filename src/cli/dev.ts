@@ -159,6 +159,9 @@ curl -X POST ${url}/kitchen/finish-next ${auth("STAFF")}
 curl -X POST ${url}/delivery/finish-next ${auth("STAFF")}
 curl ${url}/orderlog/log ${auth("STAFF")}
 
+${colors.dim("# In a browser: the mails that were sent")}
+${url}/mailbox#token=${tokens.staff}
+
 ${colors.dim("# What could not be delivered, from every queue")}
 curl ${url}/dead-letters ${auth("STAFF")}
 `);

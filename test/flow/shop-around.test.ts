@@ -40,6 +40,7 @@ describe("dead letters", () => {
     ["durachart", "KITCHEN_QUEUE", "kitchen"],
     ["durachart", "DELIVERY_QUEUE", "delivery"],
     ["durachart", "ORDERLOG_QUEUE", "orderlog"],
+    ["durachart", "MAILS_QUEUE", "mails"],
     ["durachart", "LIST_QUEUE", "durachart-list"],
   ])("from %s's %s are filed with their reason", async (worker, binding, queue) => {
     const marker = crypto.randomUUID();

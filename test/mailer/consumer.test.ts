@@ -1,6 +1,11 @@
+import { createExecutionContext } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import worker from "../../services/mailer/worker.ts";
+import worker, { Mailbox } from "../../services/mailer/worker.ts";
+import type { GatewayEnv } from "../../services/gateway/api.ts";
+import { openMailbox } from "../../services/gateway/mailbox.ts";
+import { consumeMails } from "../../services/mailer/consumer.ts";
+import type { MailerEnv } from "../../services/mailer/env.ts";
 import { LEASE, MailNote } from "../../services/mailer/ledger.ts";
 import { realmOfOwn } from "../../src/contract/realm.ts";
 import {
@@ -222,7 +227,6 @@ describe("the ledger", () => {
       remembers: Infinity,
       send: () => Promise.reject(new Error("Did it come through?")),
     };
-    const { consumeMails } = await import("../../services/mailer/consumer.ts");
     await deliver([envelope(unclear.id, welcome({ address: unclear.address }))], world(), {
       by: (batch, there) => consumeMails(batch, there, () => dies),
     });
@@ -254,5 +258,21 @@ describe("the mailbox", () => {
       problem: { status: 403 },
     });
     expect(await mailbox.isThere()).toEqual({ ok: true, value: true });
+  });
+
+  it("is not there where mails are really sent, nor is its page", async () => {
+    for (const MAIL_PROVIDER of ["http", undefined]) {
+      const there = { ...world(), MAIL_PROVIDER } as MailerEnv;
+      const sending = new Mailbox(createExecutionContext(), there);
+      expect(await sending.mails(asker(["operator"]))).toMatchObject({
+        ...{ ok: false, problem: { status: 404 } },
+      });
+      const page = await openMailbox(new URL("https://shop.test/mailbox"), {
+        MAILBOX: sending,
+      } as unknown as GatewayEnv);
+      expect(page.status).toBe(404);
+    }
+    const without = await openMailbox(new URL("https://shop.test/mailbox"), {} as GatewayEnv);
+    expect(without.status).toBe(404);
   });
 });

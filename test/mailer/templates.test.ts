@@ -77,7 +77,7 @@ describe("a mail, whatever its values are,", () => {
         const plain = compose({ ...mail, values: harmless } as MailWanted);
         expect(await markupOf(html)).toEqual(await markupOf(plain.html));
         expect(subject).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u);
-        expect([...subject].length).toBeLessThanOrEqual(150);
+        expect(Array.from(subject).length).toBeLessThanOrEqual(150);
         expect(subject.isWellFormed() && html.isWellFormed() && text.isWellFormed()).toBe(true);
         // No value begins a line of its own: nothing in the text looks like the shop's.
         expect(text.split("\n")).toHaveLength(plain.text.split("\n").length);
@@ -138,6 +138,15 @@ describe("each template", () => {
     }
   });
 });
+
+it.each(["https://evil.test", "evil.test", "//evil.test", "x".repeat(61), "", "a.b c@d"])(
+  "A welcome does not carry the name %j to whom it doesn't belong",
+  (name) => {
+    const { subject, text } = compose({ template: "welcome", to, values: { name } });
+    expect(subject).toBe("Welcome to Tropical Pizza");
+    expect(text).toMatch(/^Welcome!\n/);
+  },
+);
 
 it("A line that is too long is cut between characters", () => {
   expect(oneLine("🍕".repeat(10), 5)).toBe("🍕🍕🍕🍕…");
