@@ -17,7 +17,7 @@ export interface MailTemplates {
  */
 export type MailWanted = {
   [Name in keyof MailTemplates]: { template: Name; to: Addressee; values: MailTemplates[Name] };
-}[MailTemplate];
+}[keyof MailTemplates];
 
 /** A mail in the local mailbox. */
 export interface MailboxEntry {

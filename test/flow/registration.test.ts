@@ -134,7 +134,7 @@ describe("the mailer's queue", () => {
     tenant,
     event: {
       ...{ specversion: "1.0", id, source: "/test", type: "mail.wanted" },
-      data: { template: "welcome", to: { address }, values: { name: "<b>Carla</b>" } },
+      data: { template: "welcome", to: { address }, values: { name: "Carla <b>" } },
     },
   });
   const queueOf = async (worker: string, binding: string) =>
@@ -159,7 +159,7 @@ describe("the mailer's queue", () => {
     );
     const [mail, ...more] = await mailsTo(address);
     expect(more).toEqual([]);
-    expect(mail!.html).toContain("&lt;b&gt;Carla&lt;/b&gt;");
+    expect(mail!.html).toContain("Carla &lt;b&gt;");
   });
 
   it("files what can never be sent, and what was filed can be sent again, once", async () => {
