@@ -41,16 +41,26 @@ export const orderEffects: EffectsOf<typeof orderMachine, OrderEnv> = {
       publish("kitchen", { type: "CANCEL_PIZZA", data: {} }),
     cancelAtDelivery: (_params, { publish }) =>
       publish("delivery", { type: "CANCEL_DELIVERY", data: {} }),
-    keepStock: async (wish, context) => {
-      const { kept } = taken(await catalogOf(context).keep(claimOf(wish, context)));
-      // The kitchen has the order, and others have bought what was reserved for it: for a person.
-      if (!kept) throw new TerminalError("The reservation had expired, and there is nothing left.");
+    // What is said of one order's stock is said in its order.
+    keepStock: {
+      destination: "catalog",
+      run: async (wish, context) => {
+        const { kept } = taken(await catalogOf(context).keep(claimOf(wish, context)));
+        // The kitchen has the order, and others have bought what was reserved for it: for a person.
+        if (!kept) throw new TerminalError("The reservation has ended, and there is nothing left.");
+      },
     },
-    releaseStock: async (wish, context) => {
-      taken(await catalogOf(context).release(claimOf(wish, context)));
+    releaseStock: {
+      destination: "catalog",
+      run: async (wish, context) => {
+        taken(await catalogOf(context).release(claimOf(wish, context)));
+      },
     },
-    useStock: async (wish, context) => {
-      taken(await catalogOf(context).confirm(claimOf(wish, context)));
+    useStock: {
+      destination: "catalog",
+      run: async (wish, context) => {
+        taken(await catalogOf(context).confirm(claimOf(wish, context)));
+      },
     },
   },
   routes: {
