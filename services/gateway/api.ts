@@ -4,6 +4,7 @@ import { authenticate, type TokenSettings } from "../../src/ingress/token.ts";
 import type { AuthCalls } from "../contracts/auth.ts";
 import type { Asker } from "../contracts/reply.ts";
 import { granted } from "../replying.ts";
+import { chat, chatByTicket } from "./chat.ts";
 import { orders } from "./orders.ts";
 
 /** The gateway's bindings. What is not bound is a part of the shop that this deployment hasn't. */
@@ -12,6 +13,8 @@ export interface GatewayEnv extends Omit<TokenSettings, "AUTH"> {
   KITCHEN: Fetcher;
   DELIVERY: Fetcher;
   ORDERLOG: Fetcher;
+  /** The chat's entrypoint `Chat`. */
+  CHAT?: Fetcher;
   /** Where an outside issuer takes the auth service's place it isn't bound; the gateway looks at tokens itself then. */
   AUTH?: AuthCalls;
 }
@@ -29,12 +32,17 @@ export interface ApiRequest {
 export type ApiHandler = (api: ApiRequest) => Promise<Response>;
 
 /** First segments after `/api` → who answers. */
-const neighbours: Readonly<Record<string, ApiHandler>> = { orders };
+const neighbours: Readonly<Record<string, ApiHandler>> = {
+  orders,
+  chat,
+};
 
 /** The shop's public face, `/api/*`: who is asking, then the neighbour whose it is. It holds no logic of theirs. */
 export async function api(request: Request, env: GatewayEnv): Promise<Response> {
   try {
     const url = new URL(request.url);
+    const ticketed = chatByTicket(request, url, env);
+    if (ticketed !== null) return finish(await ticketed);
     const asker = await askerOf(request, env);
     const [neighbour = "", ...path] = segmentsOf(url);
     const handle = Object.hasOwn(neighbours, neighbour) ? neighbours[neighbour] : undefined;

@@ -10,6 +10,7 @@ export const configPaths = [
   "services/kitchen/wrangler.toml",
   "services/delivery/wrangler.toml",
   "services/orderlog/wrangler.toml",
+  "services/chat/wrangler.toml",
   "services/auth/wrangler.toml",
 ];
 
@@ -21,6 +22,7 @@ export const databases = [
     worker: "durachart-orderlog",
     configPath: "services/orderlog/wrangler.toml",
   },
+  { database: "CHAT_DB", worker: "durachart-chat", configPath: "services/chat/wrangler.toml" },
   { database: "ACCOUNTS", worker: "durachart-auth", configPath: "services/auth/wrangler.toml" },
 ];
 
