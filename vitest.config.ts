@@ -167,7 +167,7 @@ export default defineConfig({
         test: {
           name: "chat",
           testTimeout: 30_000,
-          setupFiles: ["test/support/chat-database.ts"],
+          setupFiles: ["test/support/chat-database.ts", "test/support/seed.ts"],
           include: ["test/chat/**/*.test.ts"],
         },
       },

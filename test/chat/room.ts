@@ -72,13 +72,14 @@ export const say = (order: string, id: string, text = id, as = carla) =>
   call("POST", `/orders/${order}/messages`, { as, body: { id, text } });
 
 /** Many messages at one go, past the limits of pace: by the room's own store. */
-export async function fill(order: string, count: number): Promise<void> {
+export async function fill(order: string, count: number, text?: string): Promise<void> {
   await say(order, "first");
   await runInDurableObject(roomOf(order), (_room, { storage }) => {
     storage.sql.exec(
       `WITH RECURSIVE n(seq) AS (SELECT 2 UNION ALL SELECT seq + 1 FROM n WHERE seq < ?)
-         INSERT INTO messages SELECT seq, 'm' || seq, 'carla', 'customer', 'text ' || seq, 0 FROM n`,
-      count,
+         INSERT INTO messages SELECT seq, 'm' || seq, 'carla', 'customer', coalesce(?, 'text ' || seq), 0
+           FROM n`,
+      ...[count, text ?? null],
     );
   });
 }
@@ -144,13 +145,13 @@ export class Talker {
   readonly protocol: string | null;
   readonly #socket: WebSocket;
 
-  private constructor(response: Response) {
+  private constructor(response: Response, confirms: boolean) {
     this.#socket = response.webSocket!;
     this.protocol = response.headers.get("sec-websocket-protocol");
     this.#socket.addEventListener("message", ({ data }) => {
       const frame = JSON.parse(data as string) as ServerFrame;
       this.frames.push(frame);
-      if (frame.type === "confirm") this.send(frame);
+      if (frame.type === "confirm" && confirms) this.send(frame);
     });
     this.#socket.addEventListener("close", ({ code, reason }) => {
       this.closed = { code, reason };
@@ -165,7 +166,16 @@ export class Talker {
       query = "",
       headers = {},
       lifetime = 86_400,
-    }: { as?: Caller | null; query?: string; headers?: object; lifetime?: number } = {},
+      confirms = true,
+    }: {
+      as?: Caller | null;
+      query?: string;
+      headers?: object;
+      /** Of the token, in seconds. */
+      lifetime?: number;
+      /** Whether it says how far it has read. */
+      confirms?: boolean;
+    } = {},
   ): Promise<Talker> {
     const response = await chat.fetch(
       new Request(`https://chat.test/orders/${order}/stream?${query}`, {
@@ -177,7 +187,7 @@ export class Talker {
       }),
     );
     if (response.webSocket === null) throw new Error(`${response.status} ${await response.text()}`);
-    return new Talker(response);
+    return new Talker(response, confirms);
   }
 
   of<Type extends ServerFrame["type"]>(type: Type) {
