@@ -3,6 +3,7 @@ import { DurableObject, env, exports, WorkerEntrypoint } from "cloudflare:worker
 import { SignJWT } from "jose";
 import { describe, expect, it } from "vitest";
 import * as auth from "../../services/auth/worker.ts";
+import * as chat from "../../services/chat/worker.ts";
 import * as delivery from "../../services/delivery/worker.ts";
 import * as gateway from "../../services/gateway/worker.ts";
 import * as kitchen from "../../services/kitchen/worker.ts";
@@ -206,6 +207,14 @@ describe("What other Workers can call, and nothing else:", () => {
       ],
     ],
     "the auth service's Keys": [auth.Keys, ["published"]],
+    "the chat's Chat": [chat.Chat, ["fetch", "summary"]],
+    "the chat's Room": [
+      chat.Room,
+      [
+        ...["alarm", "fetch", "history", "say", "summary"],
+        ...["webSocketClose", "webSocketError", "webSocketMessage"],
+      ],
+    ],
   };
 
   it.each(Object.entries(doors))("%s", (_, [type, methods]) => {
@@ -219,7 +228,7 @@ describe("What other Workers can call, and nothing else:", () => {
   });
 
   it("every class that a Worker of the shop exports is looked at", () => {
-    const exported = [product, kitchen, delivery, auth, orderlog, gateway].flatMap((worker) =>
+    const exported = [product, kitchen, delivery, auth, orderlog, gateway, chat].flatMap((worker) =>
       Object.entries(worker).flatMap(([name, value]) => (name === "default" ? [] : [value])),
     );
     expect(exported.length).toBe(Object.keys(doors).length);
