@@ -21,7 +21,7 @@ const id = v.pipe(
 const text = v.pipe(
   v.string(),
   v.check(
-    (value) => value !== "" && [...value].length <= MAX_TEXT,
+    (value) => value !== "" && Array.from(value).length <= MAX_TEXT,
     `must have 1 to ${MAX_TEXT} characters`,
   ),
   v.check(

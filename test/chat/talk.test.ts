@@ -58,14 +58,15 @@ describe("What is said", () => {
     await talker.until((one) => one.of("refused").length === 1);
     expect(talker.of("refused")[0]).toMatchObject({ id: "m-1", problem: { status: 409 } });
     const many = await Promise.all(numbers(10).map(() => say(order, "m-2")));
-    expect(many.map(({ status }) => status).toSorted()).toEqual([...Array(9).fill(200), 201]);
+    expect(many.filter(({ status }) => status === 201)).toHaveLength(1);
+    expect(many.filter(({ status }) => status === 200)).toHaveLength(9);
     expect((await historyOf(order)).map(({ id }) => id)).toEqual(["m-1", "m-1", "m-2"]);
     expect(talker.seqs).toEqual([1, 2, 3]);
   });
 
   it("is text and nothing else: markup comes back as it was said", async () => {
     const order = freshOrder();
-    const text = `<script>alert("&amp;")</script>\n<b onclick='x'>  \u2028 ${"\u{1F34D}"} \u202E`;
+    const text = `<script>alert("&amp;")</script>\n<b onclick='x'>  \u2028 \u{1F34D} \u202E`;
     const talker = await Talker.open(order);
     const said = await say(order, "m", text);
     expect(said).toMatchObject({ status: 201, body: { text } });

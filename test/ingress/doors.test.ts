@@ -203,7 +203,7 @@ describe("What other Workers can call, and nothing else:", () => {
       [
         ...["addClient", "addSecret", "admit", "grantToClient", "keySet", "listClients", "logIn"],
         ...["logOut", "refresh", "register", "removeClient", "removeSecret", "revoke"],
-        "rotateKeys",
+        ...["rotateKeys", "whoIs"],
       ],
     ],
     "the auth service's Keys": [auth.Keys, ["published"]],

@@ -40,7 +40,8 @@ describe("storage is reached through a realm: nothing but what is named here", (
     "services/auth/throttle.ts": "attempts to sign in, before anybody is somebody",
     "services/auth/users.ts": "accounts are the issuer's",
     "services/auth/worker.ts": "accounts are the issuer's",
-    "services/chat/archive.ts": "a database of its own; each statement names the room's own identity",
+    "services/chat/archive.ts":
+      "a database of its own; each statement names the room's own identity",
     "services/orderlog/log.ts": "a database of its own, by tenant; it knows no jurisdictions",
     "src/cli/read-only-sql.ts": "SQLite in a file of this machine",
     "src/contract/realm-rows.ts": "the way through a realm",
