@@ -1,6 +1,12 @@
 import { refusal } from "../../src/contract/problem.ts";
 import type { ChatMessage } from "../contracts/chat.ts";
+import { within } from "../../src/contract/within.ts";
 import { messageOf, type Home } from "./room-store.ts";
+
+/** Milliseconds that D1 has for an answer: a room's alarm is not to wait for ever. */
+const PATIENCE = 20_000;
+const heard = <Answer>(answer: Promise<Answer>): Promise<Answer> =>
+  within(answer, PATIENCE, `D1 gave no answer in ${PATIENCE} ms.`);
 
 /** One room's messages in D1, where they are written behind. */
 export class Archive {
@@ -35,7 +41,7 @@ export class Archive {
         ...{ seq, id, subject, part, text, at: Date.parse(at) },
       })),
     );
-    const [, found] = await this.#database.batch<{ same: number }>([
+    const writing = this.#database.batch<{ same: number }>([
       this.#database
         .prepare(
           `INSERT OR IGNORE INTO messages
@@ -53,6 +59,7 @@ export class Archive {
         )
         .bind(...this.#room, rows),
     ]);
+    const [, found] = await heard(writing);
     const same = found?.results[0]?.same;
     if (same === messages.length) return;
     const { seq } = messages[0]!;
@@ -63,7 +70,7 @@ export class Archive {
 
   /** Those after a number, in their order. */
   async read(after: number, limit: number): Promise<ChatMessage[]> {
-    const { results } = await this.#database
+    const reading = this.#database
       .prepare(
         `SELECT seq, id, subject, part, text, at FROM messages
            WHERE tenant = ?1 AND jurisdiction = ?2 AND "order" = ?3 AND seq > ?4
@@ -71,18 +78,19 @@ export class Archive {
       )
       .bind(...this.#room, after, limit)
       .all<Parameters<typeof messageOf>[0]>();
+    const { results } = await heard(reading);
     return results.map(messageOf);
   }
 
   /** How many there are. */
   async count(): Promise<number> {
-    const row = await this.#database
+    const counting = this.#database
       .prepare(
         `SELECT count(*) AS count FROM messages
            WHERE tenant = ? AND jurisdiction = ? AND "order" = ?`,
       )
       .bind(...this.#room)
       .first<{ count: number }>();
-    return row!.count;
+    return (await heard(counting))!.count;
   }
 }

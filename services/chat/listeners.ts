@@ -167,12 +167,17 @@ export class Listeners {
     attachment.unreadable = 0;
     if (read.type === "confirm") {
       this.#pump(socket, { ...attachment, unread: 0, asked: false, fullSince: null });
+      // Of who came and went meanwhile they may not have been told.
+      if (attachment.unread >= MAX_UNREAD) {
+        this.reply(socket, { type: "presence", present: this.present() });
+      }
       return null;
     }
     if (read.type === "typing") {
       const isTold = now - attachment.typedAt >= TYPING_EVERY;
       socket.serializeAttachment(isTold ? { ...attachment, typedAt: now } : attachment);
-      if (isTold) this.#typing(socket, attachment);
+      const { subject, part } = attachment;
+      if (isTold) this.#tell({ type: "typing", from: { subject, part } }, socket);
       return null;
     }
     const says = take(attachment.says, SAYING, now);
@@ -208,8 +213,7 @@ export class Listeners {
       const shown = JSON.stringify(present);
       if (shown === this.#shown) return;
       this.#shown = shown;
-      const json = textOf({ type: "presence", present });
-      for (const socket of this.#open()) socket.send(json);
+      this.#tell({ type: "presence", present });
     }, PRESENCE_AFTER);
   }
 
@@ -239,11 +243,22 @@ export class Listeners {
     }
   }
 
-  #typing(from: WebSocket, { subject, part }: Person): void {
-    const json = textOf({ type: "typing", from: { subject, part } });
+  /** What is of the moment: who has much unread already goes without. */
+  #tell(frame: ServerFrame, except?: WebSocket): void {
+    const json = textOf(frame);
     for (const socket of this.#open()) {
-      if (socket !== from && attachmentOf(socket).fullSince === null) socket.send(json);
+      const attachment = attachmentOf(socket);
+      if (socket === except || attachment.unread >= MAX_UNREAD) continue;
+      socket.send(json);
+      this.#counted(socket, { ...attachment, unread: attachment.unread + json.length });
     }
+  }
+
+  /** What has been sent, with the socket; and where it is much, the question how far it was read. */
+  #counted(socket: WebSocket, attachment: Attachment): void {
+    const isToAsk = attachment.unread > ASK_AFTER && !attachment.asked;
+    if (isToAsk) this.reply(socket, { type: "confirm", seq: attachment.position });
+    socket.serializeAttachment(isToAsk ? { ...attachment, asked: true } : attachment);
   }
 
   /** @param fresh the newest message: who is up to date needs no others */
@@ -266,12 +281,8 @@ export class Listeners {
         send(message.seq, textOf({ type: "message", message }));
       }
     }
-    if (next.unread > ASK_AFTER && !next.asked) {
-      this.reply(socket, { type: "confirm", seq: next.position });
-      next.asked = true;
-    }
     if (next.position < head) next.fullSince ??= Date.now();
-    socket.serializeAttachment(next);
+    this.#counted(socket, next);
   }
 }
 

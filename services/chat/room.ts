@@ -151,6 +151,10 @@ export class Room extends DurableObject {
       const detail = `You said something else under the id "${id}". Use a new one for each message.`;
       throw refusal("key-reused", detail, { field: "id" });
     }
+    // Its numbers would begin again. Nobody has a closed room open; this is not to depend on it.
+    if (this.#store.room()?.closed === 1) {
+      throw refusal("overloaded", "The room is being opened. Try again.");
+    }
     const head = this.#store.head();
     if (head >= MAX_MESSAGES) {
       throw refusal(

@@ -1,6 +1,6 @@
 import type { Caller } from "../../src/contract/caller.ts";
 import { objectIn } from "../../src/contract/objects.ts";
-import { problem } from "../../src/contract/problem.ts";
+import { problem, ProblemError } from "../../src/contract/problem.ts";
 import { realmOf } from "../../src/contract/realm.ts";
 import type { RoomSummary } from "../contracts/chat.ts";
 import type { Reply } from "../contracts/reply.ts";
@@ -47,12 +47,19 @@ export class RoomCalls {
     return { order, ...found, stream: `/api/chat/${order}/stream` };
   }
 
-  /** @returns the WebSocket's response, or a problem */
-  listen(listening: Omit<Listening, "home">): Promise<Response> {
+  /**
+   * @returns the WebSocket's response, or a problem
+   * @throws ProblemError overloaded; it isn't tried again: a ticket is good once
+   */
+  async listen(listening: Omit<Listening, "home">): Promise<Response> {
     const asked: Listening = { ...listening, home: this.home };
-    return this.#stub().fetch("https://room/stream", {
-      headers: { Upgrade: "websocket", [LISTENING]: JSON.stringify(asked) },
-    });
+    try {
+      return await this.#stub().fetch("https://room/stream", {
+        headers: { Upgrade: "websocket", [LISTENING]: JSON.stringify(asked) },
+      });
+    } catch (error) {
+      throw isPassing(error) ? new ProblemError(OUT_OF_REACH) : error;
+    }
   }
 
   async #call<Value>(
@@ -63,12 +70,9 @@ export class RoomCalls {
         // A stub that has failed stays broken: each call gets a new one.
         return await call(this.#stub());
       } catch (error) {
-        const { retryable, overloaded } = error as { retryable?: boolean; overloaded?: boolean };
-        if (retryable && !overloaded && calls < MAX_CALLS) continue;
-        if (!retryable && !overloaded) throw error;
-        const detail =
-          "The room could not be reached just now. Try again; the same id is said once.";
-        return { ok: false, problem: problem("overloaded", detail) };
+        if (!isPassing(error)) throw error;
+        const isRepeated = !(error as PlatformError).overloaded && calls < MAX_CALLS;
+        if (!isRepeated) return { ok: false, problem: OUT_OF_REACH };
       }
     }
   }
@@ -76,4 +80,20 @@ export class RoomCalls {
   #stub(): DurableObjectStub<Room> {
     return objectIn(this.#namespace, realmOf(this.#caller), WORKFLOW, this.#id);
   }
+}
+
+/** As the platform marks what it throws. */
+interface PlatformError {
+  retryable?: boolean;
+  overloaded?: boolean;
+}
+
+const OUT_OF_REACH = problem(
+  "overloaded",
+  "The room could not be reached just now. Try again; the same id is said once.",
+);
+
+function isPassing(error: unknown): boolean {
+  const { retryable = false, overloaded = false } = error as PlatformError;
+  return retryable || overloaded;
 }

@@ -2,6 +2,7 @@ import { problem, refusal, type Problem } from "../../src/contract/problem.ts";
 import { errorResponse, finish, problemResponse } from "../../src/ingress/respond.ts";
 import { authenticate, type TokenSettings } from "../../src/ingress/token.ts";
 import type { AuthCalls } from "../contracts/auth.ts";
+import type { ChatCalls } from "../contracts/chat.ts";
 import type { Asker } from "../contracts/reply.ts";
 import { granted } from "../replying.ts";
 import { chat, chatByTicket } from "./chat.ts";
@@ -13,8 +14,7 @@ export interface GatewayEnv extends Omit<TokenSettings, "AUTH"> {
   KITCHEN: Fetcher;
   DELIVERY: Fetcher;
   ORDERLOG: Fetcher;
-  /** The chat's entrypoint `Chat`. */
-  CHAT?: Fetcher;
+  CHAT?: ChatCalls & Fetcher;
   /** Where an outside issuer takes the auth service's place it isn't bound; the gateway looks at tokens itself then. */
   AUTH?: AuthCalls;
 }
@@ -42,15 +42,20 @@ export async function api(request: Request, env: GatewayEnv): Promise<Response> 
   try {
     const url = new URL(request.url);
     const ticketed = chatByTicket(request, url, env);
-    if (ticketed !== null) return finish(await ticketed);
+    if (ticketed !== null) return finished(await ticketed);
     const asker = await askerOf(request, env);
     const [neighbour = "", ...path] = segmentsOf(url);
     const handle = Object.hasOwn(neighbours, neighbour) ? neighbours[neighbour] : undefined;
     if (handle === undefined) throw nothingAt(url);
-    return finish(await handle({ request, url, path, asker, env }));
+    return finished(await handle({ request, url, path, asker, env }));
   } catch (error) {
     return finish(errorResponse(error));
   }
+}
+
+/** What comes from another Worker can't be added to; a WebSocket's answer must stay as it is. */
+function finished(answer: Response): Response {
+  return finish(answer.webSocket === null ? new Response(answer.body, answer) : answer);
 }
 
 /** For an address that leads nowhere. */

@@ -24,7 +24,5 @@ async function passed(request: Request, url: URL, { CHAT }: GatewayEnv): Promise
   if (CHAT === undefined) throw refusal("not-found", "This deployment has no chat.");
   const there = new URL(url);
   there.pathname = url.pathname.replace(/^\/api\/chat/, "");
-  const answer = await CHAT.fetch(new Request(there, request));
-  // What comes from another Worker can't be added to; a WebSocket's answer must stay as it is.
-  return answer.webSocket === null ? new Response(answer.body, answer) : answer;
+  return CHAT.fetch(new Request(there, request));
 }

@@ -134,6 +134,40 @@ describe("A room where nobody is", () => {
     expect(await inRoom(order)).toEqual(closed);
   });
 
+  it("stays open for who speaks, or comes, while D1 is asked whether it has everything", async () => {
+    for (const come of ["speaks", "comes"]) {
+      const order = freshOrder();
+      await say(order, "m-1");
+      await ringAfter(order, 3_000);
+      let asked = 0;
+      await runInDurableObject(roomOf(order), (room) => {
+        const held = (room as unknown as { env: { CHAT_DB: D1Database } }).env;
+        const { CHAT_DB: real } = held;
+        held.CHAT_DB = {
+          prepare: (text: string) => ({
+            bind: (...values: unknown[]) => ({
+              first: async () => {
+                const found = await real
+                  .prepare(text)
+                  .bind(...values)
+                  .first();
+                asked += 1;
+                held.CHAT_DB = real;
+                if (come === "speaks") expect((await say(order, "m-2")).status).toBe(201);
+                else await Talker.open(order);
+                return found;
+              },
+            }),
+          }),
+        } as unknown as D1Database;
+      });
+      await ringAfter(order, IDLE);
+      expect(asked).toBe(1);
+      expect((await inRoom(order)).messages).toBe(come === "speaks" ? 2 : 1);
+      expect(await alarmOf(order)).not.toBeNull();
+    }
+  });
+
   it("is not closed before D1 has all of it, and writes again what D1 has lost", async () => {
     const order = freshOrder();
     await fill(order, 150);

@@ -135,6 +135,7 @@ describe("About a real order", () => {
       status: 200,
       body: { messages: page.messages.slice(1), last: 3 },
     });
+    expect((await call("GET", `/api/orders/${order}`, carla)).status).toBe(200);
     expect(read.headers.get("x-content-type-options")).toBe("nosniff");
 
     for (const [method, rest] of [
