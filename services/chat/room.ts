@@ -7,6 +7,7 @@ import { UsedTickets } from "../../src/instance/used-tickets.ts";
 import type { ChatMessage, RoomSummary } from "../contracts/chat.ts";
 import type { Reply } from "../contracts/reply.ts";
 import { replying } from "../replying.ts";
+import { Archive } from "./archive.ts";
 import { take, type Bucket } from "./bucket.ts";
 import type { Person, Saying } from "./frames.ts";
 import { Keeper } from "./keeper.ts";
@@ -204,8 +205,12 @@ export class Room extends DurableObject {
     });
   }
 
-  /** The Worker found this object by its name; the object makes sure that it is the one meant. */
-  #check({ tenant, jurisdiction, workflow, id }: Home): void {
+  /**
+   * The Worker found this object by its name; the object makes sure that it is the one meant, and that what
+   * is said here has somewhere to go.
+   */
+  #check(home: Home): void {
+    const { tenant, jurisdiction, workflow, id } = home;
     const own = this.ctx.id;
     const room = this.#store.room();
     const stored = room === null ? undefined : nameOf(room.tenant, room.workflow, room.id);
@@ -214,6 +219,7 @@ export class Room extends DurableObject {
     );
     const isThere = (own.jurisdiction ?? jurisdiction) === jurisdiction;
     if (!isMine || !isThere) throw refusal("not-found", `There is no ${workflow}/${id}.`);
+    void new Archive(this.env, home);
   }
 }
 

@@ -1,3 +1,4 @@
+import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { MAX_MESSAGES, MAX_SOCKETS } from "../../services/chat/limits.ts";
@@ -14,6 +15,7 @@ import {
   historyOf,
   inRoom,
   ringAfter,
+  roomOf,
   say,
   staff,
   Talker,
@@ -83,6 +85,32 @@ describe("An order's room", () => {
     ]) {
       expect(await chat.summary(asker("tropical"), wrong)).toMatchObject({ ok: false });
     }
+  });
+
+  it("takes no calls for another's room, nor where its jurisdiction has no database", async () => {
+    const order = freshOrder();
+    const home = { tenant: "tropical", jurisdiction: null, workflow: "orders", id: order };
+    const person = { subject: "carla", part: "customer" as const };
+    const told = await runInDurableObject(roomOf(order), async (room) => {
+      const wrong = [
+        { ...home, tenant: "elsewhere" },
+        { ...home, id: "other" },
+        { ...home, workflow: "payments" },
+        { ...home, jurisdiction: "eu" as const },
+      ];
+      const ways = (one: typeof home | (typeof wrong)[number]) => [
+        room.say(one, person, { id: "m", text: "x" }),
+        room.history(one, 0, 10),
+        room.summary(one),
+      ];
+      return Promise.all(wrong.flatMap(ways));
+    });
+    const types = told.map((reply) =>
+      reply.ok ? "granted" : reply.problem.type.split(":").at(-1),
+    );
+    const [not, no] = ["not-found", "not-configured"];
+    expect(types).toEqual([...Array<string>(9).fill(not), ...Array<string>(3).fill(no)]);
+    expect(await inRoom(order)).toEqual({ tables: [], messages: null });
   });
 
   it("asks for credentials first, whatever the address", async () => {

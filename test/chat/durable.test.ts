@@ -43,12 +43,19 @@ describe("What was accepted", () => {
     await ringAfter(order, 3_000);
     expect((await inD1(order)).map(({ seq }) => seq)).toEqual(numbers(5));
     // What the alarm has done may be done twice.
-    await env.CHAT_DB.exec("SELECT 1");
     await runInDurableObject(roomOf(order), (_room, { storage }) => {
       storage.sql.exec("UPDATE room SET written = 0, write_at = 0");
     });
     await runDurableObjectAlarm(roomOf(order));
     expect((await inD1(order)).map(({ seq }) => seq)).toEqual(numbers(5));
+  });
+
+  it("comes to D1 though the room's alarm was lost", async () => {
+    const order = freshOrder();
+    await say(order, "m-1");
+    await runInDurableObject(roomOf(order), (_room, { storage }) => storage.deleteAlarm());
+    await abortAllDurableObjects();
+    expect(await alarmOf(order)).not.toBeNull();
   });
 
   it("goes to D1 a hundred at a time, each row with whose it is", async () => {
