@@ -8,6 +8,7 @@ import type { Asker } from "../contracts/reply.ts";
 import { granted } from "../replying.ts";
 import { nothingAt } from "./answers.ts";
 import { catalog } from "./catalog.ts";
+import { chat } from "./chat.ts";
 import { orders } from "./orders.ts";
 
 /** The gateway's bindings. What is not bound is a part of the shop that this deployment hasn't. */
@@ -37,6 +38,7 @@ type ApiHandler = (api: ApiRequest) => Promise<Response>;
 /** First segments after `/api` → who answers. */
 const neighbours: Readonly<Record<string, ApiHandler>> = {
   catalog,
+  chat,
   orders,
 };
 
@@ -44,14 +46,28 @@ const neighbours: Readonly<Record<string, ApiHandler>> = {
 export async function api(request: Request, env: GatewayEnv): Promise<Response> {
   try {
     const url = new URL(request.url);
-    const asker = await askerOf(request, env);
     const [neighbour = "", ...path] = segmentsOf(url);
+    const asker = isTicketed(url, neighbour, path) ? nobody : await askerOf(request, env);
     const handle = Object.hasOwn(neighbours, neighbour) ? neighbours[neighbour] : undefined;
     if (handle === undefined) throw nothingAt(url);
-    return finish(await handle({ request, url, path, asker, env }));
+    return finished(await handle({ request, url, path, asker, env }));
   } catch (error) {
     return finish(errorResponse(error));
   }
+}
+
+/** Who brings a ticket in the place of a token: whose it is only the neighbour knows, and asks for itself. */
+const nobody: Asker = { caller: { tenant: "", subject: "", roles: [] }, authorization: "" };
+
+/** A page's WebSocket can bring no token: its one-use ticket is for the neighbour that has made it. */
+function isTicketed(url: URL, neighbour: string, path: readonly string[]): boolean {
+  const isStream = (neighbour === "orders" || neighbour === "chat") && path.at(-1) === "stream";
+  return isStream && url.searchParams.has("ticket");
+}
+
+/** What comes from another Worker can't be added to; a WebSocket's answer must stay as it is. */
+function finished(answer: Response): Response {
+  return finish(answer.webSocket === null ? new Response(answer.body, answer) : answer);
 }
 
 /** A part of an answer that its neighbour has, or could not give. */

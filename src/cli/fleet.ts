@@ -12,6 +12,7 @@ export const configPaths = [
   "services/delivery/wrangler.toml",
   "services/orderlog/wrangler.toml",
   "services/catalog/wrangler.toml",
+  "services/chat/wrangler.toml",
   "services/auth/wrangler.toml",
 ];
 
@@ -28,6 +29,7 @@ export const databases = [
     worker: "durachart-catalog",
     configPath: "services/catalog/wrangler.toml",
   },
+  { database: "CHAT_DB", worker: "durachart-chat", configPath: "services/chat/wrangler.toml" },
   { database: "ACCOUNTS", worker: "durachart-auth", configPath: "services/auth/wrangler.toml" },
 ];
 

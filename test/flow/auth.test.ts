@@ -200,6 +200,7 @@ describe("without a token", () => {
     ...at("/kitchen", "services/station/worker.ts"),
     ...at("/delivery", "services/station/worker.ts"),
     ...at("/orderlog", "services/orderlog/worker.ts"),
+    ...at("/api/chat", "services/chat/router.ts"),
     ...(["/auth", "/auth/x", "/.well-known/x", "/", "/nowhere/at/all", "/kitchen"].map((path) => [
       "GET",
       path,

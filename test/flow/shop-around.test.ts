@@ -27,7 +27,10 @@ describe("the list", () => {
         (instances) => instances.length > 0,
       );
     expect(await find("&status=active")).toMatchObject([
-      { id, state: expect.objectContaining({ orderPizza: expect.any(String) as string }) as object },
+      {
+        id,
+        state: expect.objectContaining({ orderPizza: expect.any(String) as string }) as object,
+      },
     ]);
     await send(id, { type: "CANCEL_ORDER" }, "olga");
     expect(await find("&status=done")).toMatchObject([

@@ -4,6 +4,7 @@ import { SignJWT } from "jose";
 import { describe, expect, it } from "vitest";
 import * as auth from "../../services/auth/worker.ts";
 import * as catalog from "../../services/catalog/worker.ts";
+import * as chat from "../../services/chat/worker.ts";
 import * as delivery from "../../services/delivery/worker.ts";
 import * as gateway from "../../services/gateway/worker.ts";
 import * as kitchen from "../../services/kitchen/worker.ts";
@@ -224,6 +225,14 @@ describe("What other Workers can call, and nothing else:", () => {
       catalog.Shelf,
       ["alarm", "confirm", "keep", "release", "reserve", "setStock", "stock"],
     ],
+    "the chat's Chat": [chat.Chat, ["fetch", "summary"]],
+    "the chat's Room": [
+      chat.Room,
+      [
+        ...["alarm", "fetch", "history", "say", "summary"],
+        ...["webSocketClose", "webSocketError", "webSocketMessage"],
+      ],
+    ],
   };
 
   it.each(Object.entries(doors))("%s", (_, [type, methods]) => {
@@ -237,7 +246,7 @@ describe("What other Workers can call, and nothing else:", () => {
   });
 
   it("every class that a Worker of the shop exports is looked at", () => {
-    const exported = [product, kitchen, delivery, auth, catalog, orderlog, gateway].flatMap(
+    const exported = [product, kitchen, delivery, auth, catalog, chat, orderlog, gateway].flatMap(
       (worker) =>
         Object.entries(worker).flatMap(([name, value]) => (name === "default" ? [] : [value])),
     );

@@ -18,7 +18,10 @@ export class Killable {
   async start(variables: Record<string, string>): Promise<void> {
     this.#port = await freePort();
     mkdirSync(join(this.#folder, "data"), { recursive: true });
-    writeFileSync(join(this.#folder, "worker.js"), bundle("test/support/killable-worker.ts", this.#folder));
+    writeFileSync(
+      join(this.#folder, "worker.js"),
+      bundle("test/support/killable-worker.ts", this.#folder),
+    );
     writeFileSync(join(this.#folder, "config.capnp"), this.#config(variables));
     await this.restart();
   }
