@@ -1,6 +1,7 @@
 import { TerminalError, type EffectsOf } from "durachart/workflow";
 import type { orderMachine } from "./machine.ts";
 import { mailAbout } from "./mails.ts";
+import type { Wish } from "./order.ts";
 import { taken, whoseOf } from "../neighbours.ts";
 import { catalogOf, claimOf, pricesOf, type OrderEnv } from "./stock.ts";
 
@@ -9,6 +10,9 @@ const ask = { attempts: 5, timeout: 10_000 };
 
 /** While the catalog is down the customer waits, a quarter of an hour at most. */
 const askCatalog = { attempts: 40, timeout: 10_000, backoff: { first: 300, longest: 30_000 } };
+
+/** An order that was confirmed in version 1: nothing was ever reserved for it. */
+const isOfBefore = ({ round }: Wish) => round === 0;
 
 export const orderEffects: EffectsOf<typeof orderMachine, OrderEnv> = {
   actors: {
@@ -45,6 +49,7 @@ export const orderEffects: EffectsOf<typeof orderMachine, OrderEnv> = {
     keepStock: {
       destination: "catalog",
       run: async (wish, context) => {
+        if (isOfBefore(wish)) return;
         const { kept } = taken(await catalogOf(context).keep(claimOf(wish, context)));
         // The kitchen has the order, and others have bought what was reserved for it: for a person.
         if (!kept) throw new TerminalError("The reservation has ended, and there is nothing left.");
@@ -53,12 +58,14 @@ export const orderEffects: EffectsOf<typeof orderMachine, OrderEnv> = {
     releaseStock: {
       destination: "catalog",
       run: async (wish, context) => {
+        if (isOfBefore(wish)) return;
         taken(await catalogOf(context).release(claimOf(wish, context)));
       },
     },
     useStock: {
       destination: "catalog",
       run: async (wish, context) => {
+        if (isOfBefore(wish)) return;
         taken(await catalogOf(context).confirm(claimOf(wish, context)));
       },
     },

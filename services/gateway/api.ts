@@ -1,4 +1,5 @@
-import type { Problem } from "../../src/contract/problem.ts";
+import { log } from "../../src/contract/log.ts";
+import { ProblemError, refusal, type Problem } from "../../src/contract/problem.ts";
 import { errorResponse, finish } from "../../src/ingress/respond.ts";
 import { authenticate, type TokenSettings } from "../../src/ingress/token.ts";
 import type { AuthCalls } from "../contracts/auth.ts";
@@ -52,8 +53,18 @@ export async function api(request: Request, env: GatewayEnv): Promise<Response> 
     if (handle === undefined) throw nothingAt(url);
     return finished(await handle({ request, url, path, asker, env }));
   } catch (error) {
-    return finish(errorResponse(error));
+    return finish(
+      errorResponse(error instanceof ProblemError ? error : unavailable(request, error)),
+    );
   }
+}
+
+/** What isn't a problem is a neighbour that gave no answer: the gateway does nothing that could fail. */
+function unavailable({ method, url }: Request, error: unknown): ProblemError {
+  log.error("A neighbour gave no answer", { method, path: new URL(url).pathname, error });
+  const detail =
+    "Another service gave no answer. Ask again; an event needs the same Idempotency-Key.";
+  return refusal("neighbour-unavailable", detail);
 }
 
 /** Who brings a ticket in the place of a token: whose it is only the neighbour knows, and asks for itself. */
