@@ -74,7 +74,7 @@ export const orderEffects: EffectsOf<typeof orderMachine, OrderEnv> = {
     orderlog: ({ type, ...data }, { publish }) => publish("orderlog", { type, data }),
     webhooks: ({ type, ...data }, { publish }) => publish("webhooks", { type, data }),
     mails: async (message, { publish, instance }) => {
-      const mail = mailAbout(message, instance.id);
+      const mail = mailAbout(message, instance);
       if (mail !== null) await publish("mails", { type: "mail.wanted", data: mail });
     },
   },
