@@ -1,9 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { ServerFrame } from "../../services/chat/frames.ts";
-import type { ChatMessage } from "../../services/contracts/chat.ts";
 import { startEphemeralFleet } from "../../src/cli/fleet.ts";
 import { makeSecrets, mintToken } from "../../src/cli/secrets.ts";
 import { eventually } from "../support/eventually.ts";
+import { Talker } from "../support/talker.ts";
 
 /** The whole shop, its chat reached as people reach it: through the gateway, by HTTP and WebSocket. */
 let fleet: Awaited<ReturnType<typeof startEphemeralFleet>>;
@@ -31,62 +30,6 @@ async function call(method: string, path: string, token: string | null, body?: u
   return { status, headers, body: (await response.json()) as Record<string, unknown> };
 }
 
-class Talker {
-  readonly frames: ServerFrame[] = [];
-  /** When each frame came, in milliseconds. */
-  readonly times: number[] = [];
-  readonly socket: WebSocket;
-
-  constructor(
-    order: string,
-    {
-      token,
-      query = "",
-      headers = {},
-    }: {
-      token?: string;
-      query?: string;
-      headers?: Record<string, string>;
-    },
-  ) {
-    const url = new URL(`/api/chat/orders/${order}/stream?${query}`, fleet.url);
-    url.protocol = "ws:";
-    const credentials = token === undefined ? {} : { Authorization: `Bearer ${token}` };
-    // Node's own takes headers, which the type of browsers lacks.
-    const options = { headers: { ...credentials, ...headers }, protocols: ["durachart.chat"] };
-    this.socket = new WebSocket(url.href, options as unknown as string[]);
-    this.socket.addEventListener("message", ({ data }) => {
-      this.times.push(performance.now());
-      const frame = JSON.parse(String(data)) as ServerFrame;
-      this.frames.push(frame);
-      if (frame.type === "confirm") this.socket.send(JSON.stringify(frame));
-    });
-  }
-
-  async open(): Promise<this> {
-    await new Promise((resolve, reject) => {
-      this.socket.addEventListener("open", resolve);
-      this.socket.addEventListener("error", () => reject(new Error("It was refused")));
-    });
-    return this;
-  }
-
-  get messages(): ChatMessage[] {
-    return this.frames.flatMap((frame) => (frame.type === "message" ? [frame.message] : []));
-  }
-
-  say(id: string, text = id): void {
-    this.socket.send(JSON.stringify({ type: "say", id, text }));
-  }
-
-  got(count: number): Promise<unknown> {
-    return eventually(
-      () => this.messages.length,
-      (length) => length >= count,
-    );
-  }
-}
-
 async function orderOf(token: string): Promise<string> {
   const id = `chat-${crypto.randomUUID()}`;
   const event = { type: "ADD_PIZZA", data: { id: "p1", pizza: "mango-tango" } };
@@ -105,14 +48,14 @@ describe("About a real order", () => {
     ]);
     const order = await orderOf(carla);
     const path = `/api/chat/orders/${order}`;
-    const shop = await new Talker(order, { token: sam }).open();
-    const courier = await new Talker(order, { token: cora }).open();
+    const shop = await new Talker(fleet.url, order, { token: sam }).open();
+    const courier = await new Talker(fleet.url, order, { token: cora }).open();
     // The customer's is a page.
     const asked = await call("POST", `${path}/tickets`, carla, undefined, { Origin: origin });
     expect(asked.status).toBe(201);
     const query = `ticket=${String(asked.body["ticket"])}`;
     const headers = { Origin: origin };
-    const page = await new Talker(order, { query, headers }).open();
+    const page = await new Talker(fleet.url, order, { query, headers }).open();
     expect(page.socket.protocol).toBe("durachart.chat");
     page.say("m-1", "Where is it?");
     await courier.got(1);
@@ -163,7 +106,9 @@ describe("About a real order", () => {
     const order = await orderOf(carla);
     const listeners: Talker[] = [];
     while (listeners.length < 200) {
-      const some = Array.from({ length: 20 }, () => new Talker(order, { token: sam }).open());
+      const some = Array.from({ length: 20 }, () =>
+        new Talker(fleet.url, order, { token: sam }).open(),
+      );
       listeners.push(...(await Promise.all(some)));
     }
     let speaker: Talker | undefined;
@@ -172,7 +117,10 @@ describe("About a real order", () => {
       // A socket may say twenty at once: she comes back with another rather than wait.
       if (seq % 20 === 1) {
         speaker?.socket.close();
-        speaker = await new Talker(order, { token: carla, query: `after=${seq - 1}` }).open();
+        speaker = await new Talker(fleet.url, order, {
+          token: carla,
+          query: `after=${seq - 1}`,
+        }).open();
       }
       const began = performance.now();
       speaker!.say(`m-${seq}`, `What is said as number ${seq}`);
