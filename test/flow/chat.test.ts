@@ -95,7 +95,7 @@ describe("About a real order", () => {
       { query, headers },
       { query: "ticket=x", headers },
     ]) {
-      await expect(new Talker(order, refused).open()).rejects.toThrow("refused");
+      await expect(new Talker(fleet.url, order, refused).open()).rejects.toThrow("refused");
     }
     expect((await call("GET", "/api/chat", carla)).status).toBe(404);
     for (const one of all) one.socket.close();

@@ -17,7 +17,7 @@ async function migrated(...moves: string[]) {
   await order.start({ event: add, input: { customer: "carla" } });
   for (const type of moves) await order.send({ type, data: {} });
   const before = await order.view();
-  order.deploy(workflows.orders, { actors: { ...stations, ...catalog } });
+  await order.deploy(workflows.orders, { actors: { ...stations, ...catalog } });
   await order.operate({ name: "migrate" });
   return { order, before };
 }
@@ -50,9 +50,9 @@ describe("an order of before the catalog", () => {
   it("asks the catalog for nothing where nothing was reserved", async () => {
     const { keepStock, releaseStock, useStock } = orderEffects.actions!;
     for (const action of [keepStock, releaseStock, useStock]) {
-      const { run } = action as { run(wish: object, context: object): Promise<void> };
+      const said = action as { run: (wish: object, context: object) => Promise<void> };
       // Without a catalog bound it would throw.
-      await run({ round: 0, items: [] }, { env: {}, instance: {} });
+      await said.run({ round: 0, items: [] }, { env: {}, instance: {} });
     }
   });
 });
