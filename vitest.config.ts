@@ -3,6 +3,7 @@ import { cloudflareTest, readD1Migrations } from "@cloudflare/vitest-plugin";
 import { defineConfig } from "vitest/config";
 import { freePort } from "./bench/workerd.ts";
 import { newKeys } from "./src/cli/keys.ts";
+import { whoSeesOrders } from "./test/support/who-sees-orders.ts";
 import { findBroker } from "./src/cli/broker-server.ts";
 
 // Every run has keys of its own; the tests sign with the private half.
@@ -171,6 +172,27 @@ export default defineConfig({
           testTimeout: 30_000,
           setupFiles: ["test/support/log-database.ts"],
           include: ["test/orderlog/**/*.test.ts"],
+        },
+      },
+      {
+        plugins: [
+          cloudflareTest({
+            main: "./services/chat/worker.ts",
+            wrangler: { configPath: "./services/chat/wrangler.toml" },
+            miniflare: {
+              bindings: {
+                ...bindings,
+                CHAT_MIGRATIONS: await readD1Migrations("services/chat/migrations"),
+              },
+              serviceBindings: { ...serviceBindings, ORCHESTRATOR: whoSeesOrders },
+            },
+          }),
+        ],
+        test: {
+          name: "chat",
+          testTimeout: 30_000,
+          setupFiles: ["test/support/chat-database.ts", "test/support/seed.ts"],
+          include: ["test/chat/**/*.test.ts"],
         },
       },
       {

@@ -26,4 +26,5 @@ export const orderAccess: Record<string, Access> = {
     sees: ["customer", "deliverTo", "items", "total", "status", "reason"],
   },
   service: { instances: "all", sees: ["deliverTo", "items", "status", "reason"] },
+  courier: { instances: "all", sees: ["deliverTo", "items", "status", "reason"] },
 };

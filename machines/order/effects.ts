@@ -1,6 +1,7 @@
 import { TerminalError, type EffectsOf } from "durachart/workflow";
 import type { orderMachine } from "./machine.ts";
 import { mailAbout } from "./mails.ts";
+import type { Wish } from "./order.ts";
 import { taken, whoseOf } from "../neighbours.ts";
 import { catalogOf, claimOf, pricesOf, type OrderEnv } from "./stock.ts";
 
@@ -9,6 +10,9 @@ const ask = { attempts: 5, timeout: 10_000 };
 
 /** While the catalog is down the customer waits, a quarter of an hour at most. */
 const askCatalog = { attempts: 40, timeout: 10_000, backoff: { first: 300, longest: 30_000 } };
+
+/** An order that was confirmed in version 1: nothing was ever reserved for it. */
+const isOfBefore = ({ round }: Wish) => round === 0;
 
 export const orderEffects: EffectsOf<typeof orderMachine, OrderEnv> = {
   actors: {
@@ -41,23 +45,36 @@ export const orderEffects: EffectsOf<typeof orderMachine, OrderEnv> = {
       publish("kitchen", { type: "CANCEL_PIZZA", data: {} }),
     cancelAtDelivery: (_params, { publish }) =>
       publish("delivery", { type: "CANCEL_DELIVERY", data: {} }),
-    keepStock: async (wish, context) => {
-      const { kept } = taken(await catalogOf(context).keep(claimOf(wish, context)));
-      // The kitchen has the order, and others have bought what was reserved for it: for a person.
-      if (!kept) throw new TerminalError("The reservation had expired, and there is nothing left.");
+    // What is said of one order's stock is said in its order.
+    keepStock: {
+      destination: "catalog",
+      run: async (wish, context) => {
+        if (isOfBefore(wish)) return;
+        const { kept } = taken(await catalogOf(context).keep(claimOf(wish, context)));
+        // The kitchen has the order, and others have bought what was reserved for it: for a person.
+        if (!kept) throw new TerminalError("The reservation has ended, and there is nothing left.");
+      },
     },
-    releaseStock: async (wish, context) => {
-      taken(await catalogOf(context).release(claimOf(wish, context)));
+    releaseStock: {
+      destination: "catalog",
+      run: async (wish, context) => {
+        if (isOfBefore(wish)) return;
+        taken(await catalogOf(context).release(claimOf(wish, context)));
+      },
     },
-    useStock: async (wish, context) => {
-      taken(await catalogOf(context).confirm(claimOf(wish, context)));
+    useStock: {
+      destination: "catalog",
+      run: async (wish, context) => {
+        if (isOfBefore(wish)) return;
+        taken(await catalogOf(context).confirm(claimOf(wish, context)));
+      },
     },
   },
   routes: {
     orderlog: ({ type, ...data }, { publish }) => publish("orderlog", { type, data }),
     webhooks: ({ type, ...data }, { publish }) => publish("webhooks", { type, data }),
     mails: async (message, { publish, instance }) => {
-      const mail = mailAbout(message, instance.id);
+      const mail = mailAbout(message, instance);
       if (mail !== null) await publish("mails", { type: "mail.wanted", data: mail });
     },
   },

@@ -2,10 +2,13 @@ import type { MailWanted } from "../../services/contracts/mail.ts";
 import type { OrderMessage } from "./order.ts";
 
 /** What a customer is written when something happened to her order; null where she isn't. */
-export function mailAbout(message: OrderMessage, order: string): MailWanted | null {
-  const { type, customer, items, total, reason } = message;
-  if (customer === null) return null;
-  const to = { subject: customer };
+export function mailAbout(
+  { type, customer, items, total, reason }: OrderMessage,
+  { id: order, startedBy }: { id: string; startedBy: string | null },
+): MailWanted | null {
+  const subject = customer ?? startedBy;
+  if (subject === null) return null;
+  const to = { subject };
   switch (type) {
     case "order.confirmed": {
       const price = `${(total.amount / 100).toFixed(2)} ${total.currency}`;

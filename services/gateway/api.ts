@@ -1,4 +1,5 @@
-import type { Problem } from "../../src/contract/problem.ts";
+import { log } from "../../src/contract/log.ts";
+import { ProblemError, refusal, type Problem } from "../../src/contract/problem.ts";
 import { errorResponse, finish } from "../../src/ingress/respond.ts";
 import { authenticate, type TokenSettings } from "../../src/ingress/token.ts";
 import type { AuthCalls } from "../contracts/auth.ts";
@@ -11,6 +12,7 @@ import { granted } from "../replying.ts";
 import { nothingAt } from "./answers.ts";
 import { avatars } from "./avatars.ts";
 import { catalog } from "./catalog.ts";
+import { chat } from "./chat.ts";
 import { mailbox } from "./mailbox.ts";
 import { orders } from "./orders.ts";
 
@@ -44,6 +46,7 @@ type ApiHandler = (api: ApiRequest) => Promise<Response>;
 const neighbours: Readonly<Record<string, ApiHandler>> = {
   avatars,
   catalog,
+  chat,
   mailbox,
   orders,
 };
@@ -52,14 +55,38 @@ const neighbours: Readonly<Record<string, ApiHandler>> = {
 export async function api(request: Request, env: GatewayEnv): Promise<Response> {
   try {
     const url = new URL(request.url);
-    const asker = await askerOf(request, env);
     const [neighbour = "", ...path] = segmentsOf(url);
+    const asker = isTicketed(url, neighbour, path) ? nobody : await askerOf(request, env);
     const handle = Object.hasOwn(neighbours, neighbour) ? neighbours[neighbour] : undefined;
     if (handle === undefined) throw nothingAt(url);
-    return finish(await handle({ request, url, path, asker, env }));
+    return finished(await handle({ request, url, path, asker, env }));
   } catch (error) {
-    return finish(errorResponse(error));
+    return finish(
+      errorResponse(error instanceof ProblemError ? error : unavailable(request, error)),
+    );
   }
+}
+
+/** What isn't a problem is a neighbour that gave no answer: the gateway does nothing that could fail. */
+function unavailable({ method, url }: Request, error: unknown): ProblemError {
+  log.error("A neighbour gave no answer", { method, path: new URL(url).pathname, error });
+  const detail =
+    "Another service gave no answer. Ask again; an event needs the same Idempotency-Key.";
+  return refusal("neighbour-unavailable", detail);
+}
+
+/** Who brings a ticket in the place of a token: whose it is only the neighbour knows, and asks for itself. */
+const nobody: Asker = { caller: { tenant: "", subject: "", roles: [] }, authorization: "" };
+
+/** A page's WebSocket can bring no token: its one-use ticket is for the neighbour that has made it. */
+function isTicketed(url: URL, neighbour: string, path: readonly string[]): boolean {
+  const isStream = (neighbour === "orders" || neighbour === "chat") && path.at(-1) === "stream";
+  return isStream && url.searchParams.has("ticket");
+}
+
+/** What comes from another Worker can't be added to; a WebSocket's answer must stay as it is. */
+function finished(answer: Response): Response {
+  return finish(answer.webSocket === null ? new Response(answer.body, answer) : answer);
 }
 
 /** A part of an answer that its neighbour has, or could not give. */

@@ -27,7 +27,7 @@ export async function orders(api: ApiRequest): Promise<Response> {
   const { request, url, path, env } = api;
   const there = new URL(url);
   there.pathname = url.pathname.replace(/^\/api/, "");
-  const answer = await orchestrator(env.ORCHESTRATOR, new Request(there, request));
+  const answer = await env.ORCHESTRATOR.fetch(new Request(there, request));
   const [id, ...rest] = path;
   const isWhole = request.method === "GET" && id !== undefined && id !== "" && rest.length === 0;
   // Who may not see the order is told so by the orchestrator, and its neighbours aren't asked.
@@ -64,17 +64,5 @@ async function part<Value>(
     log.error(`The ${name} gave no answer`, { error });
     const detail = `The ${name} gave no answer (${saidBy(error)}). Ask again later.`;
     return { status: "unavailable", problem: problem("neighbour-unavailable", detail) };
-  }
-}
-
-/** @throws ProblemError neighbour-unavailable */
-async function orchestrator(binding: Fetcher, request: Request): Promise<Response> {
-  try {
-    return await binding.fetch(request);
-  } catch (error) {
-    log.error("The orchestrator gave no answer", { error });
-    const detail =
-      "The orchestrator gave no answer. Ask again; an event needs the same Idempotency-Key.";
-    throw new ProblemError(problem("neighbour-unavailable", detail));
   }
 }

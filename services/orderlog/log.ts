@@ -48,7 +48,7 @@ export async function append(
   }));
   await database
     .prepare(
-      `INSERT OR IGNORE INTO entries
+      `INSERT OR IGNORE INTO log
            (tenant, jurisdiction, source, id, type, subject, time, data, logged_at)
          SELECT value ->> 'tenant', value ->> 'jurisdiction', value ->> 'source', value ->> 'id',
                 value ->> 'type', value ->> 'subject', value ->> 'time', value ->> 'data', ?2
@@ -77,7 +77,7 @@ export async function readLog(
   const wanted = narrowed.filter(([, value]) => value !== undefined);
   const { results } = await database
     .prepare(
-      `SELECT position, source, id, type, subject, time, data FROM entries
+      `SELECT position, source, id, type, subject, time, data FROM log
          WHERE tenant = ? AND jurisdiction = ? AND position > ?
            ${wanted.map(([condition]) => `AND ${condition}`).join(" ")}
          ORDER BY position LIMIT ?`,
@@ -93,7 +93,7 @@ export async function lastPosition(
   { tenant, jurisdiction }: Realm,
 ): Promise<number> {
   const row = await database
-    .prepare("SELECT max(position) AS last FROM entries WHERE tenant = ? AND jurisdiction = ?")
+    .prepare("SELECT max(position) AS last FROM log WHERE tenant = ? AND jurisdiction = ?")
     .bind(tenant, jurisdiction ?? "")
     .first<{ last: number | null }>();
   return row?.last ?? 0;
@@ -110,8 +110,8 @@ export async function forget(database: D1Database, before: number): Promise<numb
   for (let run = 0; run < MOST_STATEMENTS; run++) {
     const { meta } = await database
       .prepare(
-        `DELETE FROM entries WHERE position IN
-           (SELECT position FROM entries WHERE logged_at < ? ORDER BY logged_at LIMIT ?)`,
+        `DELETE FROM log WHERE position IN
+           (SELECT position FROM log WHERE logged_at < ? ORDER BY logged_at LIMIT ?)`,
       )
       .bind(before, FORGOTTEN_AT_ONCE)
       .run();

@@ -20,7 +20,7 @@ async function main(): Promise<void> {
   const ready = Math.round(performance.now() - began);
   console.log(
     colors.dim(
-      `  Gateway, orchestrator, kitchen, delivery, order log and auth run at ${fleet.url} (${ready} ms)\n`,
+      `  Gateway, orchestrator, kitchen, delivery, catalog, chat, order log and auth run at ${fleet.url} (${ready} ms)\n`,
     ),
   );
   try {
@@ -87,6 +87,7 @@ async function theOrderThatIsOperated(shop: Shop): Promise<void> {
   const hour = 3_600_000;
   await shop.lookAhead(id, [
     { type: "CONFIRM_PIZZA" },
+    { actor: "reserveStock", output: { reserved: true } },
     { actor: "orderPizzaFromKitchen" },
     { advance: 6 * hour },
   ]);
@@ -94,7 +95,8 @@ async function theOrderThatIsOperated(shop: Shop): Promise<void> {
   await shop.send(id, "ADD_PIZZA", { id: "p2", pizza: "banana-curry" });
   await shop.operate(id, "resume", { reason: "the oven is mended" });
   await shop.send(id, "REMOVE_PIZZA", { id: "p1" });
-  const { seq } = (await shop.operate(id, "rewind", { to: 2 })) as View;
+  // To when the first pizza had its price.
+  const { seq } = (await shop.operate(id, "rewind", { to: 3 })) as View;
   await within(
     order.until((entry) => entry.seq === seq),
     "the rewind",

@@ -138,8 +138,11 @@ export CUSTOMER="${newToken(customer)}"
 export STAFF="${newToken(staff)}"
 
 ${colors.dim("# Or be a customer of your own: register, log in, and use the access_token")}
-curl ${url}/auth/register ${json} -d '{"username":"carla","password":"mango tango"}'
+curl ${url}/auth/register ${json} -d '{"username":"carla","password":"mango tango","email":"carla@example.test"}'
 curl ${url}/auth/login ${json} -d '{"username":"carla","password":"mango tango"}'
+
+${colors.dim("# What there is")}
+curl '${url}/api/catalog/products?q=mango' ${auth("CUSTOMER")}
 
 ${colors.dim("# Order: the first pizza starts it, the second call confirms it")}
 curl ${url}/orders ${auth("CUSTOMER")} ${json} \\
@@ -150,6 +153,10 @@ ${colors.dim("# Look at it, and at what has happened")}
 curl ${url}/orders/my-order ${auth("CUSTOMER")}
 curl ${url}/orders/my-order/history ${auth("CUSTOMER")}
 
+${colors.dim("# With its products and its chat room; and ask the support about it")}
+curl ${url}/api/orders/my-order ${auth("CUSTOMER")}
+curl ${url}/api/support/questions ${auth("CUSTOMER")} ${json} -d '{"question":"Can I still cancel?","order":"my-order"}'
+
 ${colors.dim("# All orders, a second or two later: by status, state, customer, incident …")}
 curl '${url}/orders?state=bakePizza&counts=true' ${auth("STAFF")}
 
@@ -159,7 +166,7 @@ curl -X POST ${url}/kitchen/finish-next ${auth("STAFF")}
 curl -X POST ${url}/delivery/finish-next ${auth("STAFF")}
 curl ${url}/orderlog/log ${auth("STAFF")}
 
-${colors.dim("# In a browser: the mails that were sent")}
+${colors.dim("# The mails that were sent, in the browser")}
 ${url}/mailbox#token=${tokens.staff}
 
 ${colors.dim("# What could not be delivered, from every queue")}

@@ -4,9 +4,13 @@ import { variablesOf, type Secrets } from "./secrets.ts";
 
 export const root = join(import.meta.dirname, "../..");
 
-/** The shop's Workers by their configuration; the first answers on the port. */
+/**
+ * The shop's Workers by their configuration. The first answers on the port; they are deployed from the last to
+ * the first, each after those that it is bound to.
+ */
 export const configPaths = [
   "services/gateway/wrangler.toml",
+  "services/chat/wrangler.toml",
   "wrangler.toml",
   "services/kitchen/wrangler.toml",
   "services/delivery/wrangler.toml",
@@ -30,6 +34,7 @@ export const databases = [
     worker: "durachart-catalog",
     configPath: "services/catalog/wrangler.toml",
   },
+  { database: "CHAT_DB", worker: "durachart-chat", configPath: "services/chat/wrangler.toml" },
   {
     database: "MAILS_DB",
     worker: "durachart-mailer",

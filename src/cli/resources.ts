@@ -12,6 +12,7 @@ interface Config {
   };
   d1_databases: { binding: string; database_name: string }[];
   r2_buckets: { bucket_name: string }[];
+  services?: { service: string }[];
 }
 
 /** What a Worker's configuration says it needs of the account. */
@@ -22,6 +23,8 @@ interface Needs {
   queues: string[];
   consumes: string[];
   buries: string[];
+  /** The Workers that it is bound to: they must be there before it. */
+  boundTo: string[];
   databases: { binding: string; name: string }[];
   buckets: string[];
 }
@@ -66,6 +69,7 @@ export async function needsOfAll(): Promise<Needs[]> {
     const consumes = consumers.map(({ queue }) => queue);
     return {
       ...{ worker: config.name, consumes, buries: dead },
+      boundTo: (config.services ?? []).map(({ service }) => service),
       configPath: relative(root, join(root, configPath)),
       queues: [...producers.map(({ queue }) => queue), ...consumes, ...dead],
       databases: config.d1_databases.map(({ binding, database_name: name }) => {

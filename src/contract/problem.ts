@@ -32,6 +32,7 @@ const problems = {
   "migration-failed": [409, "The instance could not be migrated"],
   "state-not-kept": [409, "What it was then is not kept"],
   "journal-full": [409, "The journal is full"],
+  "room-full": [409, "The room is full"],
   "not-begun": [409, "The instance has not begun yet"],
   erased: [410, "The instance was erased"],
   "id-in-use": [409, "The id is in use"],

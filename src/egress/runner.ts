@@ -229,7 +229,7 @@ export class Runner {
     signal: AbortSignal,
     revealed: Revealed,
   ): EffectContext<unknown> {
-    const { tenant, workflow, id, jurisdiction } = live.identity;
+    const { tenant, workflow, id, jurisdiction, startedBy } = live.identity;
     const address = { tenant, workflow, id };
     const trace = row.trace ?? undefined;
     const effect = `${row.epoch}-${row.key}`;
@@ -249,7 +249,7 @@ export class Runner {
     };
     return {
       id: effectId(live, row),
-      instance: { ...address, ...(jurisdiction === null ? {} : { jurisdiction }) },
+      instance: { ...address, startedBy, ...(jurisdiction === null ? {} : { jurisdiction }) },
       env: this.#env,
       attempt: row.attempt,
       trace,

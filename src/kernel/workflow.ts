@@ -175,6 +175,8 @@ export interface EffectContext<Env> {
     id: string;
     /** Where its data must stay, and what is kept elsewhere because of it; absent for anywhere. */
     jurisdiction?: DurableObjectJurisdiction;
+    /** The subject of who started it; null where nobody is known. */
+    startedBy: string | null;
   };
   env: Env;
   /** 1 on the first try. */

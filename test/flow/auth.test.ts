@@ -202,6 +202,7 @@ describe("without a token", () => {
     ...at("/kitchen", "services/station/worker.ts"),
     ...at("/delivery", "services/station/worker.ts"),
     ...at("/orderlog", "services/orderlog/worker.ts"),
+    ...at("/api/chat", "services/chat/router.ts"),
     ...(["GET", "POST"].map((method) => [method, "/mailbox"]) as [string, string][]),
     ...(["/api/mailbox", "/api/avatars/x"].map((path) => ["GET", path]) as [string, string][]),
     ...(["/auth", "/auth/x", "/.well-known/x", "/", "/nowhere/at/all", "/kitchen"].map((path) => [

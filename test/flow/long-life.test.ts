@@ -64,10 +64,13 @@ it("A journal is archived, and its history read as before", async () => {
   }
   const path = `/orders/${id}/history`;
   const before = await json<{ entries: JournalEntry[] }>(call("GET", path));
-  expect(before.entries).toHaveLength(12);
+  // Beside them stand the catalog's answers, as many as came before the next pizza did.
+  const added = before.entries.filter(({ event }) => event.type === "ADD_PIZZA");
+  expect(added).toHaveLength(11);
+  const through = before.entries.length - 2;
   const archived = call("POST", `/orders/${id}/archive`, JSON.stringify({ keep: 2 }));
   expect(await json(archived)).toMatchObject({
-    operation: { name: "archive", changed: true, entries: 10, through: 10 },
+    operation: { name: "archive", changed: true, entries: through, through },
   });
   expect(await json(call("GET", path))).toEqual(before);
 });

@@ -26,7 +26,12 @@ describe("the list", () => {
           (await call<{ instances: object[] }>("olga", "GET", query + more)).body.instances,
         (instances) => instances.length > 0,
       );
-    expect(await find("&status=active")).toMatchObject([{ id, state: "orderPizza" }]);
+    expect(await find("&status=active")).toMatchObject([
+      {
+        id,
+        state: expect.objectContaining({ orderPizza: expect.any(String) as string }) as object,
+      },
+    ]);
     await send(id, { type: "CANCEL_ORDER" }, "olga");
     expect(await find("&status=done")).toMatchObject([
       { id, state: "cancelled", attributes: { customer }, due: null },

@@ -5,6 +5,7 @@ import { describe, expect, it } from "vitest";
 import * as auth from "../../services/auth/worker.ts";
 import * as avatars from "../../services/avatars/worker.ts";
 import * as catalog from "../../services/catalog/worker.ts";
+import * as chat from "../../services/chat/worker.ts";
 import * as delivery from "../../services/delivery/worker.ts";
 import * as gateway from "../../services/gateway/worker.ts";
 import * as kitchen from "../../services/kitchen/worker.ts";
@@ -229,6 +230,14 @@ describe("What other Workers can call, and nothing else:", () => {
       catalog.Shelf,
       ["alarm", "confirm", "keep", "release", "reserve", "setStock", "stock"],
     ],
+    "the chat's Chat": [chat.Chat, ["fetch", "summary"]],
+    "the chat's Room": [
+      chat.Room,
+      [
+        ...["alarm", "fetch", "history", "say", "summary"],
+        ...["webSocketClose", "webSocketError", "webSocketMessage"],
+      ],
+    ],
   };
 
   it.each(Object.entries(doors))("%s", (_, [type, methods]) => {
@@ -249,6 +258,7 @@ describe("What other Workers can call, and nothing else:", () => {
       auth,
       avatars,
       catalog,
+      chat,
       mailer,
       orderlog,
       gateway,

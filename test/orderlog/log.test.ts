@@ -129,7 +129,7 @@ describe("the log", () => {
     const tenant = freshTenant();
     const here = envelope(tenant, "line", "orders/1");
     await deliver([here, { ...here, jurisdiction: "eu" }]);
-    const all = await LOG.prepare("SELECT jurisdiction FROM entries WHERE tenant = ?")
+    const all = await LOG.prepare("SELECT jurisdiction FROM log WHERE tenant = ?")
       .bind(tenant)
       .all<{ jurisdiction: string }>();
     expect(all.results.map(({ jurisdiction }) => jurisdiction).toSorted()).toEqual(["", "eu"]);
@@ -143,6 +143,17 @@ describe("the log", () => {
       envelope(tenant, "line", "orders/1"),
     ]);
     expect([explicitAcks.length, retryMessages.length]).toEqual([2, 0]);
+    expect((await read(tenant)).entries).toHaveLength(1);
+  });
+
+  it("takes what the code of before writes, which names neither jurisdiction nor when", async () => {
+    const tenant = freshTenant();
+    await LOG.prepare(
+      "INSERT OR IGNORE INTO log (tenant, source, id, type, subject, time, data) VALUES (?, '/s', 'i', 'line', 'orders/1', '2030-01-01T00:00:00Z', 'null')",
+    )
+      .bind(tenant)
+      .run();
+    await worker.scheduled(createScheduledController(), workerEnv);
     expect((await read(tenant)).entries).toHaveLength(1);
   });
 

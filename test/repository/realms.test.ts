@@ -44,6 +44,8 @@ describe("storage is reached through a realm: nothing but what is named here", (
     "services/auth/worker.ts": "accounts are the issuer's",
     "services/catalog/products.ts":
       "a database of its own; every statement has the realm's condition",
+    "services/chat/archive.ts":
+      "a database of its own; each statement names the room's own identity",
     "services/mailer/ledger.ts": "a database of its own, each row with its realm",
     "services/mailer/mailbox.ts": "a database of its own, each row with its realm",
     "services/orderlog/log.ts": "a database of its own, each row with its realm",

@@ -36,6 +36,17 @@ describe("what the Workers' configurations name", () => {
     );
   });
 
+  it("can be deployed in the order in which it is: from the last to the first, each after what it is bound to", () => {
+    const there = new Set<string>();
+    for (const { worker, boundTo } of needs.toReversed()) {
+      expect(
+        boundTo.filter((service) => !there.has(service)),
+        worker,
+      ).toEqual([]);
+      there.add(worker);
+    }
+  });
+
   it("is told as the commands that make it", () => {
     const commands = commandsFor(needs).flatMap(({ commands }) => commands);
     expect(commands).toContain("npx wrangler queues create durachart-events-dead");

@@ -20,6 +20,10 @@ declare namespace Cloudflare {
     /** Of test/auth alone. */
     ACCOUNTS: D1Database;
     ACCOUNTS_MIGRATIONS: import("cloudflare:test").D1Migration[];
+    /** Of test/chat alone. */
+    ROOMS: DurableObjectNamespace<import("../../services/chat/room.ts").Room>;
+    CHAT_DB: D1Database;
+    CHAT_MIGRATIONS: import("cloudflare:test").D1Migration[];
     AUTH_SECRET: string;
     AUTH_TENANT: string;
     TEST_KEY_SERVER: string;

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { bundle, freePort, untilListening, workerdPath } from "../../bench/workerd.ts";
 
-/** The Worker itself in the bare runtime, on a disk that survives it, with the network of this machine. */
+/** The product in the bare runtime, on a disk that survives it, with the network of this machine. */
 export class Killable {
   readonly #folder = mkdtempSync(join(tmpdir(), "durachart-killable-"));
   #child: ChildProcess | undefined;
@@ -18,7 +18,10 @@ export class Killable {
   async start(variables: Record<string, string>): Promise<void> {
     this.#port = await freePort();
     mkdirSync(join(this.#folder, "data"), { recursive: true });
-    writeFileSync(join(this.#folder, "worker.js"), bundle("src/worker.ts", this.#folder));
+    writeFileSync(
+      join(this.#folder, "worker.js"),
+      bundle("test/support/killable-worker.ts", this.#folder),
+    );
     writeFileSync(join(this.#folder, "config.capnp"), this.#config(variables));
     await this.restart();
   }

@@ -22,14 +22,17 @@ export class ShopOnDisk {
   #port = 0;
 
   readonly #more: string;
+  readonly #unmigrated: string[];
 
   /**
    * @param worker its main module, below the repository's root
    * @param config what stands in `wrangler.toml` beside the usual
+   * @param databases the bindings of those that have tables
    */
-  constructor(worker: string, config = "") {
+  constructor(worker: string, config = "", databases: readonly string[] = ["LIST"]) {
     this.#worker = worker;
     this.#more = config;
+    this.#unmigrated = [...databases];
   }
 
   /** Where the runtime persists to. */
@@ -85,11 +88,13 @@ ${this.#more}`,
     const parameters = ["-c", this.#config, "--persist-to", join(this.folder, "state")];
     // Wrangler's own record of requests and logs is none of ours.
     const environment = { ...process.env, ...quietly, CI: "true", X_LOCAL_OBSERVABILITY: "false" };
-    execFileSync(
-      process.execPath,
-      [wrangler, "d1", "migrations", "apply", "LIST", "--local", ...parameters],
-      { env: environment, stdio: ["ignore", "ignore", "inherit"] },
-    );
+    for (const binding of this.#unmigrated.splice(0)) {
+      execFileSync(
+        process.execPath,
+        [wrangler, "d1", "migrations", "apply", binding, "--local", ...parameters],
+        { env: environment, stdio: ["ignore", "ignore", "inherit"] },
+      );
+    }
     this.#port = await freePort();
     const log = openSync(this.log, "a");
     const child = spawn(

@@ -2,7 +2,7 @@
 CREATE TABLE entries (
   position INTEGER PRIMARY KEY AUTOINCREMENT,
   tenant TEXT NOT NULL,
-  jurisdiction TEXT NOT NULL,
+  jurisdiction TEXT NOT NULL DEFAULT '',
   source TEXT NOT NULL,
   id TEXT NOT NULL,
   type TEXT NOT NULL,
@@ -10,8 +10,8 @@ CREATE TABLE entries (
   -- When it happened: ISO 8601 in UTC, to the millisecond.
   time TEXT NOT NULL,
   data TEXT NOT NULL,
-  -- When it was written down: milliseconds since the epoch.
-  logged_at INTEGER NOT NULL,
+  -- When it was written down: milliseconds since the epoch. What ran before names neither of the two.
+  logged_at INTEGER NOT NULL DEFAULT (CAST(unixepoch('subsec') * 1000 AS INTEGER)),
   UNIQUE (tenant, jurisdiction, source, id)
 );
 INSERT INTO entries (position, tenant, jurisdiction, source, id, type, subject, time, data, logged_at)
@@ -20,8 +20,9 @@ INSERT INTO entries (position, tenant, jurisdiction, source, id, type, subject, 
          coalesce(CAST(strftime('%s', time) AS INTEGER), 0) * 1000
     FROM log;
 DROP TABLE log;
-CREATE INDEX entries_by_position ON entries (tenant, jurisdiction, position);
-CREATE INDEX entries_by_subject ON entries (tenant, jurisdiction, subject, position);
-CREATE INDEX entries_by_type ON entries (tenant, jurisdiction, type, position);
-CREATE INDEX entries_by_time ON entries (tenant, jurisdiction, time);
-CREATE INDEX entries_by_age ON entries (logged_at);
+ALTER TABLE entries RENAME TO log;
+CREATE INDEX log_by_position ON log (tenant, jurisdiction, position);
+CREATE INDEX log_by_subject ON log (tenant, jurisdiction, subject, position);
+CREATE INDEX log_by_type ON log (tenant, jurisdiction, type, position);
+CREATE INDEX log_by_time ON log (tenant, jurisdiction, time);
+CREATE INDEX log_by_age ON log (logged_at);

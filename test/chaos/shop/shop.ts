@@ -104,6 +104,10 @@ export class Shop {
     return join(this.#folder, `state-${name}`);
   }
 
+  get #registry(): string {
+    return join(this.#folder, "registry");
+  }
+
   get #first(): string {
     return Object.keys(this.#processes)[0]!;
   }
@@ -122,12 +126,18 @@ export class Shop {
 
   async #start(name: string): Promise<void> {
     if (this.#children.has(name)) return;
+    const configs = this.#processes[name]!;
+    // Who was killed couldn't take its leave of the others: for 90 seconds nobody could take its place.
+    for (const config of configs) {
+      const [, worker] = /^name = "(.*)"$/m.exec(readFileSync(join(this.#folder, config), "utf8"))!;
+      rmSync(join(this.#registry, worker!), { force: true });
+    }
     const isLogged = process.env["DURACHART_CHAOS_LOG"] !== undefined;
     const port = name === this.#first ? this.#port : await freePort();
     const child = spawn(
       process.execPath,
       [
-        ...[wrangler, "dev", ...this.#processes[name]!.flatMap((path) => ["-c", path])],
+        ...[wrangler, "dev", ...configs.flatMap((path) => ["-c", path])],
         ...["--local", "--port", String(port), "--inspector-port", "0"],
         ...["--persist-to", this.#state(name), "--show-interactive-dev-session=false"],
         ...["--log-level", isLogged ? "warn" : "none"],
@@ -135,7 +145,7 @@ export class Shop {
       {
         cwd: this.#folder,
         // By it the processes find each other.
-        env: { ...this.#environment, WRANGLER_REGISTRY_PATH: join(this.#folder, "registry") },
+        env: { ...this.#environment, WRANGLER_REGISTRY_PATH: this.#registry },
         stdio: ["ignore", isLogged ? "inherit" : "ignore", isLogged ? "inherit" : "ignore", "ipc"],
         // A group of its own: wrangler's children would outlive it.
         detached: true,

@@ -1,0 +1,182 @@
+import { describe, expect, it, vi } from "vitest";
+import { api, type GatewayEnv } from "../../services/gateway/api.ts";
+import type { Product } from "../../services/contracts/catalog.ts";
+import type { RoomSummary } from "../../services/contracts/chat.ts";
+import type { Reply } from "../../services/contracts/reply.ts";
+import { problem } from "../../src/contract/problem.ts";
+
+/** The gateway alone: its neighbours are what a test says they answer. */
+interface Neighbours {
+  whoIs?: () => Promise<Reply<object>>;
+  orchestrator?: (request: Request) => Promise<Response>;
+  products?: (ids: readonly string[]) => Promise<Reply<Product[]>>;
+  chat?: () => Promise<Reply<RoomSummary>>;
+}
+
+const carla = { tenant: "tropical", subject: "carla", roles: ["customer"] };
+const order = {
+  id: "o-1",
+  context: { items: ["mango-tango", "mango-tango", "banana-curry"].map((pizza) => ({ pizza })) },
+};
+const product = (id: string): Product => ({
+  ...{ id, name: id, description: "", price: { amount: 1, currency: "EUR" } },
+  ...{ picture: "/api/catalog/pictures/x", available: true },
+});
+const room: RoomSummary = {
+  ...{ order: "orders/o-1", messages: 0, last: null, present: [] },
+  stream: "/api/chat/orders/o-1/stream",
+};
+const ok = <Value>(value: Value): Reply<Value> => ({ ok: true, value });
+
+function shop({ whoIs, orchestrator, products, chat }: Neighbours) {
+  const asked: string[] = [];
+  const env = {
+    AUTH: { whoIs: whoIs ?? (async () => ok(carla)) },
+    ORCHESTRATOR: {
+      fetch: async (request: Request) => {
+        asked.push(`${request.method} ${new URL(request.url).pathname}`);
+        return orchestrator === undefined ? Response.json(order) : orchestrator(request);
+      },
+    },
+    CATALOG: {
+      products: async (_: unknown, ids: readonly string[]) => {
+        asked.push(`products ${ids.join()}`);
+        return products === undefined ? ok(ids.map(product)) : products(ids);
+      },
+    },
+    CHAT: {
+      summary: async () => {
+        asked.push("chat");
+        return chat === undefined ? ok(room) : chat();
+      },
+      fetch: async (request: Request) => {
+        asked.push(`chat ${request.method} ${new URL(request.url).pathname}`);
+        return new Response("said");
+      },
+    },
+  } as unknown as GatewayEnv;
+  const ask = async (path: string, init: RequestInit = {}) => {
+    const headers = { Authorization: "Bearer x", ...(init.headers as object) };
+    const response = await api(new Request(`https://shop.test${path}`, { ...init, headers }), env);
+    const text = await response.text();
+    const body = text.startsWith("{") ? (JSON.parse(text) as Record<string, unknown>) : text;
+    return { status: response.status, headers: response.headers, body };
+  };
+  return { ask, asked };
+}
+
+const breaks = () => Promise.reject(new Error("Network connection lost."));
+
+describe("an order at the gateway", () => {
+  it("comes with its products, each once, and its room", async () => {
+    const { ask, asked } = shop({});
+    const { status, body, headers } = await ask("/api/orders/o-1");
+    expect(status).toBe(200);
+    expect(body).toEqual({
+      order,
+      products: { status: "ok", value: [product("mango-tango"), product("banana-curry")] },
+      chat: { status: "ok", value: room },
+    });
+    expect(asked).toEqual(["GET /orders/o-1", "products mango-tango,banana-curry", "chat"]);
+    expect(headers.get("cache-control")).toBe("no-store");
+  });
+
+  it("asks its neighbours side by side", async () => {
+    let isChatAsked = (): void => {};
+    const chatAsked = new Promise<void>((resolve) => (isChatAsked = resolve));
+    const { ask } = shop({
+      // Answers only once the other was asked.
+      products: async (ids) => chatAsked.then(() => ok(ids.map(product))),
+      chat: async () => {
+        isChatAsked();
+        return ok(room);
+      },
+    });
+    expect((await ask("/api/orders/o-1")).body).toMatchObject({ products: { status: "ok" } });
+  });
+
+  it.each<[string, Neighbours, object]>([
+    ["the catalog is gone", { products: breaks }, { products: { status: "unavailable" } }],
+    ["the chat is gone", { chat: breaks }, { chat: { status: "unavailable" } }],
+    [
+      "the chat refuses",
+      { chat: async () => ({ ok: false, problem: problem("overloaded", "Full.") }) },
+      { chat: { status: "unavailable", problem: { status: 503, detail: "Full." } } },
+    ],
+    [
+      "both are gone",
+      { chat: breaks, products: breaks },
+      { chat: { status: "unavailable" }, products: { status: "unavailable" } },
+    ],
+  ])("is there though %s", async (_, neighbours, parts) => {
+    const errors = vi.spyOn(console, "error").mockReturnValue();
+    const { status, body } = await shop(neighbours).ask("/api/orders/o-1");
+    expect(status).toBe(200);
+    expect(body).toMatchObject({ order, ...parts });
+    errors.mockRestore();
+  });
+
+  it("that isn't the caller's is what the orchestrator says, and nobody else is asked", async () => {
+    const missing = async () => Response.json({ status: 404 }, { status: 404 });
+    const { ask, asked } = shop({ orchestrator: missing });
+    expect((await ask("/api/orders/o-2")).status).toBe(404);
+    expect(asked).toEqual(["GET /orders/o-2"]);
+  });
+
+  it.each([
+    ["POST", "/api/orders", "POST /orders"],
+    ["GET", "/api/orders", "GET /orders"],
+    ["POST", "/api/orders/o-1/events", "POST /orders/o-1/events"],
+    ["GET", "/api/orders/o-1/history", "GET /orders/o-1/history"],
+    ["GET", "/api/orders/o-1/stream?ticket=t", "GET /orders/o-1/stream"],
+    ["GET", "/api/chat/orders/o-1/stream?ticket=t", "chat GET /orders/o-1/stream"],
+  ])("%s %s is passed on", async (method, path, there) => {
+    const { ask, asked } = shop({});
+    await ask(path, { method });
+    expect(asked).toEqual([there]);
+  });
+});
+
+describe("the gateway", () => {
+  it.each<[string, Neighbours, number]>([
+    ["the auth service is gone", { whoIs: breaks }, 503],
+    ["the orchestrator is gone", { orchestrator: breaks }, 503],
+    [
+      "the token is no good",
+      { whoIs: async () => ({ ok: false, problem: problem("unauthenticated", "No.") }) },
+      401,
+    ],
+  ])("says so where %s, and asks nobody else", async (_, neighbours, status) => {
+    const errors = vi.spyOn(console, "error").mockReturnValue();
+    const { ask, asked } = shop(neighbours);
+    expect(await ask("/api/orders/o-1")).toMatchObject({ status, body: { status } });
+    expect(asked.filter((one) => !one.startsWith("GET /orders"))).toEqual([]);
+    errors.mockRestore();
+  });
+
+  it.each([
+    "/api",
+    "/api/",
+    "/api/nobody",
+    "/api/__proto__/x",
+    "/api/constructor",
+    "/api/%E0%A4%A",
+  ])("has nothing at %s", async (path) => {
+    const { ask, asked } = shop({});
+    expect((await ask(path)).status).toBe(404);
+    expect(asked).toEqual([]);
+  });
+
+  it.each(["/api/catalog/products?ticket=t", "/api/orders/o-1?ticket=t", "/api/chat/x?ticket=t"])(
+    "takes no ticket for a token at %s",
+    async (path) => {
+      const whoIs = async () => ({
+        ok: false as const,
+        problem: problem("unauthenticated", "No."),
+      });
+      const { ask, asked } = shop({ whoIs });
+      expect((await ask(path)).status).toBe(401);
+      expect(asked).toEqual([]);
+    },
+  );
+});
