@@ -7,6 +7,7 @@ import { openMailbox } from "../../services/gateway/mailbox.ts";
 import { consumeMails } from "../../services/mailer/consumer.ts";
 import type { MailerEnv } from "../../services/mailer/env.ts";
 import { LEASE, MailNote } from "../../services/mailer/ledger.ts";
+import { isAddress } from "../../services/mailer/shapes.ts";
 import { realmOfOwn } from "../../src/contract/realm.ts";
 import {
   addressBook,
@@ -216,6 +217,22 @@ describe("a mail that is another consumer's", () => {
     await expect(first.noteAsking(Date.now())).rejects.toThrow("taken this mail over");
     expect(await mailsTo(address)).toHaveLength(1);
   });
+});
+
+describe("an address", () => {
+  it.each([
+    "a@b.example",
+    "jörg@bücher.example",
+    "o'neill+x@b.example",
+    `${"x".repeat(300)}@b.example`,
+  ])("%s is one", (address) => expect(isAddress(address)).toBe(true));
+
+  it.each([
+    ...["", "a", "a@b", "@b.example", "a@", "a b@c.example", "a@b@c.example", " a@b.example"],
+    ...["Carla <a@b.example>", "a@b.example,c@d.example", "a@b.example;c@d.example"],
+    ...["a@b.example\nBcc: c@d.example", "a@b.example\r", "a@b.example\0", `"a"@b.example`],
+    ...["a@[127.0.0.1]", "a@b.example\u2028c", `${"x".repeat(320)}@b.example`, "a:b@c.example"],
+  ])("%j is none", (address) => expect(isAddress(address)).toBe(false));
 });
 
 describe("the ledger", () => {
