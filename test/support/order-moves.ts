@@ -25,7 +25,7 @@ export const TIME_PASSES = "(time passes)";
 
 export const error = { error: { name: "Error", message: "no" } };
 
-export const mangoTango = {
+const mangoTango = {
   ...{ id: "mango-tango", name: "Mango Tango", description: "", picture: null, available: true },
   price: { amount: 1190, currency: "EUR" },
 };
@@ -33,7 +33,7 @@ export const mangoTango = {
 export const linesOf = (order: Driver) => order.context["items"] as Item[];
 
 /** The catalog refuses the first line. */
-export function refusedBecause(order: Driver, move: string): Reserved {
+function refusedBecause(order: Driver, move: string): Reserved {
   const [first] = linesOf(order);
   const why = move === SOLD_OUT ? "sold-out" : "price-changed";
   return { reserved: false, shortages: [{ line: first!.id, product: first!.pizza, why }] };
