@@ -5,10 +5,12 @@ import type { AuthCalls } from "../contracts/auth.ts";
 import type { CatalogCalls } from "../contracts/catalog.ts";
 import type { ChatCalls } from "../contracts/chat.ts";
 import type { Asker } from "../contracts/reply.ts";
+import type { SupportCalls } from "../contracts/support.ts";
 import { granted } from "../replying.ts";
 import { nothingAt } from "./answers.ts";
 import { catalog } from "./catalog.ts";
 import { orders } from "./orders.ts";
+import { support } from "./support.ts";
 
 /** The gateway's bindings. What is not bound is a part of the shop that this deployment hasn't. */
 export interface GatewayEnv extends Omit<TokenSettings, "AUTH"> {
@@ -18,6 +20,7 @@ export interface GatewayEnv extends Omit<TokenSettings, "AUTH"> {
   ORDERLOG: Fetcher;
   CATALOG?: CatalogCalls;
   CHAT?: ChatCalls & Fetcher;
+  SUPPORT?: SupportCalls;
   /** Where an outside issuer takes the auth service's place it isn't bound; the gateway looks at tokens itself then. */
   AUTH?: AuthCalls;
 }
@@ -38,6 +41,7 @@ type ApiHandler = (api: ApiRequest) => Promise<Response>;
 const neighbours: Readonly<Record<string, ApiHandler>> = {
   catalog,
   orders,
+  support,
 };
 
 /** The shop's public face, `/api/*`: who is asking, then the neighbour whose it is. It holds no logic of theirs. */

@@ -12,6 +12,7 @@ export const configPaths = [
   "services/delivery/wrangler.toml",
   "services/orderlog/wrangler.toml",
   "services/catalog/wrangler.toml",
+  "services/support/wrangler.toml",
   "services/auth/wrangler.toml",
 ];
 

@@ -8,6 +8,7 @@ import * as delivery from "../../services/delivery/worker.ts";
 import * as gateway from "../../services/gateway/worker.ts";
 import * as kitchen from "../../services/kitchen/worker.ts";
 import * as orderlog from "../../services/orderlog/worker.ts";
+import * as support from "../../services/support/worker.ts";
 import type { Caller } from "../../src/contract/caller.ts";
 import { Instances } from "../../src/ingress/instances.ts";
 import { Door } from "../../src/instance/door.ts";
@@ -224,6 +225,11 @@ describe("What other Workers can call, and nothing else:", () => {
       catalog.Shelf,
       ["alarm", "confirm", "keep", "release", "reserve", "setStock", "stock"],
     ],
+    "the support's Support": [support.Support, ["ask", "documents", "submit"]],
+    "the support's Library": [
+      support.Library,
+      ["admit", "claim", "documents", "forget", "search", "take", "withKeys"],
+    ],
   };
 
   it.each(Object.entries(doors))("%s", (_, [type, methods]) => {
@@ -237,9 +243,17 @@ describe("What other Workers can call, and nothing else:", () => {
   });
 
   it("every class that a Worker of the shop exports is looked at", () => {
-    const exported = [product, kitchen, delivery, auth, catalog, orderlog, gateway].flatMap(
-      (worker) =>
-        Object.entries(worker).flatMap(([name, value]) => (name === "default" ? [] : [value])),
+    const exported = [
+      product,
+      kitchen,
+      delivery,
+      auth,
+      catalog,
+      orderlog,
+      gateway,
+      support,
+    ].flatMap((worker) =>
+      Object.entries(worker).flatMap(([name, value]) => (name === "default" ? [] : [value])),
     );
     expect(exported.length).toBe(Object.keys(doors).length);
   });

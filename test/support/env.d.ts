@@ -28,6 +28,9 @@ declare namespace Cloudflare {
     CATALOG_MIGRATIONS: import("cloudflare:test").D1Migration[];
     SHELVES: DurableObjectNamespace<import("../../services/catalog/shelf.ts").Shelf>;
     PICTURES: R2Bucket;
+    /** Of test/support-desk alone. */
+    SHOP_DOCUMENTS: string;
+    LIBRARIES: DurableObjectNamespace<import("../../services/support/library.ts").Library>;
     TOKEN_KEYS: string;
     TOKEN_ISSUER: string;
     TOKEN_AUDIENCE: string;
