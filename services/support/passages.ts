@@ -40,7 +40,7 @@ function parted(text: string): string[] {
 
 /** What has no end. */
 function chunks(sentence: string): string[] {
-  const symbols = [...sentence];
+  const symbols = Array.from(sentence);
   const count = Math.ceil(symbols.length / LONGEST);
   return Array.from({ length: count }, (_, index) =>
     symbols.slice(index * LONGEST, (index + 1) * LONGEST).join(""),
