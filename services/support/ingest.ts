@@ -8,7 +8,7 @@ import type { SupportEnv } from "./env.ts";
 import { MOST_DOCUMENTS, type NewHolding } from "./holdings.ts";
 import { passagesOf } from "./passages.ts";
 import { checkDocumentId, letter, type Letter } from "./shapes.ts";
-import { digest, index, isProduction } from "./vectors.ts";
+import { digest, index, isProduction, type ProductionEnv } from "./vectors.ts";
 
 /** Takes a batch of the queue `support-documents`: each message by itself, whatever meets its neighbours. */
 export async function ingest({ messages, queue }: MessageBatch, env: SupportEnv): Promise<void> {
@@ -38,8 +38,27 @@ async function take(body: unknown, env: SupportEnv): Promise<void> {
     log.info("A document came later than its newer version", { tenant: realm.tenant, id, version });
     return;
   }
-  if (isProduction(env, realm)) await index(env, realm, holding?.passages ?? [], stale);
+  if (isProduction(env, realm)) await bringUpToDate(env, realm, holding?.passages ?? [], stale);
   if (stale.length > 0) await library.forget(stale);
+}
+
+/**
+ * Two versions of a document can be on their way to the index at once. Whoever has written looks once more
+ * what the library has by then: either it sees what the other has taken, or the other writes after it.
+ */
+async function bringUpToDate(
+  env: ProductionEnv,
+  realm: Realm,
+  passages: NewHolding["passages"],
+  stale: readonly string[],
+): Promise<void> {
+  await index(env, realm, passages, stale);
+  const own = passages.map(({ key }) => key);
+  const kept = await objectIn(env.LIBRARIES, realm).withKeys([...own, ...stale]);
+  const live = new Set(kept.map(({ key }) => key));
+  const back = kept.filter(({ key }) => !own.includes(key));
+  const gone = own.filter((key) => !live.has(key));
+  if (back.length + gone.length > 0) await index(env, realm, back, gone);
 }
 
 async function holdingOf(

@@ -1,5 +1,6 @@
 import * as v from "valibot";
 import { refusal } from "../../src/contract/problem.ts";
+import { passagesOf } from "./passages.ts";
 
 /** SQLite's texts end at U+0000, and lone surrogates are no text at all. */
 const isText = (text: string) => text.isWellFormed() && !text.includes("\0");
@@ -11,6 +12,9 @@ const text = (most: number) =>
     v.minLength(1),
     v.maxLength(most),
   );
+
+/** Of a document: each is a row of the index. */
+const MOST_PASSAGES = 500;
 
 /** What a caller asks. `order` is an id, no path. */
 export const question = v.strictObject({
@@ -24,7 +28,13 @@ export const newDocument = v.strictObject({
     text(200),
     v.check((title) => !/\p{Cc}/u.test(title), "must be one line"),
   ),
-  text: text(50_000),
+  text: v.pipe(
+    text(50_000),
+    v.check((whole) => {
+      const { length } = passagesOf(whole);
+      return length > 0 && length <= MOST_PASSAGES;
+    }, `must have 1 to ${MOST_PASSAGES} paragraphs; headings don't count`),
+  ),
 });
 
 /** What stands in the queue `support-documents`; `document` is null for a removal. */

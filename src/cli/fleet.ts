@@ -4,15 +4,16 @@ import { variablesOf, type Secrets } from "./secrets.ts";
 
 export const root = join(import.meta.dirname, "../..");
 
-/** The shop's Workers by their configuration; the first answers on the port. */
+/** The shop's Workers by their configuration; the first answers on the port, the last is deployed first. */
 export const configPaths = [
   "services/gateway/wrangler.toml",
+  // Bound to the orchestrator, which has to be there.
+  "services/support/wrangler.toml",
   "wrangler.toml",
   "services/kitchen/wrangler.toml",
   "services/delivery/wrangler.toml",
   "services/orderlog/wrangler.toml",
   "services/catalog/wrangler.toml",
-  "services/support/wrangler.toml",
   "services/auth/wrangler.toml",
 ];
 

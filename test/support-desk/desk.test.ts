@@ -130,6 +130,8 @@ describe("documents", () => {
       ["fruit", { ...document, title: "two\nlines" }, 422],
       ["fruit", { ...document, text: " \n " }, 422],
       ["fruit", { ...document, text: "x".repeat(50_001) }, 422],
+      ["fruit", { ...document, text: "# A heading\n\n## and another" }, 422],
+      ["fruit", { ...document, text: "kiwi\n\n".repeat(501) }, 422],
       ["fruit", { ...document, text: "\0" }, 422],
       ["fruit", { ...document, text: "\uD800" }, 422],
       ["fruit", { ...document, more: 1 } as typeof document, 422],

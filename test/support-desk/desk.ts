@@ -12,7 +12,7 @@ import { ProblemError } from "../../src/contract/problem.ts";
 /** What the shop tells its customers, as it is submitted. */
 export const shopDocuments = JSON.parse(env.SHOP_DOCUMENTS) as SupportDocument[];
 
-export const supportEnv = env as unknown as SupportEnv;
+const supportEnv = env as unknown as SupportEnv;
 
 /** @throws ProblemError */
 export function value<Value>(reply: Reply<Value>): Value {

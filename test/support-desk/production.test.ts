@@ -15,7 +15,7 @@ function production(say: (given: string) => unknown = () => ({ answer: "", passa
     Array.from("abcdefghijklmnopqrstuvwxyz", (letter) =>
       wordsOf(text).reduce((count, word) => count + word.split(letter).length - 1, 0),
     );
-  const state = { isDown: false };
+  const state = { isDown: false, before: async () => {} };
   const AI = {
     run: async (model: string, input: Record<string, unknown>) => {
       if (state.isDown) throw new Error("down");
@@ -33,6 +33,9 @@ function production(say: (given: string) => unknown = () => ({ answer: "", passa
   };
   const DOCUMENT_VECTORS = {
     upsert: async (given: { id: string; namespace?: string; values: number[] }[]) => {
+      const { before } = state;
+      state.before = async () => {};
+      await before();
       for (const { id, ...vector } of given) vectors.set(id, vector);
     },
     deleteByIds: async (ids: string[]) => {
@@ -74,6 +77,23 @@ describe("with Workers AI and Vectorize", () => {
     expect(vectors.size).toBe(0);
     state.isDown = false;
     expect((await deliver(queued, 2)).explicitAcks).toHaveLength(1);
+    expect(vectors.size).toBe(2);
+  });
+
+  it("two versions that are indexed at once leave the vectors of the newer one", async () => {
+    const { teach, submit, deliver, queued, vectors, state } = production();
+    const { id, ...first } = documents[0]!;
+    await teach(documents.slice(1));
+    await submit(id, first);
+    await submit(id, { ...first, text: "Lychees come from Madagascar." });
+    const [older, newer] = queued;
+    // The older has been taken; before its vectors are written the newer one comes and goes.
+    state.before = async () => void (await deliver([newer]));
+    await deliver([older]);
+    expect(vectors.size).toBe(2);
+    await submit(id, null);
+    await submit(id, { ...first, text: "Lychees come from Madagascar." });
+    await deliver(queued.slice(2));
     expect(vectors.size).toBe(2);
   });
 
