@@ -61,6 +61,36 @@ describe("documents", () => {
     ]);
   });
 
+  it("that the queue didn't take are told so, and may be said again", async () => {
+    const sent: unknown[] = [];
+    const SUPPORT_DOCUMENTS = {
+      send: async (body: unknown) => {
+        if (sent.push(body) === 1) throw new Error("The queue is out of reach.");
+      },
+    } as unknown as Queue;
+    const { service, staff, ask, deliver } = desk({ SUPPORT_DOCUMENTS });
+    const { id, ...document } = kiwis;
+    expect(problemOf(await service.submit(staff, id, document))).toMatchObject({ status: 500 });
+    value(await service.submit(staff, id, document));
+    // It had taken the first one all the same.
+    await deliver(sent.toReversed());
+    expect((await ask("kiwis")).sources).toHaveLength(1);
+  });
+
+  it("and questions of a jurisdiction that isn't here are answered nowhere else", async () => {
+    const { service, staff, queued } = desk();
+    const abroad = { ...staff, caller: { ...staff.caller, jurisdiction: "eu" as const } };
+    const { id, ...document } = kiwis;
+    for (const reply of [
+      await service.ask(abroad, { question: "kiwis" }),
+      await service.submit(abroad, id, document),
+      await service.documents(abroad),
+    ]) {
+      expect(problemOf(reply)).toMatchObject({ status: 503 });
+    }
+    expect(queued).toEqual([]);
+  });
+
   it("are still there when the object has died, and a message that was taken in twice is one", async () => {
     const { ask, submit, deliver, queued, library } = desk();
     const { id: _, ...document } = kiwis;

@@ -1,5 +1,8 @@
 import { describe, expect, it } from "vitest";
+import type { SupportEnv } from "../../services/support/env.ts";
+import { isProduction } from "../../services/support/vectors.ts";
 import { wordsOf } from "../../services/support/words.ts";
+import { realmOfOwn } from "../../src/contract/realm.ts";
 import { desk } from "./desk.ts";
 
 const documents = [
@@ -15,7 +18,7 @@ function production(say: (given: string) => unknown = () => ({ answer: "", passa
     Array.from("abcdefghijklmnopqrstuvwxyz", (letter) =>
       wordsOf(text).reduce((count, word) => count + word.split(letter).length - 1, 0),
     );
-  const state = { isDown: false, before: async () => {} };
+  const state = { isDown: false, isStuck: false, before: async () => {} };
   const AI = {
     run: async (model: string, input: Record<string, unknown>) => {
       if (state.isDown) throw new Error("down");
@@ -39,6 +42,7 @@ function production(say: (given: string) => unknown = () => ({ answer: "", passa
       for (const { id, ...vector } of given) vectors.set(id, vector);
     },
     deleteByIds: async (ids: string[]) => {
+      if (state.isStuck) throw new Error("stuck");
       for (const id of ids) vectors.delete(id);
     },
     query: async (vector: number[], { topK, namespace }: { topK: number; namespace: string }) => ({
@@ -78,6 +82,27 @@ describe("with Workers AI and Vectorize", () => {
     state.isDown = false;
     expect((await deliver(queued, 2)).explicitAcks).toHaveLength(1);
     expect(vectors.size).toBe(2);
+  });
+
+  it("what the library removed before the index failed is removed when the message comes again", async () => {
+    const { teach, submit, deliver, queued, vectors, state } = production();
+    await teach(documents);
+    await submit("fruit", null);
+    state.isStuck = true;
+    expect((await deliver(queued)).retryMessages).toHaveLength(1);
+    expect(vectors.size).toBe(3);
+    state.isStuck = false;
+    expect((await deliver(queued, 2)).explicitAcks).toHaveLength(1);
+    expect(vectors.size).toBe(1);
+  });
+
+  it("what must stay in a jurisdiction goes to neither", () => {
+    const env = { AI: {}, DOCUMENT_VECTORS: {} } as unknown as SupportEnv;
+    expect(isProduction(env, realmOfOwn({ tenant: "a" }))).toBe(true);
+    expect(isProduction(env, realmOfOwn({ tenant: "a", jurisdiction: "eu" }))).toBe(false);
+    for (const half of [{ AI: {} }, { DOCUMENT_VECTORS: {} }, {}]) {
+      expect(isProduction(half as unknown as SupportEnv, realmOfOwn({ tenant: "a" }))).toBe(false);
+    }
   });
 
   it("two versions that are indexed at once leave the vectors of the newer one", async () => {
