@@ -4,6 +4,7 @@ import { defineConfig } from "vitest/config";
 import { freePort } from "./bench/workerd.ts";
 import { newKeys } from "./src/cli/keys.ts";
 import { whoSeesOrders } from "./test/support/who-sees-orders.ts";
+import { shopDocuments } from "./src/cli/documents.ts";
 import { findBroker } from "./src/cli/broker-server.ts";
 
 // Every run has keys of its own; the tests sign with the private half.
@@ -237,6 +238,23 @@ export default defineConfig({
           testTimeout: 30_000,
           include: ["test/list/**/*.test.ts"],
           setupFiles: ["test/support/list-databases.ts", "test/support/seed.ts"],
+        },
+      },
+      {
+        plugins: [
+          cloudflareTest({
+            main: "./services/support/worker.ts",
+            wrangler: { configPath: "./services/support/wrangler.toml" },
+            miniflare: {
+              bindings: { SHOP_DOCUMENTS: JSON.stringify(shopDocuments()) },
+              serviceBindings: { ORCHESTRATOR: nobody },
+            },
+          }),
+        ],
+        test: {
+          name: "support",
+          testTimeout: 30_000,
+          include: ["test/support-desk/**/*.test.ts"],
         },
       },
       {

@@ -15,6 +15,7 @@ const app = durachart({
     delivery: "DELIVERY_QUEUE",
     orderlog: "ORDERLOG_QUEUE",
     mails: "MAILS_QUEUE",
+    "support-documents": "SUPPORT_DOCUMENTS_QUEUE",
   },
 });
 

@@ -8,6 +8,7 @@ import type { CatalogCalls } from "../contracts/catalog.ts";
 import type { ChatCalls } from "../contracts/chat.ts";
 import type { MailboxCalls } from "../contracts/mail.ts";
 import type { Asker } from "../contracts/reply.ts";
+import type { SupportCalls } from "../contracts/support.ts";
 import { granted } from "../replying.ts";
 import { nothingAt } from "./answers.ts";
 import { avatars } from "./avatars.ts";
@@ -15,6 +16,7 @@ import { catalog } from "./catalog.ts";
 import { chat } from "./chat.ts";
 import { mailbox } from "./mailbox.ts";
 import { orders } from "./orders.ts";
+import { support } from "./support.ts";
 
 /** The gateway's bindings. What is not bound is a part of the shop that this deployment hasn't. */
 export interface GatewayEnv extends Omit<TokenSettings, "AUTH"> {
@@ -26,6 +28,7 @@ export interface GatewayEnv extends Omit<TokenSettings, "AUTH"> {
   CATALOG?: CatalogCalls;
   CHAT?: ChatCalls & Fetcher;
   MAILBOX?: MailboxCalls;
+  SUPPORT?: SupportCalls;
   /** Where an outside issuer takes the auth service's place it isn't bound; the gateway looks at tokens itself then. */
   AUTH?: AuthCalls;
 }
@@ -49,6 +52,7 @@ const neighbours: Readonly<Record<string, ApiHandler>> = {
   chat,
   mailbox,
   orders,
+  support,
 };
 
 /** The shop's public face, `/api/*`: who is asking, then the neighbour whose it is. It holds no logic of theirs. */

@@ -11,6 +11,7 @@ export const root = join(import.meta.dirname, "../..");
 export const configPaths = [
   "services/gateway/wrangler.toml",
   "services/chat/wrangler.toml",
+  "services/support/wrangler.toml",
   "wrangler.toml",
   "services/kitchen/wrangler.toml",
   "services/delivery/wrangler.toml",

@@ -1,13 +1,17 @@
 import { stockTheShop } from "./assortment.ts";
+import { teachTheShop } from "./documents.ts";
 import { mintToken, tokenOf, type Secrets } from "./secrets.ts";
 
 /**
- * Puts into a local shop what it needs to sell: its products, with pictures and stock. May be said again.
+ * Puts into a local shop what it needs to sell: its products, with pictures and stock, and what its
+ * support is to know. May be said again.
  *
  * @param url the shop's gateway
  */
 export async function furnishTheShop(url: string, secrets: Secrets): Promise<void> {
-  await stockTheShop(url, await staffTokenOf(url, secrets));
+  const staffToken = await staffTokenOf(url, secrets);
+  await stockTheShop(url, staffToken);
+  await teachTheShop(url, staffToken);
 }
 
 /** By the auth service where it is the issuer; else as the fixed keys have it. */

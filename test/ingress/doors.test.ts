@@ -11,6 +11,7 @@ import * as gateway from "../../services/gateway/worker.ts";
 import * as kitchen from "../../services/kitchen/worker.ts";
 import * as mailer from "../../services/mailer/worker.ts";
 import * as orderlog from "../../services/orderlog/worker.ts";
+import * as support from "../../services/support/worker.ts";
 import type { Caller } from "../../src/contract/caller.ts";
 import { Instances } from "../../src/ingress/instances.ts";
 import { Door } from "../../src/instance/door.ts";
@@ -238,6 +239,11 @@ describe("What other Workers can call, and nothing else:", () => {
         ...["webSocketClose", "webSocketError", "webSocketMessage"],
       ],
     ],
+    "the support's Support": [support.Support, ["ask", "documents", "submit"]],
+    "the support's Library": [
+      support.Library,
+      ["admit", "claim", "documents", "forget", "search", "take", "withKeys"],
+    ],
   };
 
   it.each(Object.entries(doors))("%s", (_, [type, methods]) => {
@@ -262,6 +268,7 @@ describe("What other Workers can call, and nothing else:", () => {
       mailer,
       orderlog,
       gateway,
+      support,
     ].flatMap((worker) =>
       Object.entries(worker).flatMap(([name, value]) => (name === "default" ? [] : [value])),
     );

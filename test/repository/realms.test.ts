@@ -72,6 +72,7 @@ describe("storage is reached through a realm: nothing but what is named here", (
       "of what the orders' actors say, by the orchestrator's binding",
     "services/catalog/worker.ts": "of what the orders' actors say, by the orchestrator's binding",
     "services/orderlog/tail.ts": "of a follower, whom the Worker has let in",
+    "services/support/ingest.ts": "of what came by a queue",
     "src/contract/realm.ts": "here they are made",
     "src/dead-letters/ways-back.ts": "of a letter, as it was filed",
     "src/egress/erase.ts": "the instance's own name",

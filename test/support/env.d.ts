@@ -37,6 +37,9 @@ declare namespace Cloudflare {
     MAILS_MIGRATIONS: import("cloudflare:test").D1Migration[];
     /** Of test/avatars alone. */
     AVATARS_BUCKET: R2Bucket;
+    /** Of test/support-desk alone. */
+    SHOP_DOCUMENTS: string;
+    LIBRARIES: DurableObjectNamespace<import("../../services/support/library.ts").Library>;
     TOKEN_KEYS: string;
     TOKEN_ISSUER: string;
     TOKEN_AUDIENCE: string;

@@ -1,0 +1,192 @@
+/** Words that say nothing of what a question is about. */
+export const stopWords = `
+a about above actually after again all almost already also always am an and another any anybody anyone
+anything anyway are aren around as ask at away be because been before being both but by can cannot could
+couldn did didn do does doesn doing don done each either else ever every everybody everyone everything for
+from get gets getting give given go goes going gone got had hadn has hasn have haven having he hello her here
+hers hi him his how i if in instead into is isn it its itself just know let like ll looking make makes many
+may maybe me might mine more most much must my myself need needed needs never no nobody none nor not nothing
+now of off ok okay on once one only or other others our ours out over own perhaps please possible pretty
+probably put quite rather re really s same say says see shall she should shouldn since so some somebody
+someone something sometimes somewhere still such sure take tell than thank thanks that the their them then
+there these they thing things think this those though through till to today too try under until up upon us
+use used very via want wanted wants was wasn way we well went were weren what whatever when where whether
+which while who whoever whole whom whose why will with within without won wonder would wouldn yes yet you
+your yours yourself pizza pizzas shop order orders ordered ordering
+anywhere nowhere happen happens happened happening come comes came turn turned different saw seen ago type
+typed enter work works tell told find finds tried ask asked asking possibly instead usually often besides
+number ok okay hi hey thx kind kinds sort two three four five six seven eight nine ten twenty thirty fifty
+eighty hundred tonight tomorrow yesterday today place food meal
+`
+  .trim()
+  .split(/\s+/);
+
+/** Verbs and nouns whose forms have no stem in common. */
+export const irregular: string[][] = [
+  ["bring", "brought"],
+  ["burn", "burnt", "burned"],
+  ["buy", "bought"],
+  ["choose", "chose", "chosen"],
+  ["drive", "drove", "driven"],
+  ["eat", "ate", "eaten"],
+  ["forget", "forgot", "forgotten"],
+  ["freeze", "froze", "frozen"],
+  ["hold", "held"],
+  ["keep", "kept"],
+  ["leave", "left"],
+  ["lose", "lost"],
+  ["mean", "meant"],
+  ["pay", "paid"],
+  ["rise", "rose", "risen"],
+  ["sell", "sold"],
+  ["send", "sent"],
+  ["spend", "spent"],
+  ["stand", "stood"],
+  ["steal", "stole", "stolen"],
+  ["throw", "threw", "thrown"],
+  ["write", "wrote", "written"],
+  ["child", "children"],
+  ["person", "people"],
+  ["half", "halves"],
+];
+
+/**
+ * Words and phrases that mean about the same in a shop that bakes and delivers. It is general: made from the
+ * trade, not from questions. A word may stand in several groups.
+ */
+export const synonyms: string[][] = [
+  ["open", "opening hours", "opened", "closed", "close", "closing time", "opening times"],
+  [
+    "holiday",
+    "public holiday",
+    "christmas",
+    "christmas eve",
+    "boxing day",
+    "easter",
+    "new year",
+    "december",
+    "bank holiday",
+  ],
+  ["lunch", "noon", "midday"],
+  ["late", "night", "evening"],
+  ["deliver", "delivery", "bring", "brought", "ship", "drop off", "come out to"],
+  ["courier", "driver", "rider", "delivery man", "delivery person", "delivery guy"],
+  [
+    "far",
+    "distance",
+    "kilometre",
+    "kilometer",
+    "radius",
+    "away",
+    "area",
+    "district",
+    "zone",
+    "reach",
+  ],
+  ["cost", "price", "fee", "charge", "expensive", "how much", "euro", "surcharge", "extra"],
+  ["free", "nothing", "free of charge", "no charge", "gratis", "waived"],
+  ["minimum", "smallest", "at least", "least"],
+  ["how long", "duration", "minutes", "wait", "waiting", "takes", "time", "quick", "fast"],
+  ["late", "delay", "delayed", "longer", "overdue"],
+  ["schedule", "book", "advance", "in advance", "preorder", "pre order", "fixed hour", "reserve"],
+  ["pickup", "pick up", "picking up", "collect", "fetch", "takeaway", "take away"],
+  ["warm", "hot", "cold", "heated"],
+  ["park", "parking", "car"],
+  ["wheelchair", "step", "disabled", "accessible"],
+  ["sit", "seat", "seats", "table", "eat in", "eat there"],
+  ["pay", "payment", "paying", "paid", "accept", "spend"],
+  ["card", "credit card", "debit card", "visa", "mastercard"],
+  ["cash", "coins", "notes", "change"],
+  ["receipt", "invoice", "bill"],
+  ["refund", "money back", "reimburse", "repaid", "compensation", "pay back"],
+  ["complain", "complaint", "unhappy", "dissatisfied", "bad", "terrible"],
+  ["burnt", "burned", "cold", "overcooked", "undercooked", "raw"],
+  ["cancel", "call off", "called off", "abort", "withdraw", "stop"],
+  ["edit", "alter", "change", "modify", "add", "remove", "swap", "amend"],
+  ["address", "street", "house number"],
+  ["topping", "toppings", "ingredient", "ingredients"],
+  ["half", "half and half"],
+  ["sold out", "out of stock", "unavailable", "run out", "ran out", "gone", "available"],
+  ["expensive", "dearer", "rise", "higher", "went up", "increase"],
+  ["allergy", "allergic", "allergies", "allergen", "allergens", "intolerance", "intolerant"],
+  ["nuts", "nut", "peanut", "peanuts", "cashew", "cashews", "almond"],
+  ["milk", "dairy", "lactose", "cheese", "mozzarella", "cream"],
+  ["vegan", "plant based", "animal", "animals", "animal products"],
+  ["vegetarian", "meat", "meatless", "veggie"],
+  ["gluten", "wheat", "flour", "gluten free"],
+  ["coeliac", "celiac", "gluten"],
+  ["base", "dough", "crust"],
+  [
+    "size",
+    "sizes",
+    "big",
+    "large",
+    "small",
+    "diameter",
+    "centimetre",
+    "centimetres",
+    "inch",
+    "inches",
+    "across",
+  ],
+  ["calories", "kilocalories", "calorie", "nutrition", "kcal", "energy"],
+  ["child", "children", "kid", "kids", "toddler", "son", "daughter"],
+  ["slice", "slices", "cut", "piece", "pieces"],
+  ["origin", "grown", "sourced", "source", "come from", "country", "import", "imported"],
+  ["organic", "bio", "fair trade", "fairtrade", "pesticides", "residues"],
+  ["fresh", "tin", "tinned", "canned", "frozen"],
+  ["track", "tracking", "follow", "status", "progress", "where is", "stand"],
+  ["map", "gps", "satellite", "position", "location"],
+  ["text message", "sms", "push notification", "notification", "notify", "notified"],
+  ["email", "e mail", "mail"],
+  ["chat", "message", "messages", "write"],
+  ["talk", "speak", "contact", "reach", "telephone", "phone", "call", "ring"],
+  ["photo", "picture", "image", "photograph"],
+  ["account", "register", "registration", "sign up", "username", "profile", "login"],
+  ["login", "log in", "sign in", "logged in", "log out", "sign out"],
+  ["password", "passphrase"],
+  ["forgot", "forgotten", "lost", "reset", "restore"],
+  ["hacked", "stolen", "sessions", "somebody know"],
+  ["privacy", "personal data", "data", "gdpr", "data protection", "store", "stored", "keep"],
+  ["delete", "deletion", "erase", "erased", "deleted", "wipe"],
+  ["advertising", "newsletter", "marketing", "ads", "spam"],
+  ["cookies", "tracking", "analytics"],
+  ["voucher", "gift card", "gift voucher", "coupon", "gift"],
+  ["discount", "per cent off", "percent off", "offer", "promotion", "deal", "promo", "reduction"],
+  ["code", "codes", "promo code", "discount code", "voucher code", "coupon code"],
+  ["expire", "expiry", "valid", "expires", "run out"],
+  ["loyalty", "stamp", "stamps", "loyalty card", "bonus", "points", "rewards"],
+  ["student", "students", "pupils", "university"],
+  [
+    "group",
+    "party",
+    "parties",
+    "guests",
+    "large order",
+    "large orders",
+    "event",
+    "celebration",
+    "birthday",
+  ],
+  ["cater", "catering", "wedding", "office"],
+  ["deposit", "prepay", "down payment"],
+  ["box", "boxes", "packaging", "carton", "cardboard", "container", "wrapping", "packed"],
+  ["recycle", "recycled", "recycling", "bin", "rubbish", "waste", "trash", "throw away", "compost"],
+  ["reusable", "own container", "returnable"],
+  ["cutlery", "fork", "knife", "napkin", "napkins", "plates", "straws"],
+  ["tip", "tips", "gratuity", "gratuities", "tipping"],
+  ["wage", "earn", "salary", "paid per hour"],
+  ["missing", "forgotten", "isn there", "not there", "left out", "incomplete", "absent"],
+  ["wrong", "incorrect", "mistake", "mixed up", "somebody else"],
+  ["never arrived", "not arrive", "nobody was at", "not delivered"],
+  ["reheat", "warm up", "heat up", "reheating", "reheated", "warming"],
+  ["keep", "store", "storing", "last", "keeps"],
+  ["refrigerator", "fridge", "cool"],
+  ["freeze", "frozen", "freezer"],
+  ["microwave", "oven", "pan"],
+  ["leftover", "leftovers", "next day", "rest", "remaining"],
+  ["spicy", "hot", "chilli", "jalapenos"],
+  ["kitchen", "cook", "cooks", "chef", "bakery"],
+  ["bake", "baking", "baked", "oven", "cooked"],
+  ["confirm", "confirmed", "placed", "checkout"],
+];
