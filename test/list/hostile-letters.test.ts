@@ -3,7 +3,6 @@ import { describe, expect, it, vi } from "vitest";
 import { problem } from "../../src/contract/problem.ts";
 import { realmOfOwn } from "../../src/contract/realm.ts";
 import { fileLetters } from "../../src/dead-letters/file.ts";
-import orderlog from "../../services/orderlog/worker.ts";
 import app from "../support/worker.ts";
 import { envelope, freshTenant, list, read, redrive } from "../support/letters.ts";
 
@@ -82,33 +81,4 @@ describe("a dead letter", () => {
     expect(sizes.length).toBeGreaterThan(0);
     for (const size of sizes) expect(size).toBeLessThan(2_000_000);
   });
-});
-
-it("The order log writes what it can read, whatever else came with it", async () => {
-  vi.spyOn(console, "error").mockReturnValue();
-  await env.LIST.exec(
-    "CREATE TABLE log (position INTEGER PRIMARY KEY, tenant TEXT, source TEXT, id TEXT, type TEXT, subject TEXT, time TEXT, data TEXT, UNIQUE (tenant, source, id))",
-  );
-  const tenant = freshTenant();
-  let deep: unknown = "bottom";
-  for (let depth = 0; depth < 20_000; depth++) deep = [deep];
-  const bodies = [{ tenant, event: { deep } }, { tenant, event: { size: 1n } }, envelope(tenant)];
-  const messages = bodies.map((body) => ({
-    ...{ id: crypto.randomUUID(), timestamp: new Date(), attempts: 3, body },
-    ...{ ack: vi.fn(), retry: vi.fn() },
-  }));
-  // As the real one, it takes nothing that JSON can't write.
-  const DEAD_LETTERS = { send: async (letter: unknown) => void JSON.stringify(letter) };
-  const bindings = { LOG: env.LIST, DEAD_LETTERS } as unknown as Parameters<
-    typeof orderlog.queue
-  >[1];
-  await orderlog.queue({ queue: "orderlog", messages } as unknown as MessageBatch, bindings);
-  const [first, second, good] = messages;
-  expect(good!.ack).toHaveBeenCalledOnce();
-  for (const bad of [first, second]) expect(bad!.retry).toHaveBeenCalledOnce();
-  const { results } = await env.LIST.prepare("SELECT type FROM log WHERE tenant = ?")
-    .bind(tenant)
-    .all();
-  expect(results).toEqual([{ type: "MAKE_PIZZA" }]);
-  vi.restoreAllMocks();
 });

@@ -157,6 +157,37 @@ describe("the log", () => {
     expect((await read(tenant)).entries).toHaveLength(1);
   });
 
+  it("writes what it can read, whatever else came with it", async () => {
+    const errors = vi.spyOn(console, "error").mockReturnValue();
+    const tenant = freshTenant();
+    let deep: unknown = "bottom";
+    for (let depth = 0; depth < 20_000; depth++) deep = [deep];
+    // What JSON can't write comes as the queue has it, which a batch of the test kit can't hold.
+    const bodies = [
+      { tenant, event: { deep } },
+      { tenant, event: { size: 1n } },
+      envelope(tenant, "line", "orders/1"),
+    ];
+    const messages = bodies.map((body) => ({
+      ...{ id: crypto.randomUUID(), timestamp: new Date(), attempts: 3, body },
+      ...{ ack: vi.fn(), retry: vi.fn() },
+    }));
+    // As the real one, it takes nothing that JSON can't write.
+    const DEAD_LETTERS = { send: async (letter: unknown) => void JSON.stringify(letter) };
+    await worker.queue(
+      { queue: "orderlog", messages } as unknown as MessageBatch,
+      {
+        ...(workerEnv as object),
+        ...{ DEAD_LETTERS },
+      } as never,
+    );
+    const [first, second, good] = messages;
+    expect(good!.ack).toHaveBeenCalledOnce();
+    for (const bad of [first, second]) expect(bad!.retry).toHaveBeenCalledOnce();
+    expect((await read(tenant)).entries).toHaveLength(1);
+    errors.mockRestore();
+  });
+
   it("forgets what is older than its retention, and nothing else", async () => {
     const tenant = freshTenant();
     const realm = realmOfOwn({ tenant });
