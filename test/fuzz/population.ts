@@ -1,3 +1,4 @@
+import { stockTheShop } from "../../src/cli/assortment.ts";
 import { mintToken, tenant as local, type Secrets } from "../../src/cli/secrets.ts";
 import type { Role } from "./ask.ts";
 
@@ -86,7 +87,12 @@ export async function populate(base: URL, secrets: Secrets): Promise<Population>
       return { name, tokens: Object.fromEntries(await Promise.all(minted)) } as Tenant;
     }),
   );
-  await Promise.all(tenants.slice(0, TENANTS).map((one) => populateTenant(call, one)));
+  await Promise.all(
+    tenants.slice(0, TENANTS).map(async (one) => {
+      await stockTheShop(base.href, one.tokens.service);
+      await populateTenant(call, one);
+    }),
+  );
   const { operator } = tenants[0]!.tokens;
   const made = await must(call(operator, "POST", "/webhooks", { url: "https://example.com/" }));
   const { id: endpoint } = made as { id: string };

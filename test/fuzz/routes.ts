@@ -23,6 +23,7 @@ interface Table {
 
 /** Sources that make a router. One more than these has routes that nobody would find. */
 const withRouters = new Set([
+  "services/chat/router.ts",
   "services/gateway/auth.ts",
   "services/orderlog/worker.ts",
   "services/station/worker.ts",
@@ -37,7 +38,28 @@ const prefixes: Record<string, string> = {
   kitchen: "/kitchen",
   delivery: "/delivery",
   orderlog: "/orderlog",
+  chat: "/api/chat",
+  // Reached by RPC alone: the gateway maps their addresses.
+  catalog: "",
+  support: "",
+  mailer: "",
+  avatars: "",
 };
+
+/** What the gateway answers under `/api` without a router: it maps addresses to its neighbours' methods. */
+const mapped = [
+  ...["GET /api/catalog/products", "GET /api/catalog/products/:id"],
+  ...["PUT /api/catalog/products/:id", "DELETE /api/catalog/products/:id"],
+  ...["GET /api/catalog/products/:id/stock", "PUT /api/catalog/products/:id/stock"],
+  ...["PUT /api/catalog/products/:id/picture", "GET /api/catalog/pictures/:hash"],
+  ...["POST /api/orders", "GET /api/orders/:id", "POST /api/orders/:id/events"],
+  ...["POST /api/support/questions", "GET /api/support/documents"],
+  ...["PUT /api/support/documents/:id", "DELETE /api/support/documents/:id"],
+  ...["GET /api/avatars/:subject", "GET /api/mailbox", "ALL /api/*"],
+].map((route): Route => {
+  const [method = "", path = ""] = route.split(" ");
+  return { worker: "gateway", method, path, taken: [] };
+});
 
 /** What the runtime has and Node hasn't: enough for the Workers' modules to be loaded. */
 const runtime = `
@@ -113,6 +135,7 @@ export async function allRoutes(): Promise<Route[]> {
     }
     for (const { routes } of made) found.push(...routes.map((one) => routeOf(worker, prefix, one)));
   }
+  found.push(...mapped);
   return found.map((route) => ({ ...route, taken: takenBeside(route, found) }));
 }
 

@@ -1,5 +1,6 @@
 import * as fc from "fast-check";
 import type { Ask, Role } from "./ask.ts";
+import { api } from "./api.ts";
 import { auth } from "./auth.ts";
 import { sentEvents } from "./events.ts";
 import { operating, supposed } from "./operations.ts";
@@ -234,6 +235,7 @@ function within(world: World): Record<string, Parts> {
     "DELETE /dead-letters/:id": ofLetters((id) => `/dead-letters/${id}`),
     "POST /dead-letters/:id/redrive": ofLetters((id) => `/dead-letters/${id}/redrive`),
     ...auth(login),
+    ...api,
     "GET /orderlog/log": bodyless(
       fc
         .tuple(words, numbers)
