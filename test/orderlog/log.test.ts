@@ -101,12 +101,12 @@ describe("the log", () => {
     expect((await read(freshTenant())).entries).toEqual([]);
   });
 
-  it.each(["order=one", "type=*", "type=a*b", "from=yesterday", "limit=0", "limit=x", "more=1"])(
-    "refuses %s",
-    async (query) => {
-      expect((await read("log-bad", query)).status).toBe(422);
-    },
-  );
+  it.each([
+    ...["order=one", "type=*", "type=a*b", "from=yesterday", "limit=0", "limit=x", "more=1"],
+    "from=2030-01-01T12:00:00%2B05",
+  ])("refuses %s", async (query) => {
+    expect((await read("log-bad", query)).status).toBe(422);
+  });
 
   it("costs a thousand lines at most eleven statements, and has each once", async () => {
     const tenant = freshTenant();
