@@ -82,11 +82,16 @@ export class Tail extends DurableObject<TailEnv> {
     try {
       while (this.#isPoked) {
         this.#isPoked = false;
-        await Promise.all(this.ctx.getWebSockets().map((socket) => this.#bring(socket)));
+        // Until all are done: one that is still read for must not be read for once more beside it.
+        const told = await Promise.allSettled(
+          this.ctx.getWebSockets().map((socket) => this.#bring(socket)),
+        );
+        for (const result of told) {
+          if (result.status === "fulfilled") continue;
+          // They miss nothing: whoever is poked next reads on from where each is.
+          log.error("A follower of the log could not be told", { error: result.reason });
+        }
       }
-    } catch (error) {
-      // They miss nothing: whoever is poked next reads on from where each is.
-      log.error("The log's followers could not be told", { error });
     } finally {
       this.#isReading = false;
     }

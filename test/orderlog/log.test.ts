@@ -4,6 +4,7 @@ import {
   createScheduledController,
   evictDurableObject,
   getQueueResult,
+  runInDurableObject,
   createExecutionContext,
 } from "cloudflare:test";
 import { describe, expect, it, vi } from "vitest";
@@ -187,6 +188,39 @@ describe("the tail", () => {
     expect(positions).toEqual(positions.toSorted((one, other) => one - other));
     expect(shown).toEqual((await read(tenant, `limit=1000&after=${first!.position}`)).entries);
     socket.close();
+  });
+
+  it("shows each once, though the log can't be read for one of those who follow", async () => {
+    const tenant = freshTenant();
+    const [{ shown }] = [await follow(tenant), await follow(tenant, "type=broken")];
+    let openGate = (): void => {};
+    const gate = new Promise<void>((resolve) => (openGate = resolve));
+    let failed = 0;
+    const slow = {
+      prepare: (query: string) => ({
+        bind: (...values: unknown[]) => ({
+          all: async () => {
+            if (values.includes("broken")) throw new Error(`D1 is down, ${(failed += 1)}`);
+            await gate;
+            return LOG.prepare(query)
+              .bind(...values)
+              .all();
+          },
+        }),
+      }),
+    };
+    const object = objectIn(TAILS, realmOfOwn({ tenant }));
+    await runInDurableObject(object, (tail) => Object.assign(tail, { env: { LOG: slow } }));
+    const errors = vi.spyOn(console, "error").mockReturnValue();
+    await deliver([envelope(tenant, "first", "orders/1")]);
+    // The one has failed, and the other is still being read for.
+    await expect.poll(() => failed).toBe(1);
+    await deliver([envelope(tenant, "second", "orders/1")]);
+    openGate();
+    await deliver([envelope(tenant, "third", "orders/1")]);
+    await expect.poll(() => shown.map(({ type }) => type)).toContain("third");
+    errors.mockRestore();
+    expect(shown.map(({ type }) => type)).toEqual(["first", "second", "third"]);
   });
 
   it("goes on where it was after its object has slept, by order and by kind", async () => {
