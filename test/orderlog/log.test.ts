@@ -223,6 +223,19 @@ describe("the tail", () => {
     expect(shown.map(({ type }) => type)).toEqual(["first", "second", "third"]);
   });
 
+  it("shows nothing more to whose token has ended, though its alarm is late", async () => {
+    const tenant = freshTenant();
+    const { shown, socket } = await follow(tenant);
+    const closed = new Promise<number>((resolve) => {
+      socket.addEventListener("close", ({ code }) => resolve(code));
+    });
+    vi.useFakeTimers({ toFake: ["Date"] });
+    vi.setSystemTime(Date.now() + 86_400_000);
+    await deliver([envelope(tenant, "later", "orders/1")]);
+    vi.useRealTimers();
+    expect([await closed, shown]).toEqual([1008, []]);
+  });
+
   it("goes on where it was after its object has slept, by order and by kind", async () => {
     const tenant = freshTenant();
     const { shown } = await follow(tenant, "order=orders/1&type=order.*");
