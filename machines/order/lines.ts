@@ -10,23 +10,56 @@ export const unpriced = (items: readonly Item[]): string[] => [
   ...new Set(items.filter((item) => !isPriced(item)).map(({ pizza }) => pizza)),
 ];
 
+/** What orders are added up in. */
+const CURRENCY = "EUR";
+
 export const sum = (items: readonly Item[]): Money => ({
   amount: items.reduce((total, item) => total + (item.price?.amount ?? 0), 0),
-  currency: "EUR",
+  currency: CURRENCY,
 });
 
-/** The items with what the catalog says of them; those that it doesn't have are left out, and named. */
-export function withPrices(items: readonly Item[], products: readonly Product[]) {
+const list = (items: readonly Item[]) =>
+  [...new Set(items.map(({ name, pizza }) => name ?? pizza))].join(", ");
+
+/**
+ * The items with what the catalog says of them: one price for all pieces of a product. Those that it doesn't
+ * have, or has for another currency, are left out, and named.
+ *
+ * @param said why it is asked, which stays to be read beside what it answers
+ */
+export function withPrices(
+  items: readonly Item[],
+  products: readonly Product[],
+  said: string | null,
+) {
   const known = new Map(products.map((product) => [product.id, product]));
+  const isSold = ({ pizza }: Item) => known.get(pizza)?.price.currency === CURRENCY;
   const kept = items.flatMap((item): Item[] => {
-    if (isPriced(item)) return [item];
-    const product = known.get(item.pizza);
-    return product === undefined ? [] : [{ ...item, name: product.name, price: product.price }];
+    const product = isSold(item) ? known.get(item.pizza) : undefined;
+    if (product !== undefined) return [{ ...item, name: product.name, price: product.price }];
+    return isPriced(item) ? [item] : [];
   });
-  const missing = items.filter((item) => !isPriced(item) && !known.has(item.pizza));
-  const names = [...new Set(missing.map(({ pizza }) => pizza))].join(", ");
-  const reason = names === "" ? null : `the shop has no ${names}`;
-  return { items: kept, total: sum(kept), reason };
+  const missing = list(items.filter((item) => !isPriced(item) && !known.has(item.pizza)));
+  const foreign = list(
+    items.filter((item) => !isPriced(item) && known.has(item.pizza) && !isSold(item)),
+  );
+  const changed = list(
+    items.filter(
+      (item) =>
+        isPriced(item) && isSold(item) && known.get(item.pizza)?.price.amount !== item.price.amount,
+    ),
+  );
+  const reasons = [
+    said,
+    missing === "" ? null : `the shop has no ${missing}`,
+    foreign === "" ? null : `${foreign} is not sold for ${CURRENCY}`,
+    changed === "" ? null : `${changed} has another price now`,
+  ].filter((reason) => reason !== null);
+  return {
+    items: kept,
+    total: sum(kept),
+    reason: reasons.length === 0 ? null : reasons.join("; "),
+  };
 }
 
 /** The items after the catalog has refused some: another price is asked for anew, what is gone stays to be removed. */
@@ -44,5 +77,7 @@ export function withShortages(items: readonly Item[], shortages: readonly Shorta
     const cause = why.get(item.id);
     return cause === undefined ? [] : [`${item.name ?? item.pizza} ${said[cause]}`];
   });
-  return { items: left, total: sum(left), reason: [...new Set(reasons)].join(", ") };
+  // Where the round was over no line is named: after a rewind, say.
+  const reason = [...new Set(reasons)].join(", ") || "nothing could be set aside; try again";
+  return { items: left, total: sum(left), reason };
 }

@@ -55,6 +55,8 @@ export const orderMachine = setup({
       return context.items.some((item) => item.id === event.data.id);
     },
     hasItems: ({ context }) => context.items.length > 0,
+    // What is said of it (another price, say) is to be seen before it is agreed on.
+    canBeConfirmed: ({ context }) => context.items.length > 0 && context.reason === null,
     allPriced: ({ context }) => context.items.every(isPriced),
     hasPricedItems: ({ context }) => context.items.length > 0 && context.items.every(isPriced),
     wasConfirmed: ({ context }) =>
@@ -74,14 +76,14 @@ export const orderMachine = setup({
       return { items, total: sum(items), reason: null, isConfirmed: false };
     }),
     notePrices: assign(({ context }, { products }: { products: Product[] }) => {
-      const priced = withPrices(context.items, products);
+      const priced = withPrices(context.items, products, context.reason);
       // What was confirmed isn't what is there now.
       return { ...priced, isConfirmed: context.isConfirmed && priced.reason === null };
     }),
     noteShortage: assign(({ context }, { output }: { output: Reserved }) =>
       output.reserved ? {} : withShortages(context.items, output.shortages),
     ),
-    noteConfirmed: assign({ isConfirmed: true }),
+    noteConfirmed: assign({ isConfirmed: true, reason: null }),
     noteCatalogUnreachable: assign({
       reason: "the catalog could not be reached; confirm to try again",
       isConfirmed: false,
@@ -184,7 +186,7 @@ export const orderMachine = setup({
             },
             onError: { target: "choosing", actions: "noteCatalogUnreachable" },
           },
-          on: { CONFIRM_PIZZA: { guard: "hasItems", actions: "noteConfirmed" } },
+          on: { CONFIRM_PIZZA: { guard: "canBeConfirmed", actions: "noteConfirmed" } },
         },
       },
     },
@@ -276,6 +278,11 @@ export const orderMachine = setup({
             onError: { target: "errorInKitchen", actions: "noteCatalogUnreachable" },
           },
           on: {
+            // As in errorInKitchen.
+            PIZZA_READY: {
+              target: "#order.deliverPizza",
+              actions: [{ type: "useStock", params: wish }, "announceBaked"],
+            },
             CANCEL_ORDER: {
               target: "#order.cancelled",
               actions: ["noteReason", "cancelAtKitchen", { type: "releaseStock", params: wish }],
@@ -303,6 +310,11 @@ export const orderMachine = setup({
           entry: ["noteAttention", { type: "releaseStock", params: wish }, "announceFailed"],
           on: {
             RETRY: "reservingAgain",
+            // It was baked of what has been given back: nobody else may have it.
+            PIZZA_READY: {
+              target: "#order.deliverPizza",
+              actions: [{ type: "useStock", params: wish }, "announceBaked"],
+            },
             CANCEL_ORDER: {
               target: "#order.cancelled",
               actions: ["noteReason", "cancelAtKitchen"],

@@ -6,7 +6,8 @@ const text = (most: number) => v.pipe(v.string(), v.minLength(1), v.maxLength(mo
 export const registrationInput = v.strictObject({
   /** The subject of the user's tokens. */
   user: text(200),
-  name: text(200),
+  /** 200 characters, of which each may be two UTF-16 units. */
+  name: text(400),
   /** Where the user has her mail; absent where that is not known. */
   email: v.optional(text(320)),
 });

@@ -1,4 +1,5 @@
 import { envelopeOf } from "../../src/cloudevents/outgoing.ts";
+import { isAddress } from "../mailer/shapes.ts";
 import type { Settings } from "./settings.ts";
 
 /** Told of in one go. */
@@ -49,5 +50,5 @@ function startOf({ id, tenant, jurisdiction, created_at: time, ...user }: Regist
 
 /** Where a user has her mail: what she said, or her name where that is an address. */
 export function addressIn({ name, email }: { name: string; email: string | null }): string | null {
-  return email ?? (/^[^@\s]+@[^@\s]+\.[^@\s]+$/.test(name) ? name : null);
+  return email ?? (isAddress(name) ? name : null);
 }

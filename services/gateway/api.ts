@@ -84,8 +84,9 @@ const nobody: Asker = { caller: { tenant: "", subject: "", roles: [] }, authoriz
 
 /** A page's WebSocket can bring no token: its one-use ticket is for the neighbour that has made it. */
 function isTicketed(url: URL, neighbour: string, path: readonly string[]): boolean {
-  const isStream = (neighbour === "orders" || neighbour === "chat") && path.at(-1) === "stream";
-  return isStream && url.searchParams.has("ticket");
+  const order = neighbour === "chat" && path[0] === "orders" ? path.slice(1) : path;
+  const isStream = (neighbour === "orders" || order !== path) && order.length === 2;
+  return isStream && order[1] === "stream" && url.searchParams.has("ticket");
 }
 
 /** What comes from another Worker can't be added to; a WebSocket's answer must stay as it is. */

@@ -18,6 +18,8 @@ const time = v.optional(
   v.pipe(
     v.string(),
     v.isoTimestamp("must be an ISO 8601 time with a zone, as 2030-01-01T12:00:00Z"),
+    // The shape lets zones through that no clock reads, such as +05.
+    v.check((text) => !Number.isNaN(Date.parse(text)), "must be a time that there is"),
     v.transform((text) => new Date(text).toISOString()),
   ),
 );

@@ -18,6 +18,7 @@ interface Follower extends Pick<LogFilter, "order" | "type"> {
 /** Followers of one realm at once. */
 const MOST_FOLLOWERS = 100;
 const PAGE = 200;
+const ENDED = [1008, "The token has ended"] as const;
 
 /**
  * Shows a realm's log as it grows: one object a realm. It keeps nothing: it is poked when there is more, and
@@ -53,7 +54,7 @@ export class Tail extends DurableObject<TailEnv> {
     let next = Infinity;
     for (const socket of this.ctx.getWebSockets()) {
       const { until } = socket.deserializeAttachment() as Follower;
-      if (until <= now) socket.close(1008, "The token has ended");
+      if (until <= now) socket.close(...ENDED);
       else next = Math.min(next, until);
     }
     if (next < Infinity) await this.ctx.storage.setAlarm(next);
@@ -82,11 +83,16 @@ export class Tail extends DurableObject<TailEnv> {
     try {
       while (this.#isPoked) {
         this.#isPoked = false;
-        await Promise.all(this.ctx.getWebSockets().map((socket) => this.#bring(socket)));
+        // Until all are done: one that is still read for must not be read for once more beside it.
+        const told = await Promise.allSettled(
+          this.ctx.getWebSockets().map((socket) => this.#bring(socket)),
+        );
+        for (const result of told) {
+          if (result.status === "fulfilled") continue;
+          // They miss nothing: whoever is poked next reads on from where each is.
+          log.error("A follower of the log could not be told", { error: result.reason });
+        }
       }
-    } catch (error) {
-      // They miss nothing: whoever is poked next reads on from where each is.
-      log.error("The log's followers could not be told", { error });
     } finally {
       this.#isReading = false;
     }
@@ -94,9 +100,11 @@ export class Tail extends DurableObject<TailEnv> {
 
   async #bring(socket: WebSocket): Promise<void> {
     const follower = socket.deserializeAttachment() as Follower;
-    const { whose, after, order, type } = follower;
+    const { whose, after, order, type, until } = follower;
     const filter = { order, type, after, limit: PAGE };
     const entries = await readLog(this.env.LOG, realmOfOwn(whose), filter);
+    // The alarm that closes it may be late.
+    if (until <= Date.now()) return socket.close(...ENDED);
     const last = entries.at(-1);
     if (last === undefined || socket.readyState !== WebSocket.OPEN) return;
     for (const entry of entries) socket.send(JSON.stringify(entry));

@@ -1,4 +1,7 @@
+import * as v from "valibot";
 import { describe, expect, it } from "vitest";
+import { registrationInput } from "../../machines/registration/events.ts";
+import { isAddress } from "../../services/mailer/shapes.ts";
 import { announceRegistrations } from "../../services/auth/registrations.ts";
 import { addressOf, register } from "../../services/auth/users.ts";
 import { freshAddress, freshName, password, settings } from "./service.ts";
@@ -44,6 +47,19 @@ describe("a registration", () => {
         data: { user: `user:${id}`, name, email: "carla@example.test" },
       },
     });
+  });
+
+  it("is one that the orchestrator takes, and the mailer, whatever name an account may have", async () => {
+    const unique = freshName();
+    const longest = unique + "🍕".repeat(200 - unique.length);
+    for (const name of [longest, `${freshName()}(x)@example.test`]) {
+      await join(name);
+      const { told, settings } = listening();
+      await announceRegistrations(settings, Date.now());
+      const [only] = aboutNamed(told, name);
+      const { email } = v.parse(registrationInput, only!.event.data);
+      expect(email === undefined || isAddress(email)).toBe(true);
+    }
   });
 
   it("that could not be told is told the next time", async () => {

@@ -6,12 +6,50 @@ import {
   addPizza,
   call,
   cloudEvent,
+  confirmedOrder,
   enqueue,
   eventually,
   freshId,
   letters,
+  reach,
   send,
+  view,
 } from "../support/shop.ts";
+
+describe("the stock", () => {
+  const stock = () =>
+    call<{ onHand: number; reserved: number }>(
+      ...(["staff", "GET", "/api/catalog/products/mango-tango/stock"] as const),
+    );
+
+  it("has nothing for others of what the kitchen baked after it had failed", async () => {
+    const id = await confirmedOrder();
+    const isReserved = ({ body }: Awaited<ReturnType<typeof stock>>) => body.reserved === 1;
+    const { onHand } = (await eventually(stock, isReserved)).body;
+    await send(id, { type: "PIZZA_FAILED", data: { reason: "cold oven" } }, "staff");
+    await eventually(stock, ({ body }) => body.reserved === 0);
+    await send(id, { type: "PIZZA_READY" }, "staff");
+    expect((await reach(id, "deliverPizza")).status).toBe("active");
+    const used = await eventually(stock, ({ body }) => body.onHand < onHand);
+    expect(used.body).toMatchObject({ onHand: onHand - 1, reserved: 0 });
+    await send(id, { type: "PIZZA_DELIVERED" }, "staff");
+    await reach(id, "delivered");
+    expect((await stock()).body).toMatchObject({ onHand: onHand - 1, reserved: 0 });
+  });
+
+  it("of a terminated order comes back when that is rewound to where it had it, and cancelled", async () => {
+    const id = await confirmedOrder();
+    const has = (reserved: number) => eventually(stock, ({ body }) => body.reserved === reserved);
+    await has(1);
+    const { seq } = await view(id);
+    await call("olga", "POST", `/orders/${id}/terminate`, { reason: "a mistake" });
+    expect((await view(id)).status).toBe("stopped");
+    await has(1);
+    await call("olga", "POST", `/orders/${id}/rewind`, { to: seq });
+    expect((await send(id, { type: "CANCEL_ORDER" })).status).toBe(200);
+    await has(0);
+  });
+});
 
 describe("the list", () => {
   it("has an order as it is, soon after", async () => {

@@ -167,16 +167,18 @@ describe("the gateway", () => {
     expect(asked).toEqual([]);
   });
 
-  it.each(["/api/catalog/products?ticket=t", "/api/orders/o-1?ticket=t", "/api/chat/x?ticket=t"])(
-    "takes no ticket for a token at %s",
-    async (path) => {
-      const whoIs = async () => ({
-        ok: false as const,
-        problem: problem("unauthenticated", "No."),
-      });
-      const { ask, asked } = shop({ whoIs });
-      expect((await ask(path)).status).toBe(401);
-      expect(asked).toEqual([]);
-    },
-  );
+  it.each([
+    ...["/api/catalog/products?ticket=t", "/api/orders/o-1?ticket=t", "/api/chat/x?ticket=t"],
+    // An order that is called so.
+    ...["/api/orders/stream?ticket=t", "/api/orders/o-1/events/stream?ticket=t"],
+    "/api/chat/stream?ticket=t",
+  ])("takes no ticket for a token at %s", async (path) => {
+    const whoIs = async () => ({
+      ok: false as const,
+      problem: problem("unauthenticated", "No."),
+    });
+    const { ask, asked } = shop({ whoIs });
+    expect((await ask(path)).status).toBe(401);
+    expect(asked).toEqual([]);
+  });
 });

@@ -147,6 +147,18 @@ const transitions: [string, Move[], unknown, string[]][] = [
     "cancelled",
     [...troubled, "cancelAtKitchen", "order.cancelled"],
   ],
+  [
+    "is baked after the kitchen failed, and what was given back is used up",
+    [...kitchenError, "PIZZA_READY"],
+    deliver("sendingOrderToDelivery"),
+    [...troubled, "useStock", "order.baked"],
+  ],
+  [
+    "is baked while it tries again",
+    [...reservingAgain, "PIZZA_READY"],
+    deliver("sendingOrderToDelivery"),
+    [...troubled, "useStock", "order.baked"],
+  ],
   ["is baked", baked, deliver("sendingOrderToDelivery"), given],
   ["finds a courier", underway, deliver("waitingForPizzaToBeDelivered"), given],
   [
@@ -250,6 +262,44 @@ describe("an order", () => {
     expect(order.context).toMatchObject({ round: 2, items: [{ price: { amount: 1190 } }] });
     const again = orderAfter(reservingAgain);
     expect(again.context).toMatchObject({ round: 2, items: [{ price: { amount: 1190 } }] });
+  });
+
+  it("is dearer by now: that is said until it is confirmed, and nobody confirms a price unseen", () => {
+    const unseen = orderAfter([...reserving, DEARER]);
+    expect(make(unseen, "CONFIRM_PIZZA")).toBe(false);
+    make(unseen, PRICED);
+    expect(unseen.value).toEqual(choose("choosing"));
+    expect(unseen.context["reason"]).toBe("Mango Tango has another price now");
+    make(unseen, "CONFIRM_PIZZA");
+    expect(unseen.context).toMatchObject({ reason: null, round: 2 });
+  });
+
+  it("says that it was not reserved, though the catalog names no line", () => {
+    const order = orderAfter(reserving);
+    order.settle({ output: { reserved: false, shortages: [] } });
+    expect(order.context["reason"]).toBe("nothing could be set aside; try again");
+  });
+
+  it("has one price for all pieces of a product, and no other currency than its total", () => {
+    const product = (amount: number, currency: string) => ({
+      ...{ id: "mango-tango", name: "Mango Tango", description: "", picture: null },
+      ...{ available: true, price: { amount, currency } },
+    });
+    const dearer = orderAfter([...priced, add("p2"), "CONFIRM_PIZZA"]);
+    dearer.settle({ output: [product(1_500, "EUR")] });
+    expect(dearer.value).toEqual(choose("choosing"));
+    expect(dearer.context).toMatchObject({
+      items: [{ price: { amount: 1_500 } }, { price: { amount: 1_500 } }],
+      total: { amount: 3_000, currency: "EUR" },
+      reason: "Mango Tango has another price now",
+    });
+    const foreign = orderAfter([add("p1")]);
+    foreign.settle({ output: [product(1_190, "JPY")] });
+    expect(foreign.context).toMatchObject({
+      items: [],
+      total: { amount: 0, currency: "EUR" },
+      reason: "mango-tango is not sold for EUR",
+    });
   });
 
   it("starts its deadline anew with each pizza", () => {

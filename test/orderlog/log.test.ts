@@ -4,6 +4,7 @@ import {
   createScheduledController,
   evictDurableObject,
   getQueueResult,
+  runInDurableObject,
   createExecutionContext,
 } from "cloudflare:test";
 import { describe, expect, it, vi } from "vitest";
@@ -101,12 +102,12 @@ describe("the log", () => {
     expect((await read(freshTenant())).entries).toEqual([]);
   });
 
-  it.each(["order=one", "type=*", "type=a*b", "from=yesterday", "limit=0", "limit=x", "more=1"])(
-    "refuses %s",
-    async (query) => {
-      expect((await read("log-bad", query)).status).toBe(422);
-    },
-  );
+  it.each([
+    ...["order=one", "type=*", "type=a*b", "from=yesterday", "limit=0", "limit=x", "more=1"],
+    "from=2030-01-01T12:00:00%2B05",
+  ])("refuses %s", async (query) => {
+    expect((await read("log-bad", query)).status).toBe(422);
+  });
 
   it("costs a thousand lines at most eleven statements, and has each once", async () => {
     const tenant = freshTenant();
@@ -218,6 +219,52 @@ describe("the tail", () => {
     expect(positions).toEqual(positions.toSorted((one, other) => one - other));
     expect(shown).toEqual((await read(tenant, `limit=1000&after=${first!.position}`)).entries);
     socket.close();
+  });
+
+  it("shows each once, though the log can't be read for one of those who follow", async () => {
+    const tenant = freshTenant();
+    const [{ shown }] = [await follow(tenant), await follow(tenant, "type=broken")];
+    let openGate = (): void => {};
+    const gate = new Promise<void>((resolve) => (openGate = resolve));
+    let failed = 0;
+    const slow = {
+      prepare: (query: string) => ({
+        bind: (...values: unknown[]) => ({
+          all: async () => {
+            if (values.includes("broken")) throw new Error(`D1 is down, ${(failed += 1)}`);
+            await gate;
+            return LOG.prepare(query)
+              .bind(...values)
+              .all();
+          },
+        }),
+      }),
+    };
+    const object = objectIn(TAILS, realmOfOwn({ tenant }));
+    await runInDurableObject(object, (tail) => Object.assign(tail, { env: { LOG: slow } }));
+    const errors = vi.spyOn(console, "error").mockReturnValue();
+    await deliver([envelope(tenant, "first", "orders/1")]);
+    // The one has failed, and the other is still being read for.
+    await expect.poll(() => failed).toBe(1);
+    await deliver([envelope(tenant, "second", "orders/1")]);
+    openGate();
+    await deliver([envelope(tenant, "third", "orders/1")]);
+    await expect.poll(() => shown.map(({ type }) => type)).toContain("third");
+    errors.mockRestore();
+    expect(shown.map(({ type }) => type)).toEqual(["first", "second", "third"]);
+  });
+
+  it("shows nothing more to whose token has ended, though its alarm is late", async () => {
+    const tenant = freshTenant();
+    const { shown, socket } = await follow(tenant);
+    const closed = new Promise<number>((resolve) => {
+      socket.addEventListener("close", ({ code }) => resolve(code));
+    });
+    vi.useFakeTimers({ toFake: ["Date"] });
+    vi.setSystemTime(Date.now() + 86_400_000);
+    await deliver([envelope(tenant, "later", "orders/1")]);
+    vi.useRealTimers();
+    expect([await closed, shown]).toEqual([1008, []]);
   });
 
   it("goes on where it was after its object has slept, by order and by kind", async () => {
