@@ -6,6 +6,18 @@ const itemId = v.pipe(v.string(), v.regex(/^[A-Za-z0-9._~-]{1,64}$/));
 /** A product of the catalog. */
 const productId = v.pipe(v.string(), v.regex(/^[A-Za-z0-9._~-]{1,64}$/));
 const nothing = v.optional(v.strictObject({}), {});
+/** What the customer was shown and agrees to; after a price has changed it is asked for. */
+const confirmation = v.optional(
+  v.strictObject({
+    total: v.optional(
+      v.strictObject({
+        amount: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
+        currency: v.pipe(v.string(), v.regex(/^[A-Z]{3}$/)),
+      }),
+    ),
+  }),
+  {},
+);
 const reason = v.pipe(v.string(), v.minLength(1), v.maxLength(500));
 const optionalReason = v.optional(v.strictObject({ reason: v.optional(reason) }), {});
 
@@ -20,7 +32,7 @@ export const orderEvents = {
     from: ["customer"],
   },
   REMOVE_PIZZA: { schema: v.strictObject({ id: itemId }), from: ["customer"] },
-  CONFIRM_PIZZA: { schema: nothing, from: ["customer"] },
+  CONFIRM_PIZZA: { schema: confirmation, from: ["customer"] },
   CANCEL_ORDER: { schema: optionalReason, from: ["customer"] },
   RETRY: { schema: nothing, from: ["customer"] },
   PIZZA_IN_OVEN: { schema: nothing, from: ["service"], otherwise: "ignore" },

@@ -6,7 +6,7 @@ export const fromV1: Migration = {
   to: "2",
   migrate: ({ value, context, children }) => ({
     value: value === "orderPizza" ? { orderPizza: "choosing" } : value,
-    context: { ...context, round: 0, isConfirmed: false },
+    context: { ...context, round: 0, isConfirmed: false, mustAgree: false },
     children,
   }),
 };

@@ -1,5 +1,6 @@
 import type { Money, Product, Shortage } from "../../services/contracts/catalog.ts";
-import type { Item, PricedItem } from "./order.ts";
+import type { OrderEvent } from "./events.ts";
+import type { Item, OrderContext, PricedItem } from "./order.ts";
 
 export function isPriced(item: Item): item is PricedItem {
   return item.price !== null;
@@ -59,7 +60,20 @@ export function withPrices(
     items: kept,
     total: sum(kept),
     reason: reasons.length === 0 ? null : reasons.join("; "),
+    ...(changed === "" ? {} : { mustAgree: true }),
   };
+}
+
+/** Whether a confirmation is of the total that there is: asked for after a price has changed. */
+export function agrees({ total, mustAgree }: OrderContext, event: OrderEvent): boolean {
+  const said = event.type === "CONFIRM_PIZZA" ? event.data.total : undefined;
+  if (said === undefined) return !mustAgree;
+  return said.amount === total.amount && said.currency === total.currency;
+}
+
+/** Whether a confirmation may come before the prices are there: not with a total, nor after a price has changed. */
+export function mayBeConfirmedUnseen({ mustAgree }: OrderContext, event: OrderEvent): boolean {
+  return !mustAgree && event.type === "CONFIRM_PIZZA" && event.data.total === undefined;
 }
 
 /** The items after the catalog has refused some: another price is asked for anew, what is gone stays to be removed. */
@@ -79,5 +93,6 @@ export function withShortages(items: readonly Item[], shortages: readonly Shorta
   });
   // Where the round was over no line is named: after a rewind, say.
   const reason = [...new Set(reasons)].join(", ") || "nothing could be set aside; try again";
-  return { items: left, total: sum(left), reason };
+  const mustAgree = shortages.some(({ why }) => why === "price-changed");
+  return { items: left, total: sum(left), reason, ...(mustAgree ? { mustAgree } : {}) };
 }

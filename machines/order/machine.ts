@@ -1,7 +1,15 @@
 import { assertEvent, assign, emit, fromPromise, setup } from "xstate";
 import type { Money, Product } from "../../services/contracts/catalog.ts";
 import type { OrderEvent, OrderInput } from "./events.ts";
-import { isPriced, sum, unpriced, withPrices, withShortages } from "./lines.ts";
+import {
+  agrees,
+  isPriced,
+  mayBeConfirmedUnseen,
+  sum,
+  unpriced,
+  withPrices,
+  withShortages,
+} from "./lines.ts";
 import type { OrderContext, OrderMessage, Reserved, Ticket, Wish } from "./order.ts";
 
 const minute = 60_000;
@@ -54,11 +62,14 @@ export const orderMachine = setup({
       assertEvent(event, "REMOVE_PIZZA");
       return context.items.some((item) => item.id === event.data.id);
     },
-    hasItems: ({ context }) => context.items.length > 0,
     // What is said of it (another price, say) is to be seen before it is agreed on.
-    canBeConfirmed: ({ context }) => context.items.length > 0 && context.reason === null,
+    canBeConfirmed: ({ context, event }) =>
+      context.items.length > 0 && context.reason === null && mayBeConfirmedUnseen(context, event),
     allPriced: ({ context }) => context.items.every(isPriced),
-    hasPricedItems: ({ context }) => context.items.length > 0 && context.items.every(isPriced),
+    hasPricedItems: ({ context, event }) =>
+      context.items.length > 0 && context.items.every(isPriced) && agrees(context, event),
+    hasUnpricedItems: ({ context, event }) =>
+      !context.items.every(isPriced) && mayBeConfirmedUnseen(context, event),
     wasConfirmed: ({ context }) =>
       context.isConfirmed && context.items.length > 0 && context.items.every(isPriced),
     isReserved: (_, { reserved }: { reserved: boolean }) => reserved,
@@ -93,6 +104,7 @@ export const orderMachine = setup({
       status: "reserving" as const,
       reason: null,
       isConfirmed: false,
+      mustAgree: false,
       round: context.round + 1,
     })),
     noteBaking: assign({ status: "baking", reason: null }),
@@ -140,6 +152,7 @@ export const orderMachine = setup({
     total: { amount: 0, currency: "EUR" },
     round: 0,
     isConfirmed: false,
+    mustAgree: false,
     status: "ordering",
     reason: null,
   }),
@@ -167,7 +180,7 @@ export const orderMachine = setup({
           on: {
             CONFIRM_PIZZA: [
               { guard: "hasPricedItems", target: "#order.reserveStock" },
-              { guard: "hasItems", target: "pricing", actions: "noteConfirmed" },
+              { guard: "hasUnpricedItems", target: "pricing", actions: "noteConfirmed" },
             ],
           },
         },

@@ -33,6 +33,8 @@ export interface OrderContext {
   round: number;
   /** Confirmed while prices were still on their way. */
   isConfirmed: boolean;
+  /** A price has changed after it was confirmed: the next confirmation says the total that it agrees to. */
+  mustAgree: boolean;
   status:
     | "ordering"
     | "reserving"

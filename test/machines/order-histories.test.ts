@@ -13,6 +13,7 @@ import {
   UNKNOWN,
   RESERVED,
   SOLD_OUT,
+  AGREE,
   DEARER,
   ACTOR_FAILED,
   TIME_PASSES,
@@ -28,6 +29,7 @@ describe("any history of an order", () => {
     ...[
       PRICED,
       "CONFIRM_PIZZA",
+      AGREE,
       RESERVED,
       "RETRY",
       ACTOR_DONE,

@@ -20,6 +20,9 @@ import {
   orderAfter,
 } from "../support/order-moves.ts";
 
+const agreeTo = (amount: number): Move => ({
+  ...{ type: "CONFIRM_PIZZA", data: { total: { amount, currency: "EUR" } } },
+});
 const priced: Move[] = [add("p1"), PRICED];
 const reserving: Move[] = [...priced, "CONFIRM_PIZZA"];
 const confirmed = [...reserving, RESERVED];
@@ -258,7 +261,7 @@ describe("an order", () => {
   });
 
   it("reserves in a new round each time, and what was agreed on keeps its price", () => {
-    const order = orderAfter([...reserving, DEARER, PRICED, "CONFIRM_PIZZA", RESERVED]);
+    const order = orderAfter([...reserving, DEARER, PRICED, agreeTo(1_190), RESERVED]);
     expect(order.context).toMatchObject({ round: 2, items: [{ price: { amount: 1190 } }] });
     const again = orderAfter(reservingAgain);
     expect(again.context).toMatchObject({ round: 2, items: [{ price: { amount: 1190 } }] });
@@ -270,8 +273,18 @@ describe("an order", () => {
     make(unseen, PRICED);
     expect(unseen.value).toEqual(choose("choosing"));
     expect(unseen.context["reason"]).toBe("Mango Tango has another price now");
-    make(unseen, "CONFIRM_PIZZA");
-    expect(unseen.context).toMatchObject({ reason: null, round: 2 });
+    // A second click of the same confirmation agrees to nothing new.
+    expect(make(unseen, "CONFIRM_PIZZA")).toBe(false);
+    expect(make(unseen, agreeTo(1_189))).toBe(false);
+    make(unseen, agreeTo(1_190));
+    expect(unseen.value).toBe("reserveStock");
+    expect(unseen.context).toMatchObject({ reason: null, round: 2, mustAgree: false });
+  });
+
+  it("is not confirmed at another total than the one that is agreed to", () => {
+    expect(make(orderAfter(priced), agreeTo(1_000))).toBe(false);
+    expect(make(orderAfter(priced), agreeTo(1_190))).toBe(true);
+    expect(make(orderAfter([add("p1")]), agreeTo(1_190))).toBe(false);
   });
 
   it("says that it was not reserved, though the catalog names no line", () => {
@@ -293,6 +306,7 @@ describe("an order", () => {
       total: { amount: 3_000, currency: "EUR" },
       reason: "Mango Tango has another price now",
     });
+    expect(make(dearer, "CONFIRM_PIZZA")).toBe(false);
     const foreign = orderAfter([add("p1")]);
     foreign.settle({ output: [product(1_190, "JPY")] });
     expect(foreign.context).toMatchObject({

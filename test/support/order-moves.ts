@@ -20,6 +20,8 @@ export const UNKNOWN = "(not in the catalog)";
 export const RESERVED = "(reserved)";
 export const SOLD_OUT = "(sold out)";
 export const DEARER = "(dearer)";
+/** Confirms the total that there is. */
+export const AGREE = "(agree)";
 export const ACTOR_FAILED = "(actor failed)";
 export const TIME_PASSES = "(time passes)";
 
@@ -52,6 +54,7 @@ export function make(order: Driver, move: Move): boolean {
   if (move === ACTOR_DONE) return !isAboutPrices && !isAboutStock && order.settle({ output: null });
   if (move === ACTOR_FAILED) return order.settle(error);
   if (move === TIME_PASSES) return order.fireNextTimer();
+  if (move === AGREE) return order.send("CONFIRM_PIZZA", { total: order.context["total"] });
   if (typeof move === "string") return order.send(move, {});
   return order.send(move.type, move.data);
 }
