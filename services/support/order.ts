@@ -61,12 +61,13 @@ interface Shown {
   state?: unknown;
   status?: unknown;
   message?: unknown;
+  allowed?: unknown;
   context?: { status?: unknown; items?: unknown; total?: unknown; reason?: unknown };
 }
 
 /** @param view as the orchestrator shows it to the asker: what their roles don't see is not in it */
 export function factsOf(id: string, view: unknown): OrderFacts {
-  const { message, status, context = {} } = view as Shown;
+  const { message, status, allowed, context = {} } = view as Shown;
   const stands = typeof context.status === "string" ? context.status : String(status);
   const sentences = [`Order ${id}: ${stands}.`];
   if (typeof message === "string") sentences.push(plain(message));
@@ -77,6 +78,12 @@ export function factsOf(id: string, view: unknown): OrderFacts {
     sentences.push(`The reason noted is: “${plain(context.reason)}”.`);
   }
   const quote = typeof message === "string" ? message : stands;
+  if (status === "active" && Array.isArray(allowed)) {
+    const isPossible = (allowed as { type?: unknown; guard?: unknown }[]).some(
+      ({ type, guard }) => type === "CANCEL_ORDER" && guard !== "fails",
+    );
+    sentences.push(isPossible ? "It can still be cancelled." : "It can no longer be cancelled.");
+  }
   return {
     text: sentences.join(" "),
     source: { id: `orders/${id}`, title: `Your order ${id}`, quote },

@@ -40,7 +40,10 @@ export class Support extends WorkerEntrypoint<SupportEnv> implements SupportCall
       if (order === undefined) return fromDocuments(this.env, realm, text);
       const facts = await readOrder(this.env.ORCHESTRATOR, asker, order);
       if (facts === null) return unknown("I know no such order of yours.");
-      const more = await fromDocuments(this.env, realm, text);
+      // The order says it best; what else is asked the documents may know.
+      const more = isAboutOwnOrder(text)
+        ? unknown("Nothing more.")
+        : await answerOf(this.env, realm, text);
       return {
         known: true,
         answer: more.known ? `${facts.text}\n\n${more.answer}` : facts.text,

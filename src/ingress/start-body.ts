@@ -37,6 +37,8 @@ export function startRequest(
   body: unknown,
   idempotencyKey: string | undefined,
 ): StartRequest {
+  // To the schema an empty list is an object without members.
+  if (Array.isArray(body)) throw refusal("invalid-body", "The body must be an object.");
   const { id, input, event, startAt: begins } = validate(startBody, body ?? {}, "");
   if (id === undefined && idempotencyKey === undefined) {
     throw refusal(
