@@ -35,26 +35,22 @@ const templates: { [Name in keyof MailTemplates]: (values: MailTemplates[Name]) 
     ],
   }),
   "order-confirmed": ({ order, items, total }) => ({
-    subject: `We have your order ${order}`,
+    subject: `We have your order${named(order)}`,
     heading: "Thank you for your order!",
     paragraphs: ["It is confirmed and on its way to the kitchen."],
-    facts: [
-      ["Order", order],
-      ["Pizzas", String(items)],
-      ["Total", total],
-    ],
+    facts: [...fact("Order", order), ["Pizzas", String(items)], ["Total", total]],
   }),
   "order-delivered": ({ order }) => ({
-    subject: `Your order ${order} was delivered`,
+    subject: `Your order${named(order)} was delivered`,
     heading: "Enjoy your meal!",
     paragraphs: ["Your order was delivered."],
-    facts: [["Order", order]],
+    facts: fact("Order", order),
   }),
   "order-cancelled": ({ order, reason }) => ({
-    subject: `Your order ${order} was cancelled`,
+    subject: `Your order${named(order)} was cancelled`,
     heading: "Your order was cancelled",
     paragraphs: ["Nothing more will happen with it."],
-    facts: [["Order", order], ...(reason === null ? [] : [["Reason", reason] as [string, string]])],
+    facts: [...fact("Order", order), ...fact("Reason", reason)],
   }),
 };
 
@@ -66,6 +62,19 @@ function isFitToGreet(name: string): boolean {
   if (name === "" || name.length > 60 || /[/\\:]/.test(name)) return false;
   return !name.includes(".") || /^[^@\s]+@[^@\s]+$/.test(name);
 }
+
+/**
+ * Likewise an order's id and the reason of its end are the customer's words, and her address is what she
+ * says it is.
+ */
+function isFitToSay(text: string): boolean {
+  return !/[/\\@]|[^\s\d][.:]\S/.test(text);
+}
+
+const named = (order: string): string => (isFitToSay(order) ? ` ${order}` : "");
+
+const fact = (name: string, value: string | null): [name: string, value: string][] =>
+  value === null ? [] : [[name, isFitToSay(value) ? value : "(not shown)"]];
 
 /** A mail as it is read: whatever the values are, they are text in it, and the subject is one line. */
 export function compose({ template, values }: MailWanted): ComposedMail {

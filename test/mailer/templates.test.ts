@@ -152,3 +152,32 @@ it("A line that is too long is cut between characters", () => {
   expect(oneLine("🍕".repeat(10), 5)).toBe("🍕🍕🍕🍕…");
   expect(oneLine("🍕".repeat(5), 5)).toBe("🍕".repeat(5));
 });
+
+describe("what a customer has written herself, whose address nobody has verified", () => {
+  const to = { address: "stranger@example.test" };
+
+  it.each(["see https://evil.test/x", "www.evil.test", "write to a@evil.test", "evil.test now"])(
+    "is not sent as a link: %s",
+    (said) => {
+      const values = { order: "o-17", reason: said };
+      const mail = compose({ template: "order-cancelled", to, values });
+      expect(JSON.stringify(mail)).not.toContain("evil");
+      expect(mail.text).toContain("o-17");
+    },
+  );
+
+  it.each(["order-confirmed", "order-delivered", "order-cancelled"] as const)(
+    "is no link as an order's id in %s",
+    (template) => {
+      const values = { order: "www.evil.test", items: 1, total: "1.00 EUR", reason: null };
+      const mail = compose({ template, to, values } as MailWanted);
+      expect(JSON.stringify(mail)).not.toContain("evil");
+    },
+  );
+
+  it("is sent where it is none", () => {
+    const reason = "Sorry, I ordered at 12:30. Too late!";
+    const values = { order: "o-17", reason };
+    expect(compose({ template: "order-cancelled", to, values }).text).toContain(reason);
+  });
+});
