@@ -3,6 +3,7 @@ import type { StateValue } from "xstate";
 import type { Simulation } from "../contract/simulation.ts";
 import type { JournalEntry, View } from "../contract/view.ts";
 import { settingsFromEnvironment, startEphemeralFleet } from "./fleet.ts";
+import { showAround } from "./demo-around.ts";
 import { checkedWorkflows } from "./preflight.ts";
 import { makeSecrets, tenant, tokenOf, withAuthService, type Secrets } from "./secrets.ts";
 import { watch, type Watch } from "./watch.ts";
@@ -20,7 +21,7 @@ async function main(): Promise<void> {
   const ready = Math.round(performance.now() - began);
   console.log(
     colors.dim(
-      `  Gateway, orchestrator, kitchen, delivery, catalog, chat, order log and auth run at ${fleet.url} (${ready} ms)\n`,
+      `  Eleven Workers, from the gateway to the support, run at ${fleet.url} (${ready} ms)\n`,
     ),
   );
   try {
@@ -28,6 +29,7 @@ async function main(): Promise<void> {
     await theHappyOrder(shop);
     await theOrderWhoseKitchenFails(shop);
     await theOrderThatIsOperated(shop);
+    await showAround((...request) => shop.ask(...request), "demo-1");
     await shop.showLog();
   } finally {
     await fleet.close();
@@ -172,6 +174,17 @@ class Shop {
     return response.json();
   }
 
+  async ask<Body>(
+    who: "customer" | "staff",
+    method: string,
+    path: string,
+    body?: object,
+  ): Promise<Body> {
+    const response = await this.#fetch(who, path, body, {}, method);
+    if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`);
+    return (await response.json()) as Body;
+  }
+
   async showLog(): Promise<void> {
     const address = new URL("/orderlog/log", this.#url).href;
     const headers = { Authorization: `Bearer ${this.#tokens.staff}` };
@@ -194,9 +207,15 @@ class Shop {
     }
   }
 
-  #fetch(who: "customer" | "staff", path: string, body?: unknown, headers = {}): Promise<Response> {
+  #fetch(
+    who: "customer" | "staff",
+    path: string,
+    body?: unknown,
+    headers = {},
+    method = "POST",
+  ): Promise<Response> {
     return fetch(new URL(path, this.#url).href, {
-      method: "POST",
+      method,
       headers: {
         Authorization: `Bearer ${this.#tokens[who]}`,
         "Content-Type": "application/json",
@@ -209,16 +228,16 @@ class Shop {
 
 /** The access token of somebody who has registered and logged in, as everybody may. */
 async function loggedIn(url: string, username: string): Promise<string> {
-  const ask = async (path: string): Promise<{ access_token?: string }> => {
+  const ask = async (path: string, more = {}): Promise<{ access_token?: string }> => {
     const response = await fetch(new URL(path, url), {
       method: "POST",
       headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ username, password: "mango tango" }),
+      body: JSON.stringify({ username, password: "mango tango", ...more }),
     });
     if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`);
     return (await response.json()) as { access_token?: string };
   };
-  await ask("/auth/register");
+  await ask("/auth/register", { email: `${username}@example.test` });
   const { access_token } = await ask("/auth/login");
   return access_token!;
 }

@@ -18,6 +18,8 @@ describe("npm run demo", () => {
     expect(stdout).toMatch(/8 CANCEL_ORDER +cancelled/);
     expect(stdout).toMatch(/orders\/demo-2 +order\.cancelled/);
     expect(stdout).toMatch(/\? after decisionTimeout +cancelled +by timer, after 285 min/);
+    expect(stdout).toMatch(/chat +1\. customer: It was delicious!/);
+    expect(stdout).toMatch(/mailer +carla@example\.test: Your order demo-1 was delivered/);
     expect(stdout).toMatch(/\d+ durachart\.rewound +orderPizza\.choosing/);
     // Every process that it started has inherited the marker.
     const { stdout: left } = await promisify(execFile)("sh", [
