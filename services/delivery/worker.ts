@@ -9,4 +9,4 @@ const delivery = stationWorker({
 });
 
 export default delivery;
-export const { Station, Broker } = delivery;
+export const { Station, Broker, Jobs } = delivery;

@@ -6,8 +6,10 @@ import type { AuthCalls } from "../contracts/auth.ts";
 import type { AvatarCalls } from "../contracts/avatars.ts";
 import type { CatalogCalls } from "../contracts/catalog.ts";
 import type { ChatCalls } from "../contracts/chat.ts";
+import type { LogCalls } from "../contracts/log.ts";
 import type { MailboxCalls } from "../contracts/mail.ts";
 import type { Asker } from "../contracts/reply.ts";
+import type { StationCalls } from "../contracts/stations.ts";
 import type { SupportCalls } from "../contracts/support.ts";
 import { granted } from "../replying.ts";
 import { nothingAt } from "./answers.ts";
@@ -15,7 +17,9 @@ import { avatars } from "./avatars.ts";
 import { catalog } from "./catalog.ts";
 import { chat } from "./chat.ts";
 import { mailbox } from "./mailbox.ts";
+import { orderLog } from "./order-log.ts";
 import { orders } from "./orders.ts";
+import { station } from "./stations.ts";
 import { support } from "./support.ts";
 
 /** The gateway's bindings. What is not bound is a part of the shop that this deployment hasn't. */
@@ -25,6 +29,9 @@ export interface GatewayEnv extends Omit<TokenSettings, "AUTH"> {
   DELIVERY: Fetcher;
   ORDERLOG: Fetcher;
   AVATARS?: AvatarCalls;
+  KITCHEN_JOBS?: StationCalls;
+  DELIVERY_JOBS?: StationCalls;
+  LOG?: LogCalls;
   CATALOG?: CatalogCalls;
   CHAT?: ChatCalls & Fetcher;
   MAILBOX?: MailboxCalls;
@@ -50,6 +57,9 @@ const neighbours: Readonly<Record<string, ApiHandler>> = {
   avatars,
   catalog,
   chat,
+  delivery: station("DELIVERY_JOBS"),
+  kitchen: station("KITCHEN_JOBS"),
+  log: orderLog,
   mailbox,
   orders,
   support,

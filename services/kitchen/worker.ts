@@ -10,4 +10,4 @@ const kitchen = stationWorker({
 });
 
 export default kitchen;
-export const { Station, Broker } = kitchen;
+export const { Station, Broker, Jobs } = kitchen;

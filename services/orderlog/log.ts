@@ -1,25 +1,12 @@
 import type { ReceivedEvent } from "../../src/cloudevents/received.ts";
 import type { Realm } from "../../src/contract/realm.ts";
+import type { LoggedEntry } from "../contracts/log.ts";
 
 /** What is written down of an event, and whose it is. */
 export interface LogEntry extends ReceivedEvent {
   realm: Realm;
   /** ISO 8601, in any zone. */
   time: string;
-}
-
-/** An entry as it is read. */
-export interface LoggedEntry {
-  /** Ever higher, in the order in which entries were written down. */
-  position: number;
-  source: string;
-  id: string;
-  type: string;
-  /** `{workflow}/{id}` */
-  subject: string;
-  /** ISO 8601 in UTC. */
-  time: string;
-  data: unknown;
 }
 
 /** What is looked for. */

@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import type { LogParameters } from "../contracts/log.ts";
 import { validate } from "../../src/instance/validate.ts";
 
 const whole = (least: number, most: number) =>
@@ -34,10 +35,11 @@ const tail = v.strictObject({
   after: v.optional(whole(0, Number.MAX_SAFE_INTEGER)),
 });
 
-const parametersOf = (request: { url: string }) =>
+/** Of an address. */
+export const parametersOf = (request: { url: string }) =>
   Object.fromEntries(new URL(request.url).searchParams);
 
 /** @throws ProblemError invalid-body */
-export const pageOf = (request: { url: string }) => validate(page, parametersOf(request), "");
+export const pageOf = (parameters: LogParameters) => validate(page, parameters, "");
 /** @throws ProblemError invalid-body */
 export const tailOf = (request: { url: string }) => validate(tail, parametersOf(request), "");

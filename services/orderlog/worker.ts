@@ -1,3 +1,4 @@
+import { WorkerEntrypoint } from "cloudflare:workers";
 import { Router, type IRequest } from "itty-router";
 import type { Caller } from "../../src/contract/caller.ts";
 import { log } from "../../src/contract/log.ts";
@@ -7,9 +8,12 @@ import { realmOf, type Realm } from "../../src/contract/realm.ts";
 import { giveBack, openEnvelope, toProblem } from "../../src/ingress/queue.ts";
 import { errorResponse, finish } from "../../src/ingress/respond.ts";
 import { authenticate, endOf, type TokenSettings } from "../../src/ingress/token.ts";
+import type { LogCalls, LoggedEntry, LogParameters } from "../contracts/log.ts";
+import type { Asker, Reply } from "../contracts/reply.ts";
+import { replying } from "../replying.ts";
 import { requireStaff } from "../staff.ts";
 import { append, forget, readLog, type LogEntry } from "./log.ts";
-import { pageOf, tailOf } from "./queries.ts";
+import { pageOf, parametersOf, tailOf } from "./queries.ts";
 import { Tail } from "./tail.ts";
 
 interface Env extends TokenSettings {
@@ -40,7 +44,7 @@ router
   .get(
     "/log",
     guarded(async (request, caller, env) => {
-      const entries = await readLog(env.LOG, realmOf(caller), pageOf(request));
+      const entries = await readLog(env.LOG, realmOf(caller), pageOf(parametersOf(request)));
       return Response.json({ entries });
     }),
   )
@@ -86,6 +90,16 @@ export default {
 };
 
 export { Tail };
+
+/** What the gateway may ask. */
+export class Log extends WorkerEntrypoint<Env> implements LogCalls {
+  entries({ caller }: Asker, parameters: LogParameters): Promise<Reply<LoggedEntry[]>> {
+    return replying("order log", async () => {
+      requireStaff(caller, "order log");
+      return readLog(this.env.LOG, realmOf(caller), pageOf(parameters));
+    });
+  }
+}
 
 const tailObject = (env: Env, realm: Realm) => objectIn(env.TAILS, realm);
 

@@ -4,6 +4,7 @@ import { backoff } from "../../src/egress/timing.ts";
 import { toQueue } from "../../src/egress/transport.ts";
 import type { RabbitSettings } from "../../src/rabbitmq/pool.ts";
 import { overRabbitMQ } from "../../src/rabbitmq/transport.ts";
+import type { Job, Report, StationMove } from "../contracts/stations.ts";
 
 /** What a station is told and what it reports, as CloudEvent types. */
 export interface StationVocabulary {
@@ -27,14 +28,6 @@ const reports = overRabbitMQ("durachart-events", toQueue("EVENTS_QUEUE"), {
   members: STATION_MEMBERS,
 });
 
-/** A job as the shop sees it. Times are ISO 8601. */
-export interface Job {
-  order: string;
-  state: "pending" | "begun";
-  ticket: unknown;
-  receivedAt: string;
-}
-
 /** What was taken off the queue. */
 export interface Delivery {
   /** source and id: what a repeat is known by. */
@@ -46,14 +39,6 @@ export interface Delivery {
   /** `traceparent` */
   trace?: string;
 }
-
-/** A report that was made: which order it is about, and the event it was sent as. */
-export interface Report {
-  order: string;
-  type: string;
-}
-
-export type StationMove = "begin" | "finish" | "fail";
 
 /** Deliveries and answers are remembered for longer than any queue keeps a message (14 days at most). */
 const REMEMBERED = 15 * 86_400_000;

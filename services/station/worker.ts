@@ -1,3 +1,4 @@
+import { WorkerEntrypoint } from "cloudflare:workers";
 import { Router, type IRequest } from "itty-router";
 import * as v from "valibot";
 import type { Caller } from "../../src/contract/caller.ts";
@@ -16,15 +17,15 @@ import { authenticateWebhook } from "../../src/ingress/webhook.ts";
 import { validate } from "../../src/instance/validate.ts";
 import { brokerClass, consuming } from "../../src/rabbitmq/broker.ts";
 import { topology } from "../../src/topology.ts";
+import type { Asker, Reply } from "../contracts/reply.ts";
+import type { Job, Report, StationCalls, StationMove } from "../contracts/stations.ts";
+import { replying } from "../replying.ts";
 import { requireStaff } from "../staff.ts";
 import {
   STATION_MEMBERS,
   stationClass,
   type Delivery,
-  type Job,
-  type Report,
   type StationEnv,
-  type StationMove,
   type StationVocabulary,
 } from "./station.ts";
 
@@ -57,15 +58,52 @@ export function stationWorker(vocabulary: StationVocabulary) {
       return handle(request, caller, env);
     };
 
-  const move = (kind: StationMove, schema: typeof failure | typeof nothing) =>
+  /** @throws ProblemError invalid-body; not-found where nothing waits */
+  const moveNext = async (
+    env: Env,
+    caller: Caller,
+    kind: StationMove,
+    given: unknown,
+    said: string | undefined,
+  ): Promise<Report> => {
+    if (kind === "begin" && vocabulary.begins === undefined) {
+      throw refusal("not-found", `Nothing is begun in the ${vocabulary.name}.`);
+    }
+    const data = validate(kind === "fail" ? failure : nothing, given, "");
+    const key = said === undefined ? undefined : `http:${caller.subject}:${said}`;
+    const moved = await stationOf(env, caller).move(kind, data, key);
+    if (moved !== null) return moved;
+    throw refusal("not-found", `Nothing is waiting in the ${vocabulary.name}.`);
+  };
+
+  const move = (kind: StationMove) =>
     guarded(async (request, caller, env) => {
-      const data = validate(schema, await readOptionalJson(request), "");
-      const header = idempotencyKey(request.headers);
-      const key = header === undefined ? undefined : `http:${caller.subject}:${header}`;
-      const moved = await stationOf(env, caller).move(kind, data, key);
-      if (moved !== null) return Response.json(moved);
-      throw refusal("not-found", `Nothing is waiting in the ${vocabulary.name}.`);
+      const given = await readOptionalJson(request);
+      const said = idempotencyKey(request.headers);
+      return Response.json(await moveNext(env, caller, kind, given, said));
     });
+
+  /** What the gateway may ask. */
+  class Jobs extends WorkerEntrypoint<Env> implements StationCalls {
+    pending({ caller }: Asker): Promise<Reply<Job[]>> {
+      return replying(vocabulary.name, async () => {
+        requireStaff(caller, vocabulary.name);
+        return stationOf(this.env, caller).pending();
+      });
+    }
+
+    move(
+      { caller }: Asker,
+      kind: StationMove,
+      data: unknown,
+      key: string | undefined,
+    ): Promise<Reply<Report>> {
+      return replying(vocabulary.name, async () => {
+        requireStaff(caller, vocabulary.name);
+        return moveNext(this.env, caller, kind, data, key);
+      });
+    }
+  }
 
   const only = (method: string) =>
     guarded(async (request) => {
@@ -82,9 +120,9 @@ export function stationWorker(vocabulary: StationVocabulary) {
       ),
     )
     .all("/pending", only("GET"))
-    .post("/finish-next", move("finish", nothing))
+    .post("/finish-next", move("finish"))
     .all("/finish-next", only("POST"))
-    .post("/fail-next", move("fail", failure))
+    .post("/fail-next", move("fail"))
     .all("/fail-next", only("POST"));
   // What a webhook brings instead of a queue: signed, by a sender of WEBHOOK_SENDERS.
   router
@@ -100,7 +138,7 @@ export function stationWorker(vocabulary: StationVocabulary) {
     })
     .all("/events", only("POST"));
   if (vocabulary.begins !== undefined) {
-    router.post("/begin-next", move("begin", nothing)).all("/begin-next", only("POST"));
+    router.post("/begin-next", move("begin")).all("/begin-next", only("POST"));
   }
   router.all(
     "*",
@@ -118,6 +156,7 @@ export function stationWorker(vocabulary: StationVocabulary) {
   };
   return {
     ...consuming(handlers, STATION_MEMBERS),
+    Jobs,
     Station: stationClass(vocabulary),
     Broker: brokerClass<Env>({
       topology,
@@ -128,16 +167,16 @@ export function stationWorker(vocabulary: StationVocabulary) {
 }
 
 /** A station as its Worker calls it; the platform's own types don't carry `unknown` through RPC. */
-interface StationCalls {
+interface StationObject {
   receive(delivery: Delivery): Promise<void>;
   pending(): Promise<Job[]>;
   move(kind: StationMove, data: unknown, key: string | undefined): Promise<Report | null>;
 }
 
-function stationOf(env: Env, caller: Caller): StationCalls {
+function stationOf(env: Env, caller: Caller): StationObject {
   const realm = realmOf(caller);
   const name = realm.jurisdiction ? [realm.jurisdiction] : [];
-  return objectIn(env.STATIONS, realm, ...name) as unknown as StationCalls;
+  return objectIn(env.STATIONS, realm, ...name) as unknown as StationObject;
 }
 
 async function receive(

@@ -45,7 +45,7 @@ async function call<Body>(...request: Parameters<typeof ask>): Promise<Body> {
 }
 
 const moves = async (station: string, move: string): Promise<boolean> => {
-  const response = await ask("POST", `/${station}/${move}`, staff);
+  const response = await ask("POST", `/api/${station}/${move}`, staff);
   await response.body?.cancel();
   return response.ok;
 };
@@ -145,7 +145,7 @@ it(
     expect(subjects).toContain(`We have your order ${id}`);
     expect(subjects).toContain(`Your order ${id} was delivered`);
     const { entries } = await call<{ entries: { type: string }[] }>(
-      ...(["GET", `/orderlog/log?order=orders/${id}`, staff] as const),
+      ...(["GET", `/api/log?order=orders/${id}`, staff] as const),
     );
     expect(entries.map(({ type }) => type)).toEqual([
       ...["order.confirmed", "order.baked", "order.delivered"],

@@ -56,6 +56,7 @@ const mapped = [
   ...["POST /api/support/questions", "GET /api/support/documents"],
   ...["PUT /api/support/documents/:id", "DELETE /api/support/documents/:id"],
   ...["GET /api/avatars/:subject", "GET /api/mailbox", "ALL /api/*"],
+  ...["GET /api/log", "GET /api/kitchen/pending", "POST /api/kitchen/finish-next"],
 ].map((route): Route => {
   const [method = "", path = ""] = route.split(" ");
   return { worker: "gateway", method, path, taken: [] };

@@ -202,6 +202,9 @@ describe("What other Workers can call, and nothing else:", () => {
     "the kitchen's Broker": [kitchen.Broker, ["alarm", "publish", "sendAgain", "wake"]],
     "the delivery's Station": [delivery.Station, ["alarm", "move", "pending", "receive"]],
     "the delivery's Broker": [delivery.Broker, ["alarm", "publish", "sendAgain", "wake"]],
+    "the kitchen's Jobs": [kitchen.Jobs, ["move", "pending"]],
+    "the delivery's Jobs": [delivery.Jobs, ["move", "pending"]],
+    "the order log's Log": [orderlog.Log, ["entries"]],
     "the order log's Tail": [
       orderlog.Tail,
       ["alarm", "fetch", "poke", "webSocketClose", "webSocketMessage"],

@@ -44,6 +44,19 @@ function shop({ whoIs, orchestrator, products, chat }: Neighbours) {
         return products === undefined ? ok(ids.map(product)) : products(ids);
       },
     },
+    KITCHEN_JOBS: {
+      pending: async () => ok([]),
+      move: async (_: unknown, move: string, data: unknown, key: unknown) => {
+        asked.push(`kitchen ${move} ${JSON.stringify(data)} ${String(key)}`);
+        return ok({ order: "orders/o-1", type: "PIZZA_READY" });
+      },
+    },
+    LOG: {
+      entries: async (_: unknown, parameters: object) => {
+        asked.push(`log ${JSON.stringify(parameters)}`);
+        return ok([]);
+      },
+    },
     CHAT: {
       summary: async () => {
         asked.push("chat");
@@ -134,6 +147,33 @@ describe("an order at the gateway", () => {
     const { ask, asked } = shop({});
     await ask(path, { method });
     expect(asked).toEqual([there]);
+  });
+});
+
+describe("stations and the log at the gateway", () => {
+  it("are asked by their methods", async () => {
+    const { ask, asked } = shop({});
+    expect((await ask("/api/kitchen/pending")).body).toEqual({ pending: [] });
+    const headers = { "Idempotency-Key": "k-1", "Content-Type": "application/json" };
+    const failed = { method: "POST", headers, body: `{"reason":"cold"}` };
+    expect(await ask("/api/kitchen/fail-next", failed)).toMatchObject({ status: 200 });
+    expect((await ask("/api/log?order=orders/o-1&limit=5")).body).toEqual({ entries: [] });
+    expect(asked).toEqual([
+      'kitchen fail {"reason":"cold"} k-1',
+      'log {"order":"orders/o-1","limit":"5"}',
+    ]);
+  });
+
+  it.each([
+    ["POST", "/api/kitchen/pending", 405],
+    ["GET", "/api/kitchen/finish-next", 405],
+    ["POST", "/api/kitchen/eat", 404],
+    ["GET", "/api/kitchen", 404],
+    ["GET", "/api/delivery/pending", 503],
+    ["POST", "/api/log", 405],
+    ["GET", "/api/log/x", 404],
+  ])("%s %s is %i", async (method, path, status) => {
+    expect((await shop({}).ask(path, { method })).status).toBe(status);
   });
 });
 

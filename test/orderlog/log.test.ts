@@ -1,4 +1,4 @@
-import { env } from "cloudflare:workers";
+import { env, exports } from "cloudflare:workers";
 import {
   createMessageBatch,
   createScheduledController,
@@ -8,7 +8,8 @@ import {
   createExecutionContext,
 } from "cloudflare:test";
 import { describe, expect, it, vi } from "vitest";
-import { append, readLog, type LogEntry, type LoggedEntry } from "../../services/orderlog/log.ts";
+import type { LogCalls, LoggedEntry } from "../../services/contracts/log.ts";
+import { append, readLog, type LogEntry } from "../../services/orderlog/log.ts";
 import worker from "../../services/orderlog/worker.ts";
 import type { Caller } from "../../src/contract/caller.ts";
 import { objectIn } from "../../src/contract/objects.ts";
@@ -107,6 +108,24 @@ describe("the log", () => {
     "from=2030-01-01T12:00:00%2B05",
   ])("refuses %s", async (query) => {
     expect((await read("log-bad", query)).status).toBe(422);
+  });
+
+  it("is read by RPC as by HTTP, by staff alone, and what is asked for is looked at", async () => {
+    const tenant = freshTenant();
+    await deliver([envelope(tenant, "line", "orders/1")]);
+    const { Log } = exports as unknown as { Log: LogCalls };
+    const asking = (roles: string[]) => ({
+      caller: { tenant, subject: "s", roles },
+      authorization: "",
+    });
+    const { entries } = await read(tenant);
+    expect(await Log.entries(asking(["service"]), { limit: "1" })).toEqual({
+      ...{ ok: true, value: entries },
+    });
+    expect(await Log.entries(asking(["customer"]), {})).toMatchObject({ problem: { status: 403 } });
+    expect(await Log.entries(asking(["service"]), { limit: "x" })).toMatchObject({
+      problem: { status: 422 },
+    });
   });
 
   it("costs a thousand lines at most eleven statements, and has each once", async () => {
