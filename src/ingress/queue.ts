@@ -123,11 +123,9 @@ export async function consume(
       }
       if (readable.length === 0) return;
       const met = await problemsOf(() => deliver(readable.map(({ parcel }) => parcel)));
-      let isWaiting = false;
       for (const [index, { message }] of readable.entries()) {
         const reason = met[index];
-        // What follows a message that has to wait waits as well, so that it doesn't overtake it.
-        isWaiting ||= reason === undefined || (reason !== null && isPassing(reason));
+        // What follows a message that has to wait was not tried, so that it doesn't overtake it: it waits as well.
         if (reason === null) message.ack();
         else await giveBack(message, queue, reason, deadLetters, protect);
       }
