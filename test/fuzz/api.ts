@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import type { Role } from "./ask.ts";
 import { sentEvents } from "./events.ts";
-import { anyPhase, JSON_TYPE, words, type Parts } from "./parts.ts";
+import { anyPhase, bodyless, JSON_TYPE, words, type Parts } from "./parts.ts";
 import { IDLE } from "./population.ts";
 
 const staff = fc.constantFrom<Role>("service", "operator", "service", "customer");
@@ -23,6 +23,8 @@ const price = fc.record({
   currency: fc.constantFrom("EUR", "eur", "€"),
 });
 
+const looked = (path: fc.Arbitrary<string>): Parts => bodyless(path, staff);
+
 /** As `within`, for what the gateway maps to its neighbours' methods. */
 export const api: Record<string, Parts> = {
   "PUT /api/catalog/products/:id": asked(
@@ -32,6 +34,17 @@ export const api: Record<string, Parts> = {
   "PUT /api/catalog/products/:id/stock": asked(
     ...([staff, names.map((name) => `/api/catalog/products/${name}/stock`)] as const),
     { onHand: fc.oneof(fc.nat({ max: 100 }), fc.integer(), fc.double()) },
+  ),
+  "GET /api/catalog/products/:id/stock": looked(
+    names.map((name) => `/api/catalog/products/${name}/stock`),
+  ),
+  "DELETE /api/catalog/products/:id": looked(names.map((name) => `/api/catalog/products/${name}`)),
+  "GET /api/support/documents": looked(fc.constant("/api/support/documents")),
+  "DELETE /api/support/documents/:id": looked(
+    names.map((name) => `/api/support/documents/${name}`),
+  ),
+  "GET /api/mailbox": looked(
+    words.map((word) => `/api/mailbox?to=x${encodeURIComponent(word.toWellFormed())}`),
   ),
   "POST /api/support/questions": asked(customers, fc.constant("/api/support/questions"), {
     question: words.map((word) => `x${word}`),

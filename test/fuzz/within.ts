@@ -29,6 +29,20 @@ const objectIds = fc.constantFrom(...Array.from("0123456789")).map((digit) => di
 
 /** What each route is asked for that comes to an object and does nothing there. By method and path. */
 function within(world: World): Record<string, Parts> {
+  const own = withinOwn(world);
+  const behindApi = (route: string, from: string, to: string): Parts =>
+    own[route]!.map((part) => ({ ...part, path: part.path?.replace(from, to) ?? to }));
+  return {
+    ...own,
+    "GET /api/log": behindApi("GET /orderlog/log", "/orderlog/log", "/api/log"),
+    "GET /api/kitchen/pending": behindApi("GET /kitchen/pending", "/kitchen", "/api/kitchen"),
+    "POST /api/kitchen/finish-next": behindApi(
+      ...(["POST /kitchen/finish-next", "/kitchen", "/api/kitchen"] as const),
+    ),
+  };
+}
+
+function withinOwn(world: World): Record<string, Parts> {
   const { endpoint, login } = world.population;
   const endpoints = fc.oneof(
     words.map((word) => `ep_${encodeURIComponent(word.toWellFormed())}`),

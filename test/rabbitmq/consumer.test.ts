@@ -245,7 +245,8 @@ describe("a consumer", () => {
     await eventually(
       () => readyIn(sender, DEAD),
       (ready) => ready === 1,
-      20_000,
+      // Between two tries there are up to 30 seconds, once it has tried for a while.
+      50_000,
     );
     await takeFrom(sender, DEAD);
   });
