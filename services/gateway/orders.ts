@@ -5,6 +5,7 @@ import type { Product } from "../contracts/catalog.ts";
 import type { RoomSummary } from "../contracts/chat.ts";
 import type { Reply } from "../contracts/reply.ts";
 import { granted } from "../replying.ts";
+import { passedTo } from "./answers.ts";
 import type { ApiRequest, PartOf } from "./api.ts";
 
 /** Milliseconds that a neighbour may take for its part of an answer. */
@@ -25,9 +26,8 @@ interface WholeOrder {
  */
 export async function orders(api: ApiRequest): Promise<Response> {
   const { request, url, path, env } = api;
-  const there = new URL(url);
-  there.pathname = url.pathname.replace(/^\/api/, "");
-  const answer = await env.ORCHESTRATOR.fetch(new Request(there, request));
+  const pathname = url.pathname.replace(/^\/api/, "");
+  const answer = await passedTo(env.ORCHESTRATOR, request, url, pathname);
   const [id, ...rest] = path;
   const isWhole = request.method === "GET" && id !== undefined && id !== "" && rest.length === 0;
   // Who may not see the order is told so by the orchestrator, and its neighbours aren't asked.

@@ -1,3 +1,4 @@
+import { passedTo } from "./answers.ts";
 import { api, type GatewayEnv } from "./api.ts";
 import { authRouter } from "./auth.ts";
 import { openMailbox } from "./mailbox.ts";
@@ -24,7 +25,7 @@ export default {
       if (answer !== undefined) return answer;
     }
     if (!Object.hasOwn(neighbours, first)) return env.ORCHESTRATOR.fetch(request);
-    url.pathname = `/${rest.join("/")}`;
-    return env[neighbours[first as keyof typeof neighbours]].fetch(new Request(url, request));
+    const neighbour = env[neighbours[first as keyof typeof neighbours]];
+    return passedTo(neighbour, request, url, `/${rest.join("/")}`);
   },
 };
