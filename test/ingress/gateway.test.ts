@@ -26,6 +26,7 @@ const room: RoomSummary = {
   ...{ order: "orders/o-1", messages: 0, last: null, present: [] },
   stream: "/api/chat/orders/o-1/stream",
 };
+const staff = { ...carla, subject: "kai", roles: ["service"] };
 const ok = <Value>(value: Value): Reply<Value> => ({ ok: true, value });
 
 function shop({ whoIs, orchestrator, products, chat }: Neighbours) {
@@ -152,7 +153,7 @@ describe("an order at the gateway", () => {
 
 describe("stations and the log at the gateway", () => {
   it("are asked by their methods", async () => {
-    const { ask, asked } = shop({});
+    const { ask, asked } = shop({ whoIs: async () => ok(staff) });
     expect((await ask("/api/kitchen/pending")).body).toEqual({ pending: [] });
     const headers = { "Idempotency-Key": "k-1", "Content-Type": "application/json" };
     const failed = { method: "POST", headers, body: `{"reason":"cold"}` };
@@ -162,6 +163,24 @@ describe("stations and the log at the gateway", () => {
       'kitchen fail {"reason":"cold"} k-1',
       'log {"order":"orders/o-1","limit":"5"}',
     ]);
+  });
+
+  it("read nothing of what a customer sends", async () => {
+    const { ask, asked } = shop({});
+    for (const move of ["begin-next", "finish-next", "fail-next"]) {
+      let isRead = false;
+      const pull = (controller: ReadableStreamDefaultController) => {
+        isRead = true;
+        controller.close();
+      };
+      const body = new ReadableStream({ pull }, { highWaterMark: 0 });
+      const headers = { "Content-Type": "application/json" };
+      expect(await ask(`/api/kitchen/${move}`, { method: "POST", body, headers })).toMatchObject({
+        status: 403,
+      });
+      expect({ move, isRead }).toEqual({ move, isRead: false });
+    }
+    expect(asked).toEqual([]);
   });
 
   it.each([
