@@ -1,6 +1,6 @@
 import { nameOf } from "./address.ts";
-import { objectIn } from "./objects.ts";
-import type { Problem } from "./problem.ts";
+import { anybodysObject, objectIn } from "./objects.ts";
+import { refusal, type Problem } from "./problem.ts";
 import type { Realm, Whose } from "./realm.ts";
 
 /** Whose webhooks: one object a tenant, and a jurisdiction's are another object. */
@@ -83,6 +83,8 @@ export type WebhookReply<Value> = { ok: true; value: Value } | { ok: false; prob
 
 /** The object as the Worker and the instances call it. Each call says whose it takes the object to be. */
 export interface WebhooksCalls {
+  /** Seals its keys by the deployment's current one, whoever's they are. */
+  wake(): Promise<void>;
   /** @param event JSON of the CloudEvent. Resolves when every endpoint's delivery is committed. */
   receive(scope: WebhookScope, event: string): Promise<void>;
   register(
@@ -121,6 +123,22 @@ export interface DeliveryState {
   id: string;
   endpoint: string;
   status: "waiting" | "delivered" | "discarded";
+}
+
+/**
+ * Has somebody's object seal its keys by the deployment's current one.
+ *
+ * @param object its id
+ * @throws ProblemError not-configured where the deployment binds none
+ */
+export async function wakeWebhooks(
+  env: unknown,
+  object: string,
+  jurisdiction: string | null,
+): Promise<void> {
+  const { WEBHOOKS } = (env ?? {}) as { WEBHOOKS?: DurableObjectNamespace };
+  if (WEBHOOKS === undefined) throw refusal("not-configured", "WEBHOOKS is not bound.");
+  await (anybodysObject(WEBHOOKS, object, jurisdiction) as unknown as WebhooksCalls).wake();
 }
 
 /**

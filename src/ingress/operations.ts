@@ -1,6 +1,7 @@
 import * as v from "valibot";
 import { refusal } from "../contract/problem.ts";
 import { validate } from "../instance/validate.ts";
+import { wakeWebhooks } from "../contract/webhooks.ts";
 import { wakeAll } from "../list/sweep.ts";
 import type { Allowances } from "../tenants/allowances.ts";
 import { admit } from "./admit.ts";
@@ -13,6 +14,7 @@ import type { TokenSettings } from "./token.ts";
 const MAX_OBJECTS = 100;
 
 const reindexBody = v.strictObject({
+  kind: v.optional(v.picklist(["instances", "webhooks"]), "instances"),
   objects: v.pipe(
     v.array(v.strictObject({ id: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)), jurisdiction })),
     v.maxLength(MAX_OBJECTS),
@@ -20,8 +22,8 @@ const reindexBody = v.strictObject({
 });
 
 /**
- * `POST /operations/reindex`: has the objects named tell the list anew, whoever's they are. For those
- * who run the deployment.
+ * `POST /operations/reindex`: has the objects named tell the list anew and wrap their secrets by the current
+ * key, whoever's they are. For those who run the deployment.
  */
 export async function reindex(
   request: Request,
@@ -32,13 +34,13 @@ export async function reindex(
   if (!caller.roles.includes("administrator")) {
     throw refusal("forbidden", "This is for the role administrator.");
   }
-  const { objects } = validate(reindexBody, await readJson(request), "");
+  const { kind, objects } = validate(reindexBody, await readJson(request), "");
   const sleepers = objects.map(({ id, jurisdiction }) => ({
     object: id,
     jurisdiction: jurisdiction ?? null,
   }));
   const { woken, failed } = await wakeAll(sleepers, (object, where) =>
-    instances.wake(object, where),
+    kind === "webhooks" ? wakeWebhooks(settings, object, where) : instances.wake(object, where),
   );
   return jsonResponse(
     JSON.stringify({

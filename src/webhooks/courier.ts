@@ -3,6 +3,7 @@ import { realmOfOwn } from "../contract/realm.ts";
 import type { WebhookScope } from "../contract/webhooks.ts";
 import { AT_ONCE, type Begun } from "./outbox.ts";
 import { TIMEOUT, type Post, type PostResult } from "./post.ts";
+import type { SealedKeys } from "./sealed-keys.ts";
 import { signatureHeaders } from "./signing.ts";
 
 /**
@@ -23,18 +24,20 @@ interface Carrier {
 export class Courier {
   readonly #context: Pick<DurableObjectState, "storage">;
   readonly #env: unknown;
+  readonly #keys: SealedKeys;
   /** Endpoint → ids of what is under way to it. */
   readonly running = new Map<string, Set<string>>();
   /** Carrier → how many it carries. */
   readonly #loads = new Map<string, number>();
 
-  constructor(context: Pick<DurableObjectState, "storage">, env: unknown) {
+  constructor(context: Pick<DurableObjectState, "storage">, env: unknown, keys: SealedKeys) {
     this.#context = context;
     this.#env = env;
+    this.#keys = keys;
   }
 
   /** One try. Never throws. */
-  async send(scope: WebhookScope, { delivery, endpoint, secrets }: Begun): Promise<PostResult> {
+  async send(scope: WebhookScope, { delivery, endpoint, keys }: Begun): Promise<PostResult> {
     const { id, body } = delivery;
     const carrier = this.#leastLoaded(endpoint.id);
     this.#count(carrier, 1);
@@ -42,6 +45,8 @@ export class Courier {
     this.running.set(endpoint.id, ids.add(id));
     let timer: ReturnType<typeof setTimeout> | undefined;
     try {
+      // With one missing a receiver could take it for forged: then it isn't sent, and tried again.
+      const secrets = keys.map((stored) => this.#keys.open(scope, endpoint.id, stored));
       // Nothing leaves before it is on disk that it does.
       await this.#context.storage.sync();
       const headers = {

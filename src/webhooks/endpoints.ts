@@ -31,7 +31,14 @@ export const ENDPOINT_SCHEMA = `
     position INTEGER PRIMARY KEY, endpoint TEXT NOT NULL, secret TEXT NOT NULL, until INTEGER);
 `;
 
-/** Who is told, and by which keys. */
+/** A key as it is stored: sealed, or as it was made where nobody has sealed it yet. */
+export interface StoredKey {
+  position: number;
+  endpoint: string;
+  stored: string;
+}
+
+/** Who is told, and by which keys, which are sealed by whoever hands them in. */
 export class EndpointTable {
   readonly #sql: SqlStorage;
 
@@ -66,12 +73,13 @@ export class EndpointTable {
     return this.#sql.exec<{ n: number }>("SELECT count(*) AS n FROM endpoints").one().n;
   }
 
-  add(id: string, { url, types, description }: EndpointRequest, secret: string, now: number): void {
+  /** @param key sealed */
+  add(id: string, { url, types, description }: EndpointRequest, key: string, now: number): void {
     this.#sql.exec(
       "INSERT INTO endpoints VALUES (?, ?, ?, ?, 1, NULL, ?)",
       ...[id, url, types === undefined ? null : JSON.stringify(types), description ?? null, now],
     );
-    this.#addSecret(id, secret);
+    this.#addKey(id, key);
   }
 
   remove(id: string): void {
@@ -90,21 +98,21 @@ export class EndpointTable {
     );
   }
 
-  /** A new key; those there are go on signing until `until`, or until they were to end anyway. */
-  rotate(id: string, secret: string, until: number): void {
+  /** A new key, sealed; those there are go on signing until `until`, or until they were to end anyway. */
+  rotate(id: string, key: string, until: number): void {
     this.#sql.exec(
       "UPDATE secrets SET until = min(coalesce(until, ?1), ?1) WHERE endpoint = ?2",
       until,
       id,
     );
-    this.#addSecret(id, secret);
+    this.#addKey(id, key);
   }
 
   /** The keys that sign now, the newest first. */
-  secretsOf(id: string, now: number): { secret: string; until: number | null }[] {
+  keysOf(id: string, now: number): { stored: string; until: number | null }[] {
     return this.#sql
-      .exec<{ secret: string; until: number | null }>(
-        `SELECT secret, until FROM secrets
+      .exec<{ stored: string; until: number | null }>(
+        `SELECT secret AS stored, until FROM secrets
            WHERE endpoint = ? AND (until IS NULL OR until > ?) ORDER BY position DESC`,
         id,
         now,
@@ -112,7 +120,7 @@ export class EndpointTable {
       .toArray();
   }
 
-  dropExpiredSecrets(now: number): void {
+  dropExpiredKeys(now: number): void {
     this.#sql.exec("DELETE FROM secrets WHERE until <= ?", now);
   }
 
@@ -124,8 +132,22 @@ export class EndpointTable {
     return at ?? Infinity;
   }
 
-  #addSecret(id: string, secret: string): void {
-    this.#sql.exec("INSERT INTO secrets (endpoint, secret) VALUES (?, ?)", id, secret);
+  /** Those of all endpoints. */
+  allKeys(): StoredKey[] {
+    return this.#sql
+      .exec<StoredKey & Record<string, SqlStorageValue>>(
+        "SELECT position, endpoint, secret AS stored FROM secrets",
+      )
+      .toArray();
+  }
+
+  /** The same key, otherwise sealed. */
+  reseal({ position }: StoredKey, sealed: string): void {
+    this.#sql.exec("UPDATE secrets SET secret = ? WHERE position = ?", sealed, position);
+  }
+
+  #addKey(id: string, key: string): void {
+    this.#sql.exec("INSERT INTO secrets (endpoint, secret) VALUES (?, ?)", id, key);
   }
 
   #read(clause: string, ...parameters: string[]): Endpoint[] {

@@ -130,10 +130,10 @@ export class Outbox {
         this.deliveries.renew(id, leaseUntil);
       }
       const chosen = due.filter(({ id }) => !underWay.has(id)).slice(0, free);
-      const secrets = this.endpoints.secretsOf(endpoint.id, now).map(({ secret }) => secret);
+      const keys = this.endpoints.keysOf(endpoint.id, now).map(({ stored }) => stored);
       return chosen.map((delivery) => {
         this.deliveries.beginTry(delivery, leaseUntil);
-        return { endpoint, secrets, delivery: { ...delivery, attempts: delivery.attempts + 1 } };
+        return { endpoint, keys, delivery: { ...delivery, attempts: delivery.attempts + 1 } };
       });
     });
   }
@@ -235,7 +235,7 @@ export class Outbox {
 
   viewOf(endpoint: Endpoint, now: number): EndpointView {
     const { id, url, types, description, isEnabled, reason, createdAt } = endpoint;
-    const [, ...older] = this.endpoints.secretsOf(id, now);
+    const [, ...older] = this.endpoints.keysOf(id, now);
     return {
       ...{ id, url, types, description },
       status: isEnabled ? "enabled" : "disabled",
@@ -252,7 +252,8 @@ export class Outbox {
 export interface Begun {
   delivery: Delivery;
   endpoint: Endpoint;
-  secrets: string[];
+  /** As they are stored: they are opened when the delivery is signed. */
+  keys: string[];
 }
 
 /** Milliseconds since the epoch. */

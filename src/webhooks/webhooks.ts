@@ -20,6 +20,7 @@ import type { Delivery } from "./deliveries.ts";
 import { newEndpointId } from "./names.ts";
 import { deliveryView, Outbox, type Begun, type Event, type Parked } from "./outbox.ts";
 import { post, type Post, type PostResult } from "./post.ts";
+import { SealedKeys } from "./sealed-keys.ts";
 import { newSecret } from "./signing.ts";
 import { checkTarget, type TargetSettings } from "./target.ts";
 import { inTime, letterOf, type FilingBegun } from "./unfiled.ts";
@@ -47,6 +48,7 @@ export function webhooksClass(filingOf: (env: unknown) => FileLetters | null = (
     readonly #outbox: Outbox;
     readonly #alarm: AlarmClock;
     readonly #courier: Courier;
+    readonly #keys: SealedKeys;
     readonly #file: FileLetters | null;
     /** What is being filed; it never rejects. */
     #filing: Promise<void> = Promise.resolve();
@@ -56,18 +58,30 @@ export function webhooksClass(filingOf: (env: unknown) => FileLetters | null = (
       this.#file = filingOf(env);
       this.#outbox = new Outbox(context.storage.sql, this.#file !== null);
       this.#alarm = new AlarmClock(context);
-      this.#courier = new Courier(context, env);
+      this.#keys = new SealedKeys(env);
+      this.#courier = new Courier(context, env, this.#keys);
       if (this.#outbox.isThere) void context.blockConcurrencyWhile(() => this.#wakeUp());
     }
 
     /** Never throws: an object whose constructor does is unusable. */
     async #wakeUp(): Promise<void> {
       try {
+        this.#keys.resealAll(this.#outbox.endpoints);
+      } catch (error) {
+        // They stay as they are: what can be opened goes on signing.
+        log.error("The keys of webhook endpoints could not be sealed", { error });
+      }
+      try {
         await this.#alarm.read();
         this.#alarm.noLaterThan(this.#outbox.due(this.#courier.running, Date.now()));
       } catch (error) {
         log.error("The webhooks could not wake up", { error });
       }
+    }
+
+    /** @throws Error where some of its keys could not be sealed */
+    wake(): void {
+      if (this.#outbox.isThere) this.#keys.resealAll(this.#outbox.endpoints);
     }
 
     /** @param json of a CloudEvent */
@@ -83,6 +97,7 @@ export function webhooksClass(filingOf: (env: unknown) => FileLetters | null = (
         const url = checkTarget(request.url, this.env);
         const id = newEndpointId();
         const secret = newSecret();
+        const sealed = this.#keys.seal(scope, id, secret);
         const now = Date.now();
         return this.#alarm.transact(() => {
           this.#outbox.setUp();
@@ -93,7 +108,7 @@ export function webhooksClass(filingOf: (env: unknown) => FileLetters | null = (
               `There are ${MAX_ENDPOINTS} webhook endpoints already. Remove one first.`,
             );
           }
-          this.#outbox.endpoints.add(id, { ...request, url }, secret, now);
+          this.#outbox.endpoints.add(id, { ...request, url }, sealed, now);
           return { ...this.#outbox.viewOf(this.#outbox.endpoint(id), now), secret };
         });
       });
@@ -127,15 +142,16 @@ export function webhooksClass(filingOf: (env: unknown) => FileLetters | null = (
         const now = Date.now();
         const secret = newSecret();
         this.#outbox.endpoint(id);
-        if (this.#outbox.endpoints.secretsOf(id, now).length >= MAX_KEYS) {
+        if (this.#outbox.endpoints.keysOf(id, now).length >= MAX_KEYS) {
           throw refusal(
             "operation-not-possible",
             `${id} signs with ${MAX_KEYS} keys already. Wait until the oldest has ended.`,
           );
         }
+        const sealed = this.#keys.seal(scope, id, secret);
         this.#change(scope, () => {
-          this.#outbox.endpoints.rotate(id, secret, now + hours * HOUR);
-          this.#outbox.endpoints.dropExpiredSecrets(now);
+          this.#outbox.endpoints.rotate(id, sealed, now + hours * HOUR);
+          this.#outbox.endpoints.dropExpiredKeys(now);
           return [];
         });
         return { ...this.#view(id), secret };
@@ -236,7 +252,7 @@ export function webhooksClass(filingOf: (env: unknown) => FileLetters | null = (
         this.#alarm.set(now + LEASE);
         const scope = this.#outbox.endpoints.owner();
         this.#change(scope, () => {
-          this.#outbox.endpoints.dropExpiredSecrets(now);
+          this.#outbox.endpoints.dropExpiredKeys(now);
           return [];
         });
         this.#alarm.set(this.#outbox.due(this.#courier.running, now));

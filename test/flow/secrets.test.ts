@@ -16,6 +16,12 @@ const forms = {
 const shop = new ShopOnDisk(
   "test/support/cards-worker.ts",
   `
+[[durable_objects.bindings]]
+name = "WEBHOOKS"
+class_name = "Webhooks"
+[[migrations]]
+tag = "v2"
+new_sqlite_classes = ["Webhooks"]
 [[queues.producers]]
 binding = "EVENTS_QUEUE"
 queue = "cards-events"
@@ -42,6 +48,7 @@ async function call(method: string, path: string, body?: unknown, key?: string) 
 }
 
 interface Told {
+  secret?: string;
   context?: { card: string; result: unknown };
   letters?: { id: string; status: string }[];
   instances?: { id: string }[];
@@ -136,7 +143,10 @@ describe("a card's number", () => {
     );
   });
 
-  it("stands in no file, no log, no answer and no broadcast", async () => {
+  it("stands in no file, nor does a webhook's key; in no log, no answer and no broadcast", async () => {
+    const endpoint = { url: "https://receiver.example/canary" };
+    const { json } = await call("POST", "/webhooks", endpoint);
+    const key = json.secret!.slice("whsec_".length);
     await until(
       async () => (await call("GET", "/cards?limit=50")).json.instances ?? [],
       ({ length }) => length >= 9,
@@ -149,6 +159,10 @@ describe("a card's number", () => {
     expect(said).toContain("actor charge failed");
     expect(shop.filesWith("sealed.1.k1.").length).toBeGreaterThan(5);
     expect(shop.filesWith("Carla").length).toBeGreaterThan(5);
+    expect(shop.filesWith(endpoint.url)).not.toEqual([]);
+    const bytes = Buffer.from(key, "base64");
+    const keyForms = [key, bytes, bytes.toString("hex"), bytes.toString("base64url")];
+    for (const text of keyForms) expect(shop.filesWith(text)).toEqual([]);
     for (const [form, text] of Object.entries(forms)) {
       expect({ form, files: shop.filesWith(text) }).toEqual({ form, files: [] });
       expect({ form, isSaid: said.includes(text) }).toEqual({ form, isSaid: false });

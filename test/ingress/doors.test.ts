@@ -192,7 +192,7 @@ describe("What other Workers can call, and nothing else:", () => {
       [
         ...["alarm", "carry", "deliveries", "disable", "discard", "enable", "endpoint"],
         ...["endpoints", "eraseSubject", "parked", "receive", "register", "remove", "retry"],
-        "rotate",
+        ...["rotate", "wake"],
       ],
     ],
     Destination: [Destination, ["enter", "leave"]],

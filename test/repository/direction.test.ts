@@ -33,7 +33,9 @@ const mayImport: Record<string, string[]> = {
     "src/list",
     "src/tenants",
   ],
-  "src/webhooks": ["src/cloudevents", "src/contract", "src/kernel", "src/egress"],
+  "src/webhooks": [
+    ...["src/cloudevents", "src/contract", "src/kernel", "src/egress", "src/secrets"],
+  ],
   "src/rabbitmq": ["src/cloudevents", "src/contract", "src/egress", "src/ingress"],
   "src/testing": ["src/contract", "src/kernel", "src/instance"],
 };

@@ -16,4 +16,4 @@ export default {
     return new Response(null, { status: 204 });
   },
 };
-export const { Instance, Tenant } = app;
+export const { Instance, Tenant, Webhooks } = app;

@@ -162,9 +162,9 @@ ${this.#more}`,
   }
 
   /** The files that hold a text, whatever kind of file they are. */
-  filesWith(text: string): string[] {
+  filesWith(text: string | Uint8Array): string[] {
     return this.#files()
-      .filter((path) => readFileSync(path).includes(text))
+      .filter((path) => readFileSync(path).includes(text as string))
       .map((path) => relative(join(this.folder, "state"), path));
   }
 

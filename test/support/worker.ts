@@ -1,3 +1,4 @@
+import { secretsKeys } from "./secrets-keys.ts";
 import { hooks, workflows } from "../../machines/index.ts";
 import { orderV1 } from "../../machines/order/v1/index.ts";
 import type { Projection } from "../../src/contract/projection.ts";
@@ -83,10 +84,16 @@ class Instance extends app.Instance {
 
 /** Without the list there is nowhere to file what is parked. */
 class Webhooks extends app.Webhooks {
-  constructor(context: DurableObjectState, env: { WITHOUT_LIST?: string; LIST?: D1Database }) {
+  constructor(
+    context: DurableObjectState,
+    env: { WITHOUT_LIST?: string; LIST?: D1Database; SECRETS_KEYS?: string },
+  ) {
     super(context, {
       ...env,
       LIST: env.WITHOUT_LIST === undefined ? env.LIST : undefined,
+      get SECRETS_KEYS() {
+        return secretsKeys.setting === null ? env.SECRETS_KEYS : secretsKeys.setting;
+      },
     } as never);
   }
 }
