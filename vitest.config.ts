@@ -48,6 +48,9 @@ const bindings = {
 const nobody = () => new Response(null, { status: 503 });
 const serviceBindings = { AUTH: nobody, CATALOG: nobody, AVATARS: nobody };
 
+/** The orchestrator's class, in the Worker under test itself. */
+const countingHere = { TENANTS: { className: "Tenant", useSQLite: true } };
+
 const isWithBroker = findBroker() !== null;
 if (!isWithBroker) {
   if (process.env["DURACHART_LEAVE_NOTHING_OUT"]) throw new Error("There is no rabbitmq-server.");
@@ -157,13 +160,14 @@ export default defineConfig({
       {
         plugins: [
           cloudflareTest({
-            main: "./services/orderlog/worker.ts",
+            main: "./test/support/orderlog-counted.ts",
             wrangler: { configPath: "./services/orderlog/wrangler.toml" },
             miniflare: {
               bindings: {
                 ...bindings,
                 LOG_MIGRATIONS: await readD1Migrations("services/orderlog/migrations"),
               },
+              durableObjects: countingHere,
               serviceBindings: { AUTH: nobody },
             },
           }),
@@ -178,13 +182,14 @@ export default defineConfig({
       {
         plugins: [
           cloudflareTest({
-            main: "./services/chat/worker.ts",
+            main: "./test/support/chat-counted.ts",
             wrangler: { configPath: "./services/chat/wrangler.toml" },
             miniflare: {
               bindings: {
                 ...bindings,
                 CHAT_MIGRATIONS: await readD1Migrations("services/chat/migrations"),
               },
+              durableObjects: countingHere,
               serviceBindings: { ...serviceBindings, ORCHESTRATOR: whoSeesOrders },
             },
           }),

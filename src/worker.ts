@@ -1,6 +1,7 @@
 import { hooks, workflows } from "../machines/index.ts";
 import { shopBroker } from "./broker.ts";
 import { durachart } from "./index.ts";
+import { limits } from "./limits.ts";
 import { consuming } from "./rabbitmq/broker.ts";
 import { transports } from "./transports.ts";
 
@@ -8,6 +9,7 @@ const app = durachart({
   workflows,
   hooks,
   transports,
+  limits,
   queues: {
     "durachart-events": "EVENTS_QUEUE",
     "durachart-list": "LIST_QUEUE",

@@ -2,7 +2,8 @@ import { isInstanceId } from "../../src/contract/address.ts";
 import type { Caller } from "../../src/contract/caller.ts";
 import { log } from "../../src/contract/log.ts";
 import { ProblemError, refusal, type Problem } from "../../src/contract/problem.ts";
-import { authenticate, type TokenSettings } from "../../src/ingress/token.ts";
+import type { TokenSettings } from "../../src/ingress/token.ts";
+import { admitted } from "../doors.ts";
 import type { Part } from "../contracts/chat.ts";
 import type { Person } from "./frames.ts";
 
@@ -15,8 +16,8 @@ export interface DoorEnv extends TokenSettings {
 
 /** Milliseconds that the orchestrator has to say who may enter. */
 const PATIENCE = 10_000;
-/** What of the orchestrator's is the asker's to know; 410 says that the order was erased. */
-const PASSED_ON = new Set([401, 403, 404, 410]);
+/** What of the orchestrator's is the asker's to know; 410 says that the order was erased, 429 that the tenant has asked too much. */
+const PASSED_ON = new Set([401, 403, 404, 410, 429]);
 
 /** @throws ProblemError bad-id */
 export function checkOrderId(id: string): void {
@@ -33,7 +34,7 @@ export function checkOrderId(id: string): void {
  *   says no
  */
 export async function admit(request: Request, id: string, env: DoorEnv): Promise<Caller> {
-  const caller = await authenticate(request, env);
+  const caller = await admitted(request, env);
   checkOrderId(id);
   const answer = await ask(request.headers.get("authorization")!, id, env);
   // Read to its end whatever it says: what is broken off keeps its connection from being used again.

@@ -47,6 +47,8 @@ interface Attachment extends Person {
   home: Home;
   /** When their credentials end, in milliseconds since the epoch. */
   until: number;
+  /** Its place among the tenant's sockets; a socket of an older deployment doesn't say. */
+  place?: string;
   since: number;
   /** The last number sent. */
   position: number;
@@ -75,10 +77,14 @@ export class Listeners {
   /** What all were told of who is there, as JSON; unknown after hibernation. */
   #shown: string | null = null;
   #isTelling = false;
-  readonly #left: () => void;
+  readonly #left: (home: Home, place: string | undefined) => void;
 
-  /** @param left told when a socket was closed from here: whether the other side answers nobody knows */
-  constructor(context: DurableObjectState, source: Source, left: () => void) {
+  /** @param left told of every socket that has ended, of some twice: whether the other side answers nobody knows */
+  constructor(
+    context: DurableObjectState,
+    source: Source,
+    left: (home: Home, place: string | undefined) => void,
+  ) {
     this.#context = context;
     this.#source = source;
     this.#left = left;
@@ -110,12 +116,16 @@ export class Listeners {
   }
 
   /** Takes a listener in: everything after a number first, then all that is said. */
-  accept(home: Home, person: Person, { until, after }: { until: number; after: number }): Response {
+  accept(
+    home: Home,
+    person: Person,
+    { until, after, place }: { until: number; after: number; place: string },
+  ): Response {
     const { 0: client, 1: server } = new WebSocketPair();
     this.#context.acceptWebSocket(server);
     const attachment: Attachment = {
       ...person,
-      ...{ home, until, since: Date.now(), position: after },
+      ...{ home, until, place, since: Date.now(), position: after },
       ...{ unread: 0, asked: false, fullSince: null },
       ...{ says: null, frames: null, unreadable: 0, typedAt: 0 },
     };
@@ -191,6 +201,12 @@ export class Listeners {
     return { home, person: { subject, part }, saying: { id: read.id, text: read.text } };
   }
 
+  /** A socket has ended. */
+  gone(socket: WebSocket): void {
+    const { home, place } = attachmentOf(socket);
+    this.#left(home, place);
+  }
+
   /** To one socket alone. */
   reply(socket: WebSocket, frame: ServerFrame): void {
     if (socket.readyState === WebSocket.OPEN) socket.send(textOf(frame));
@@ -224,7 +240,7 @@ export class Listeners {
 
   #end(socket: WebSocket, code: number, reason: string): null {
     socket.close(code, reason);
-    this.#left();
+    this.gone(socket);
     return null;
   }
 

@@ -6,6 +6,7 @@ import { problem, ProblemError, refusal, type Problem } from "../../src/contract
 import { UsedTickets } from "../../src/instance/used-tickets.ts";
 import type { ChatMessage, RoomSummary } from "../contracts/chat.ts";
 import type { Reply } from "../contracts/reply.ts";
+import { allowancesIn } from "../doors.ts";
 import { replying } from "../replying.ts";
 import { Archive } from "./archive.ts";
 import { take, type Bucket } from "./bucket.ts";
@@ -24,6 +25,8 @@ export interface Listening {
   /** When their credentials end, in milliseconds since the epoch. */
   until: number;
   ticket?: { id: string; expires: number };
+  /** Among the tenant's sockets: to be given back when it closes. */
+  place: string;
 }
 
 export interface Said {
@@ -53,7 +56,10 @@ export class Room extends DurableObject {
     const { storage } = context;
     const store = new RoomStore(storage);
     const clock = new AlarmClock(context);
-    const listeners = new Listeners(context, store, () => this.#left());
+    const listeners = new Listeners(context, store, (home, place) => {
+      this.#left();
+      if (place !== undefined) context.waitUntil(allowancesIn(env).close(home.tenant, place));
+    });
     this.#store = store;
     this.#clock = clock;
     this.#listeners = listeners;
@@ -133,11 +139,11 @@ export class Room extends DurableObject {
   override webSocketClose(socket: WebSocket, code: number): void {
     // 1005 and 1006 mean "no code"; they must not be sent.
     socket.close(code === 1005 || code === 1006 ? 1000 : code);
-    this.#left();
+    this.#listeners.gone(socket);
   }
 
-  override webSocketError(): void {
-    this.#left();
+  override webSocketError(socket: WebSocket): void {
+    this.#listeners.gone(socket);
   }
 
   override alarm(): Promise<void> {
@@ -174,7 +180,7 @@ export class Room extends DurableObject {
     return { message, created: true };
   }
 
-  #listen({ home, person, after, until, ticket }: Listening): Response {
+  #listen({ home, person, after, until, ticket, place }: Listening): Response {
     const head = this.#store.head();
     if (after > head) {
       const detail = `after is ${after}, but the room has ${head} messages.`;
@@ -185,7 +191,7 @@ export class Room extends DurableObject {
     }
     if (until <= Date.now()) throw refusal("unauthenticated", "The token has ended.");
     if (ticket !== undefined) this.#tickets.use(ticket, Date.now());
-    const response = this.#listeners.accept(home, person, { until, after });
+    const response = this.#listeners.accept(home, person, { until, after, place });
     this.#clock.noLaterThan(this.#keeper.due());
     return response;
   }

@@ -11,8 +11,9 @@ import {
   TICKET_LIFE,
   type TicketSettings,
 } from "../../src/ingress/tickets.ts";
-import { authenticate, endOf } from "../../src/ingress/token.ts";
+import { endOf } from "../../src/ingress/token.ts";
 import { validate } from "../../src/instance/validate.ts";
+import { admitted, allowancesIn } from "../doors.ts";
 import { admit, checkOrderId, personOf, WORKFLOW, type DoorEnv } from "./door.ts";
 import { saying, SUBPROTOCOL } from "./frames.ts";
 import { MAX_FRAME } from "./limits.ts";
@@ -53,7 +54,7 @@ const only =
   (...methods: string[]) =>
   async (incoming: IRequest, env: ChatEnv): Promise<Response> => {
     const request = incoming as unknown as Request;
-    await authenticate(request, env);
+    await admitted(request, env);
     const allow = methods.join(", ");
     const detail = `${request.method} is not for this address; it takes ${allow}.`;
     return problemResponse(problem("method-not-allowed", detail), { Allow: allow });
@@ -68,7 +69,7 @@ router
   .post("/orders/:id/tickets", on(ticket))
   .all("/orders/:id/tickets", only("POST"))
   .all("*", async (incoming: IRequest, env: ChatEnv) => {
-    await authenticate(incoming as unknown as Request, env);
+    await admitted(incoming as unknown as Request, env);
     throw refusal("not-found", `There is nothing at ${new URL(incoming.url).pathname}.`);
   });
 
@@ -116,11 +117,30 @@ async function stream(request: Request, id: string, env: ChatEnv): Promise<Respo
     throw refusal("bad-parameter", `The only subprotocol is ${SUBPROTOCOL}; offer it, or none.`);
   }
   const listening = { person: personOf(caller), after, ...entry };
-  const response = await new RoomCalls(env.ROOMS, caller, id).listen(listening);
-  if (response.webSocket === null) throw new ProblemError((await response.json()) as Problem);
+  const response = await listen(new RoomCalls(env.ROOMS, caller, id), listening, env);
   if (offered !== null) return response;
   // A client that offered no subprotocol must not be answered one (RFC 6455, 4.1).
   return new Response(null, { status: 101, webSocket: response.webSocket });
+}
+
+/** With a place among the tenant's sockets, which the room gives back. */
+async function listen(
+  room: RoomCalls,
+  listening: Omit<Listening, "home" | "place">,
+  env: ChatEnv,
+): Promise<Response> {
+  const { tenant } = room.home;
+  const place = crypto.randomUUID();
+  const allowances = allowancesIn(env);
+  await allowances.open(tenant, place, listening.until);
+  let response: Response | undefined;
+  try {
+    response = await room.listen({ ...listening, place });
+  } finally {
+    if (!response?.webSocket) await allowances.close(tenant, place);
+  }
+  if (response.webSocket === null) throw new ProblemError((await response.json()) as Problem);
+  return response;
 }
 
 async function entryOf(
@@ -136,5 +156,8 @@ async function entryOf(
   }
   checkOrderId(id);
   const origin = originOf(request, env);
-  return readTicket(env, text, { workflow: TICKETS_FOR, id, origin });
+  const good = await readTicket(env, text, { workflow: TICKETS_FOR, id, origin });
+  // No token has been shown, at the gateway neither: it is counted here.
+  await allowancesIn(env).take(good.caller.tenant, "requests", 1);
+  return good;
 }

@@ -11,6 +11,7 @@ import type { MailboxCalls } from "../contracts/mail.ts";
 import type { Asker } from "../contracts/reply.ts";
 import type { StationCalls } from "../contracts/stations.ts";
 import type { SupportCalls } from "../contracts/support.ts";
+import { allowancesIn } from "../doors.ts";
 import { granted } from "../replying.ts";
 import { nothingAt } from "./answers.ts";
 import { avatars } from "./avatars.ts";
@@ -50,10 +51,13 @@ export interface ApiRequest {
   env: GatewayEnv;
 }
 
+/** What is passed on to the orchestrator is counted there. */
+const ITSELF_COUNTING = "orders";
+
 type ApiHandler = (api: ApiRequest) => Promise<Response>;
 
 /** First segments after `/api` → who answers. */
-const neighbours: Readonly<Record<string, ApiHandler>> = {
+export const neighbours: Readonly<Record<string, ApiHandler>> = {
   avatars,
   catalog,
   chat,
@@ -71,6 +75,9 @@ export async function api(request: Request, env: GatewayEnv): Promise<Response> 
     const url = new URL(request.url);
     const [neighbour = "", ...path] = segmentsOf(url);
     const asker = isTicketed(url, neighbour, path) ? nobody : await askerOf(request, env);
+    // Whatever is asked for, and whoever has it; the neighbour counts who brings a ticket, for it alone knows.
+    const isCounted = asker !== nobody && neighbour !== ITSELF_COUNTING;
+    if (isCounted) await allowancesIn(env).take(asker.caller.tenant, "requests", 1);
     const handle = Object.hasOwn(neighbours, neighbour) ? neighbours[neighbour] : undefined;
     if (handle === undefined) throw nothingAt(url);
     return finished(await handle({ request, url, path, asker, env }));

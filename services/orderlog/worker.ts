@@ -7,9 +7,10 @@ import { refusal } from "../../src/contract/problem.ts";
 import { realmOf, type Realm } from "../../src/contract/realm.ts";
 import { giveBack, openEnvelope, toProblem } from "../../src/ingress/queue.ts";
 import { errorResponse, finish } from "../../src/ingress/respond.ts";
-import { authenticate, endOf, type TokenSettings } from "../../src/ingress/token.ts";
+import { endOf, type TokenSettings } from "../../src/ingress/token.ts";
 import type { LogCalls, LoggedEntry, LogParameters } from "../contracts/log.ts";
 import type { Asker, Reply } from "../contracts/reply.ts";
+import { admitted } from "../doors.ts";
 import { replying } from "../replying.ts";
 import { requireStaff } from "../staff.ts";
 import { append, forget, readLog, type LogEntry } from "./log.ts";
@@ -34,7 +35,7 @@ const router = Router<IRequest, [Env]>({
 const guarded =
   (handle: (request: IRequest, caller: Caller, env: Env) => Promise<Response>) =>
   async (request: IRequest, env: Env): Promise<Response> => {
-    const caller = await authenticate(request, env);
+    const caller = await admitted(request as unknown as Request, env);
     requireStaff(caller, "order log");
     return handle(request, caller, env);
   };

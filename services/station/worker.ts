@@ -12,13 +12,14 @@ import { readCloudEvents } from "../../src/cloudevents/http.ts";
 import { consume, oneByOne, type Deliver } from "../../src/ingress/queue.ts";
 import { errorResponse, finish, problemResponse } from "../../src/ingress/respond.ts";
 import type { WebhookSettings } from "../../src/ingress/senders.ts";
-import { authenticate, type TokenSettings } from "../../src/ingress/token.ts";
+import type { TokenSettings } from "../../src/ingress/token.ts";
 import { authenticateWebhook } from "../../src/ingress/webhook.ts";
 import { validate } from "../../src/instance/validate.ts";
 import { brokerClass, consuming } from "../../src/rabbitmq/broker.ts";
 import { topology } from "../../src/topology.ts";
 import type { Asker, Reply } from "../contracts/reply.ts";
 import type { Job, Report, StationCalls, StationMove } from "../contracts/stations.ts";
+import { admitted } from "../doors.ts";
 import { replying } from "../replying.ts";
 import { requireStaff } from "../staff.ts";
 import {
@@ -53,7 +54,7 @@ export function stationWorker(vocabulary: StationVocabulary) {
     (handle: (request: Request, caller: Caller, env: Env) => Promise<Response>) =>
     async (incoming: IRequest, env: Env): Promise<Response> => {
       const request = incoming as unknown as Request;
-      const caller = await authenticate(request, env);
+      const caller = await admitted(request, env);
       requireStaff(caller, vocabulary.name);
       return handle(request, caller, env);
     };

@@ -1,5 +1,5 @@
 import { isInstanceId } from "../../src/contract/address.ts";
-import { refusal } from "../../src/contract/problem.ts";
+import { ProblemError, refusal } from "../../src/contract/problem.ts";
 import { within } from "../../src/contract/within.ts";
 import { log } from "../../src/contract/log.ts";
 import type { Source } from "../contracts/support.ts";
@@ -19,7 +19,7 @@ export interface OrderFacts {
  * that calls it, and it can only read.
  *
  * @returns null where the asker sees no such order, be there one or not
- * @throws ProblemError bad-id, unauthenticated, neighbour-unavailable
+ * @throws ProblemError bad-id, unauthenticated, too-many-requests, neighbour-unavailable
  */
 export async function readOrder(
   orchestrator: Fetcher,
@@ -32,6 +32,8 @@ export async function readOrder(
   }
   const answer = await get(orchestrator, `/orders/${encodeURIComponent(id)}`, authorization);
   if (answer.status === 200) return factsOf(id, await answer.json());
+  // What their tenant has left, and when there is more.
+  if (answer.status === 429) throw new ProblemError(await answer.json());
   await answer.body?.cancel();
   if ([403, 404, 410].includes(answer.status)) return null;
   if (answer.status === 401) throw refusal("unauthenticated", "The token is no longer good.");

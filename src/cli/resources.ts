@@ -13,6 +13,7 @@ interface Config {
   d1_databases: { binding: string; database_name: string }[];
   r2_buckets: { bucket_name: string }[];
   services?: { service: string }[];
+  durable_objects: { bindings: { script_name?: string }[] };
 }
 
 /** What a Worker's configuration says it needs of the account. */
@@ -23,7 +24,7 @@ interface Needs {
   queues: string[];
   consumes: string[];
   buries: string[];
-  /** The Workers that it is bound to: they must be there before it. */
+  /** The Workers that it is bound to, and those whose objects it calls: they must be there before it. */
   boundTo: string[];
   databases: { binding: string; name: string }[];
   buckets: string[];
@@ -69,7 +70,10 @@ export async function needsOfAll(): Promise<Needs[]> {
     const consumes = consumers.map(({ queue }) => queue);
     return {
       ...{ worker: config.name, consumes, buries: dead },
-      boundTo: (config.services ?? []).map(({ service }) => service),
+      boundTo: [
+        ...(config.services ?? []).map(({ service }) => service),
+        ...config.durable_objects.bindings.flatMap(({ script_name: script }) => script ?? []),
+      ],
       configPath: relative(root, join(root, configPath)),
       queues: [...producers.map(({ queue }) => queue), ...consumes, ...dead],
       databases: config.d1_databases.map(({ binding, database_name: name }) => {

@@ -3,6 +3,8 @@ import { env } from "cloudflare:workers";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { MAX_MESSAGES, MAX_SOCKETS } from "../../services/chat/limits.ts";
 import { issueTicket } from "../../src/ingress/tickets.ts";
+import { WINDOW } from "../../src/contract/tenancy.ts";
+import { takeSockets, useUpRequests } from "../support/used-up.ts";
 import { eventually } from "../support/eventually.ts";
 import {
   bearer,
@@ -56,8 +58,9 @@ describe("An order's room", () => {
     for (const as of [staff, courier]) expect(await historyOf(order, as)).toHaveLength(1);
     const told = async (status: number) =>
       (await call("GET", `/orders/broken.${status}/messages`)).status;
-    expect(await Promise.all([401, 403, 404, 410].map(told))).toEqual([401, 403, 404, 410]);
-    for (const status of [400, 429, 500, 503]) {
+    const passedOn = [401, 403, 404, 410, 429];
+    expect(await Promise.all(passedOn.map(told))).toEqual(passedOn);
+    for (const status of [400, 500, 503]) {
       const answer = await call("GET", `/orders/broken.${status}/messages`);
       expect(answer.status).toBe(503);
       expect(answer.headers.get("retry-after")).toBe("2");
@@ -169,6 +172,47 @@ describe("A ticket", () => {
     const stolen = { caller: mallory, id: order, origin, until: Date.now() + 60_000 };
     const ticket = await issueTicket(env as object, { ...stolen, workflow: "orders" });
     await expect(byTicket(order, ticket)).rejects.toThrow("401");
+  });
+});
+
+describe("A tenant", () => {
+  /** An order of carla's, at a tenant that no other test has. */
+  const fresh = () => {
+    const tenant = `crowded-${crypto.randomUUID()}`;
+    return { tenant, as: { ...carla, tenant }, order: `${tenant}.carla.1` };
+  };
+
+  it("that has asked too much this minute is let in by no token and no ticket", async () => {
+    vi.useFakeTimers({ toFake: ["Date"] });
+    vi.setSystemTime(Math.ceil(Date.now() / WINDOW) * WINDOW);
+    const { tenant, as, order } = fresh();
+    const wanted = { caller: as, workflow: "chat/orders", id: order, origin };
+    const ticket = await issueTicket(env as object, { ...wanted, until: Date.now() + WINDOW });
+    await useUpRequests(tenant);
+    for (const path of ["", "/messages", "/stream"]) {
+      const answer = await call("GET", `/orders/${order}${path}`, { as });
+      expect(answer).toMatchObject({ status: 429, body: { limit: { name: "requests" } } });
+      expect(answer.headers.get("retry-after")).toBe("60");
+    }
+    await expect(byTicket(order, ticket)).rejects.toThrow("429");
+  });
+
+  it("has so many sockets in all of its rooms, and the place of one that is closed", async () => {
+    const { tenant, as, order } = fresh();
+    await takeSockets(tenant, 2);
+    // What is refused takes no place.
+    for (let tries = 0; tries < 3; tries += 1) {
+      await expect(Talker.open(order, { as, query: "after=5" })).rejects.toThrow("400");
+    }
+    const mine = await Talker.open(order, { as });
+    const other = await Talker.open(`${order}-2`, { as });
+    await expect(Talker.open(`${order}-3`, { as })).rejects.toThrow(/429.*too-many-sockets/);
+    // Closed by who has it, and by the room.
+    mine.close();
+    other.send(new ArrayBuffer(1));
+    const isOpen = async () => (await Talker.open(order, { as }).catch(() => null)) !== null;
+    await eventually(isOpen, Boolean);
+    await eventually(isOpen, Boolean);
   });
 });
 

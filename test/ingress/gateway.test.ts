@@ -1,9 +1,12 @@
-import { describe, expect, it, vi } from "vitest";
-import { api, type GatewayEnv } from "../../services/gateway/api.ts";
+import { env as real } from "cloudflare:workers";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { api, neighbours, type GatewayEnv } from "../../services/gateway/api.ts";
 import type { Product } from "../../services/contracts/catalog.ts";
 import type { RoomSummary } from "../../services/contracts/chat.ts";
 import type { Reply } from "../../services/contracts/reply.ts";
 import { problem } from "../../src/contract/problem.ts";
+import { WINDOW } from "../../src/contract/tenancy.ts";
+import { useUpRequests } from "../support/used-up.ts";
 
 /** The gateway alone: its neighbours are what a test says they answer. */
 interface Neighbours {
@@ -32,6 +35,7 @@ const ok = <Value>(value: Value): Reply<Value> => ({ ok: true, value });
 function shop({ whoIs, orchestrator, products, chat }: Neighbours) {
   const asked: string[] = [];
   const env = {
+    TENANTS: real.TENANTS,
     AUTH: { whoIs: whoIs ?? (async () => ok(carla)) },
     ORCHESTRATOR: {
       fetch: async (request: Request) => {
@@ -193,6 +197,37 @@ describe("stations and the log at the gateway", () => {
     ["GET", "/api/log/x", 404],
   ])("%s %s is %i", async (method, path, status) => {
     expect((await shop({}).ask(path, { method })).status).toBe(status);
+  });
+});
+
+describe("a tenant that has asked too much this minute", () => {
+  afterEach(() => vi.useRealTimers());
+
+  it("is told so whoever is asked for, before anything is read; another goes on", async () => {
+    vi.useFakeTimers({ toFake: ["Date"] });
+    // The beginning of a minute.
+    vi.setSystemTime(Math.ceil(Date.now() / WINDOW) * WINDOW);
+    const tenant = `busy-${crypto.randomUUID()}`;
+    await useUpRequests(tenant);
+    const { ask, asked } = shop({ whoIs: async () => ok({ ...staff, tenant }) });
+    // All that there are, and what there isn't.
+    const others = [...Object.keys(neighbours), "nobody"].filter((name) => name !== "orders");
+    expect(others.length).toBeGreaterThan(7);
+    for (const name of others) {
+      const { status, headers, body } = await ask(`/api/${name}/x`, { method: "POST", body: "{" });
+      expect({ name, status, body }).toMatchObject({
+        ...{ name, status: 429 },
+        body: { type: "urn:durachart:problem:too-many-requests", limit: { name: "requests" } },
+      });
+      expect(headers.get("retry-after")).toBe("60");
+      expect(headers.get("ratelimit")).toBe('"requests";r=0;t=60');
+      expect(headers.get("ratelimit-policy")).toBe('"requests";q=60000;w=60');
+    }
+    expect(asked).toEqual([]);
+    // The orchestrator counts its own.
+    await ask("/api/orders/o-1/history");
+    expect(asked).toEqual(["GET /orders/o-1/history"]);
+    expect((await shop({}).ask("/api/log")).status).toBe(200);
   });
 });
 

@@ -45,6 +45,14 @@ describe("an order", () => {
     expect(asked).toEqual(["GET https://orchestrator/orders/o-1 Bearer carla"]);
   });
 
+  it("that may not be asked for now is told with when it may", async () => {
+    const problem = { type: "urn:durachart:problem:too-many-requests", status: 429, retryAfter: 7 };
+    const fetch = async () => Response.json(problem, { status: 429 });
+    const { service, as } = desk({ ORCHESTRATOR: { fetch } as unknown as Fetcher });
+    const asked = { question: "Where is my order?", order: "o-1" };
+    expect(problemOf(await service.ask(as("customer"), asked))).toEqual(problem);
+  });
+
   it("of another is as if there were none", async () => {
     const { ORCHESTRATOR } = orchestrator();
     const { ask } = desk({ ORCHESTRATOR });
