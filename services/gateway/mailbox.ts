@@ -6,12 +6,19 @@ import { nothingAt, wrongMethod } from "./answers.ts";
 import type { ApiRequest, GatewayEnv } from "./api.ts";
 import { mailboxPage } from "./mailbox-page.ts";
 
+/**
+ * Names of this machine. Elsewhere mails are nobody's to read, and with them their links and codes: not even
+ * where a deployment was left with the mailbox of development. Cloudflare finds a Worker by the address, so
+ * none can be asked by these.
+ */
+const LOCAL = new Set(["localhost", "127.0.0.1", "[::1]"]);
+
 /** Characters of an address of mail. */
 const MOST = 320;
 
 /** `GET /api/mailbox?to=`: what the mailbox of local development was given. */
 export async function mailbox({ request, url, path, asker, env }: ApiRequest): Promise<Response> {
-  if (path.length > 0) throw nothingAt(url);
+  if (path.length > 0 || !LOCAL.has(url.hostname)) throw nothingAt(url);
   if (request.method !== "GET") return wrongMethod(request, "GET");
   requireStaff(asker.caller, "mailbox");
   const to = url.searchParams.get("to") ?? undefined;
@@ -23,11 +30,11 @@ export async function mailbox({ request, url, path, asker, env }: ApiRequest): P
   return Response.json({ mails: granted(await MAILBOX.mails(asker, to)) });
 }
 
-/** `GET /mailbox`: the page that shows them. It has no data, so it is open; 404 where there is no mailbox. */
+/** `GET /mailbox`: the page that shows them. It has no data, so it is open; 404 where there is no mailbox, or this is no local address. */
 export async function openMailbox(url: URL, { MAILBOX }: GatewayEnv): Promise<Response> {
   try {
-    const isThere = MAILBOX !== undefined && granted(await MAILBOX.isThere());
-    if (!isThere) throw nothingAt(url);
+    const isLocal = MAILBOX !== undefined && LOCAL.has(url.hostname);
+    if (!isLocal || !granted(await MAILBOX.isThere())) throw nothingAt(url);
     return finish(await mailboxPage());
   } catch (error) {
     return finish(errorResponse(error));

@@ -1,6 +1,7 @@
 import { env as real } from "cloudflare:workers";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { api, neighbours, type GatewayEnv } from "../../services/gateway/api.ts";
+import gateway from "../../services/gateway/worker.ts";
 import type { Product } from "../../services/contracts/catalog.ts";
 import type { RoomSummary } from "../../services/contracts/chat.ts";
 import type { Reply } from "../../services/contracts/reply.ts";
@@ -228,6 +229,34 @@ describe("a tenant that has asked too much this minute", () => {
     await ask("/api/orders/o-1/history");
     expect(asked).toEqual(["GET /orders/o-1/history"]);
     expect((await shop({}).ask("/api/log")).status).toBe(200);
+  });
+});
+
+describe("the mailbox", () => {
+  it.each([
+    ["http://localhost:8787", 200],
+    ["http://127.0.0.1:8787", 200],
+    ["http://[::1]:8787", 200],
+    ["https://shop.example", 404],
+    ["https://durachart-gateway.example.workers.dev", 404],
+    ["http://localhost.example", 404],
+    ["https://127.0.0.1.example", 404],
+  ])("at %s is %i, though a deployment keeps its mails there", async (origin, status) => {
+    let asked = 0;
+    const env = {
+      ...{ TENANTS: real.TENANTS, AUTH: { whoIs: async () => ok(staff) } },
+      MAILBOX: {
+        isThere: async () => ok(true),
+        mails: async () => ok([{ subject: `Mail ${(asked += 1)}` }]),
+      },
+    } as unknown as GatewayEnv;
+    for (const path of ["/mailbox", "/api/mailbox"]) {
+      const headers = { Authorization: "Bearer x" };
+      const answer = await gateway.fetch(new Request(origin + path, { headers }), env);
+      expect({ path, status: answer.status }).toEqual({ path, status });
+      await answer.text();
+    }
+    expect(asked).toBe(status === 200 ? 1 : 0);
   });
 });
 
