@@ -49,7 +49,7 @@ export type ServerFrame =
   | { type: "refused"; id?: string; problem: Problem }
   | { type: "presence"; present: Person[] }
   | { type: "typing"; from: Person }
-  /** Asks for a `confirm` with this number. */
+  /** Asks for a `confirm` with this number, which means nothing else. */
   | { type: "confirm"; seq: number };
 
 /** @throws ProblemError not-json, invalid-body */

@@ -1,4 +1,5 @@
 import { ProblemError } from "../../src/contract/problem.ts";
+import { isAnswer, newMark } from "../../src/contract/mark.ts";
 import type { ChatMessage } from "../contracts/chat.ts";
 import { take, type Bucket } from "./bucket.ts";
 import {
@@ -33,6 +34,8 @@ const NOT_UNDERSTOOD = 4400;
 
 const ENDED = "The token has ended: open another socket with a new one";
 
+const UNREAD = "Too slow: over 1 MiB is unconfirmed. Reconnect with after=";
+
 /** Milliseconds in which who comes and goes is told by one frame: many come at once. */
 const PRESENCE_AFTER = 50;
 
@@ -54,7 +57,8 @@ interface Attachment extends Person {
   position: number;
   /** UTF-16 units sent since the listener last confirmed. */
   unread: number;
-  asked: boolean;
+  /** The mark that it is to give back; false while it is asked for none. */
+  asked: number | boolean;
   /** Since when it is sent nothing. */
   fullSince: number | null;
   says: Bucket | null;
@@ -150,7 +154,7 @@ export class Listeners {
       // The alarm that closes it may be late.
       if (until <= now) this.#end(socket, BROKE_RULES, ENDED);
       else if (fullSince !== null && now - fullSince > MAX_SILENCE) {
-        this.#end(socket, TOO_SLOW, "Too slow: over 1 MiB is unconfirmed. Reconnect with after=");
+        this.#end(socket, TOO_SLOW, UNREAD);
       } else this.#pump(socket, attachment, { seq: message.seq, json });
     }
   }
@@ -167,6 +171,8 @@ export class Listeners {
     const now = Date.now();
     const attachment = attachmentOf(socket);
     if (attachment.until <= now) return this.#end(socket, BROKE_RULES, ENDED);
+    // What answers its own frames is more than it has read.
+    if (attachment.unread >= 2 * MAX_UNREAD) return this.#end(socket, TOO_SLOW, UNREAD);
     const frames = take(attachment.frames, FRAMES, now);
     if (frames === null) return this.#end(socket, BROKE_RULES, "Too many frames");
     attachment.frames = frames;
@@ -176,6 +182,10 @@ export class Listeners {
     if (read === null) return null;
     attachment.unreadable = 0;
     if (read.type === "confirm") {
+      if (!isAnswer(attachment.asked, read.seq)) {
+        socket.serializeAttachment(attachment);
+        return null;
+      }
       this.#pump(socket, { ...attachment, unread: 0, asked: false, fullSince: null });
       // Of who came and went meanwhile they may not have been told.
       if (attachment.unread >= MAX_UNREAD) {
@@ -209,7 +219,11 @@ export class Listeners {
 
   /** To one socket alone. */
   reply(socket: WebSocket, frame: ServerFrame): void {
-    if (socket.readyState === WebSocket.OPEN) socket.send(textOf(frame));
+    if (socket.readyState !== WebSocket.OPEN) return;
+    const json = textOf(frame);
+    socket.send(json);
+    const attachment = attachmentOf(socket);
+    this.#counted(socket, { ...attachment, unread: attachment.unread + json.length });
   }
 
   /** Closes those whose token has ended. */
@@ -251,9 +265,9 @@ export class Listeners {
       if (!(error instanceof ProblemError)) throw error;
       const id = idIn(frame);
       const { problem } = error;
-      this.reply(socket, { type: "refused", ...(id === undefined ? {} : { id }), problem });
       const unreadable = attachment.unreadable + 1;
       socket.serializeAttachment({ ...attachment, unreadable });
+      this.reply(socket, { type: "refused", ...(id === undefined ? {} : { id }), problem });
       if (unreadable < MAX_UNREADABLE) return null;
       return this.#end(socket, NOT_UNDERSTOOD, "Send say, typing or confirm, as JSON");
     }
@@ -272,9 +286,11 @@ export class Listeners {
 
   /** What has been sent, with the socket; and where it is much, the question how far it was read. */
   #counted(socket: WebSocket, attachment: Attachment): void {
-    const isToAsk = attachment.unread > ASK_AFTER && !attachment.asked;
-    if (isToAsk) this.reply(socket, { type: "confirm", seq: attachment.position });
-    socket.serializeAttachment(isToAsk ? { ...attachment, asked: true } : attachment);
+    const isToAsk = attachment.unread > ASK_AFTER && attachment.asked === false;
+    if (!isToAsk) return socket.serializeAttachment(attachment);
+    const mark = newMark();
+    socket.serializeAttachment({ ...attachment, asked: mark });
+    if (socket.readyState === WebSocket.OPEN) socket.send(textOf({ type: "confirm", seq: mark }));
   }
 
   /** @param fresh the newest message: who is up to date needs no others */

@@ -17,10 +17,14 @@ export function transitionMessage(subject: Subject, entry: JournalEntry): string
   return message(subject, `${entry.epoch}-${entry.seq}`, "durachart.transition", entry.at, entry);
 }
 
-/** Asks a watcher how far it has read; the answer is `confirm <seq>`. */
-export function confirmMessage(subject: Subject, epoch: number, seq: number, at: number): string {
+/**
+ * Asks a watcher whether it has read so far; the answer is `confirm <mark>`.
+ *
+ * @param upTo `{epoch}-{seq}` of what it was sent last
+ */
+export function confirmMessage(subject: Subject, upTo: string, mark: number, at: number): string {
   const time = new Date(at).toISOString();
-  return message(subject, `${epoch}-${seq}-confirm`, "durachart.confirm", time, { seq });
+  return message(subject, `${upTo}-confirm`, "durachart.confirm", time, { seq: mark });
 }
 
 /** What became of an event that a watcher sent over its socket. */

@@ -1,4 +1,5 @@
 import type { Caller } from "../contract/caller.ts";
+import { isAnswer, newMark } from "../contract/mark.ts";
 import type { JournalEntry, View } from "../contract/view.ts";
 import { confirmMessage, transitionMessage, viewMessage, type Subject } from "./messages.ts";
 
@@ -57,7 +58,8 @@ interface Attachment {
   epoch: number;
   /** Bytes sent since the watcher last confirmed. */
   unread: number;
-  asked: boolean;
+  /** The mark that it is to give back; false while it is asked for none. */
+  asked: number | boolean;
   /** Since when it is sent nothing; milliseconds since the epoch. */
   fullSince: number | null;
 }
@@ -173,7 +175,7 @@ export class Watchers {
   }
 
   /**
-   * A watcher's message: `confirm <seq>`, or a CloudEvent.
+   * A watcher's message: `confirm <mark>`, or a CloudEvent.
    *
    * @param mostBytes of a message
    * @returns the event, to be brought to the instance, and whose it is; null where there is none
@@ -205,7 +207,9 @@ export class Watchers {
       const what = 'Send a CloudEvent in JSON, "ping", or "confirm <seq>"';
       return this.#end(socket, NOT_UNDERSTOOD, what);
     }
-    this.#pump(socket, source, { ...attachment, unread: 0, asked: false, fullSince: null });
+    const isConfirmed = isAnswer(attachment.asked, Number(message.slice("confirm ".length)));
+    const read = isConfirmed ? { unread: 0, asked: false, fullSince: null } : {};
+    this.#pump(socket, source, { ...attachment, ...read });
     return null;
   }
 
@@ -276,9 +280,11 @@ export class Watchers {
       }
     }
     const now = Date.now();
-    if (next.unread > ASK_AFTER_BYTES && !next.asked) {
-      socket.send(confirmMessage(source.subject, source.epoch, next.position, now));
-      next.asked = true;
+    if (next.unread > ASK_AFTER_BYTES && next.asked === false) {
+      const mark = newMark();
+      const id = `${source.epoch}-${next.position}`;
+      socket.send(confirmMessage(source.subject, id, mark, now));
+      next.asked = mark;
     }
     if (next.position < source.head) next.fullSince ??= now;
     socket.serializeAttachment(next);

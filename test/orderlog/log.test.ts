@@ -59,7 +59,8 @@ async function read(
 async function follow(
   tenant: string,
   query = "",
-): Promise<{ shown: LoggedEntry[]; socket: WebSocket }> {
+  { confirms = true } = {},
+): Promise<{ shown: LoggedEntry[]; asked: unknown[]; socket: WebSocket }> {
   const response = await worker.fetch(
     new Request(`https://log.test/tail?${query}`, {
       headers: {
@@ -72,11 +73,15 @@ async function follow(
   expect(response.status).toBe(101);
   const socket = response.webSocket!;
   const shown: LoggedEntry[] = [];
+  const asked: unknown[] = [];
   socket.accept();
   socket.addEventListener("message", ({ data }) => {
-    shown.push(JSON.parse(data as string) as LoggedEntry);
+    const frame = JSON.parse(data as string) as LoggedEntry | { confirm: number };
+    if (!("confirm" in frame)) return void shown.push(frame);
+    asked.push(frame);
+    if (confirms) socket.send(data as string);
   });
-  return { shown, socket };
+  return { shown, asked, socket };
 }
 
 describe("the log", () => {
@@ -298,6 +303,40 @@ describe("the tail", () => {
     await expect
       .poll(() => shown.map(({ type, subject }) => [type, subject]))
       .toEqual([["order.baked", "orders/1"]]);
+  });
+
+  it("sends who doesn't confirm a megabyte and no more, and then its end; others go on", async () => {
+    const tenant = freshTenant();
+    const large = { text: "x".repeat(50_000) };
+    const many = Array.from({ length: 40 }, (_, index) =>
+      envelope(tenant, `n${index}`, "orders/1", { data: large }),
+    );
+    await deliver(many);
+    const mute = await follow(tenant, "after=0", { confirms: false });
+    const other = await follow(tenant, "after=0");
+    await expect.poll(() => other.shown.length).toBe(40);
+    expect(other.asked.length).toBeGreaterThan(1);
+    expect(mute.shown).toHaveLength(21);
+    expect(mute.asked).toHaveLength(1);
+    const closed = new Promise<number>((resolve) => {
+      mute.socket.addEventListener("close", ({ code }) => resolve(code));
+    });
+    vi.useFakeTimers({ toFake: ["Date"] });
+    for (const later of [0, 10_001]) {
+      vi.setSystemTime(Date.now() + later);
+      await deliver([envelope(tenant, `later-${later}`, "orders/1")]);
+    }
+    vi.useRealTimers();
+    expect(await closed).toBe(4008);
+    expect(mute.shown).toHaveLength(21);
+    await expect.poll(() => other.shown.length).toBe(42);
+    // What nobody has asked for is no answer.
+    const liar = await follow(tenant);
+    const ended = new Promise<number>((resolve) => {
+      liar.socket.addEventListener("close", ({ code }) => resolve(code));
+    });
+    liar.socket.send(`{"confirm":1}`);
+    expect(await ended).toBe(1008);
   });
 
   it("is another tenant's own", async () => {
