@@ -3,7 +3,7 @@ import { refusal } from "../../src/contract/problem.ts";
 import type { ChatCalls, RoomSummary } from "../contracts/chat.ts";
 import type { Asker, Reply } from "../contracts/reply.ts";
 import { replying } from "../replying.ts";
-import { checkOrderId, WORKFLOW } from "./door.ts";
+import { checkOrderId, personOf, WORKFLOW } from "./door.ts";
 import { Room } from "./room.ts";
 import { RoomCalls } from "./rooms.ts";
 import { router, type ChatEnv } from "./router.ts";
@@ -19,6 +19,8 @@ export class Chat extends WorkerEntrypoint<ChatEnv> implements ChatCalls {
         throw refusal("not-found", `There is no room about ${order.slice(0, 300)}.`);
       }
       checkOrderId(id);
+      // Who may see an order need have no part in what is said about it.
+      personOf(caller);
       return new RoomCalls(this.env.ROOMS, caller, id).summary();
     });
   }

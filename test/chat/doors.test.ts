@@ -139,6 +139,16 @@ describe("An order's room", () => {
       (await call("GET", "/orders/tropical.x/messages", { as: { ...staff, subject } })).status,
     ).toBe(401);
   });
+
+  it("is summed up for who has a part in it, not for all who may see the order", async () => {
+    const order = freshOrder();
+    await say(order, "m-1", "the code of the door is 1234");
+    const caller = { ...staff, roles: ["auditor"] };
+    expect(await chat.summary({ caller, authorization: "" }, `orders/${order}`)).toMatchObject({
+      ok: false,
+      problem: { status: 403 },
+    });
+  });
 });
 
 describe("A ticket", () => {

@@ -4,17 +4,58 @@ import type { Letter, ListedLetter } from "../../src/dead-letters/letters.ts";
 import { over } from "../support/shop-transport.ts";
 import {
   addPizza,
+  busyTenant,
   call,
   cloudEvent,
   confirmedOrder,
   enqueue,
   eventually,
+  fleet,
   freshId,
   letters,
   reach,
   send,
   view,
 } from "../support/shop.ts";
+
+describe("a tenant that has asked too much this minute", () => {
+  const minute = 60_000;
+
+  it("is told so at every door, by the one count that there is", async () => {
+    const orchestrator = fleet.harness.getWorker("durachart");
+    const counts = await orchestrator.getDurableObjectStorage("TENANTS" as never, {
+      name: busyTenant,
+    });
+    await counts.exec(
+      "CREATE TABLE IF NOT EXISTS usage (kind TEXT PRIMARY KEY, began INTEGER NOT NULL, used INTEGER NOT NULL)",
+    );
+    const api = [
+      "orders",
+      "catalog/products",
+      "kitchen/pending",
+      "delivery/pending",
+      "log",
+      "avatars/x",
+    ];
+    const doors = [
+      ...[...api, "support/documents", "mailbox", "chat/orders/x/messages"].map(
+        (one) => `/api/${one}`,
+      ),
+      ...["/orders", "/kitchen/pending", "/delivery/pending", "/orderlog/log"],
+    ];
+    let began: number;
+    let met: [string, number][];
+    do {
+      began = Math.floor(Date.now() / minute) * minute;
+      await counts.exec("INSERT OR REPLACE INTO usage VALUES ('requests', ?, 60000)", began);
+      met = (await Promise.all(
+        doors.map(async (path) => [path, (await call("busy", "GET", path)).status] as const),
+      )) as [string, number][];
+    } while (Date.now() >= began + minute);
+    expect(met).toEqual(doors.map((path) => [path, 429]));
+    expect((await call("staff", "GET", "/api/log")).status).toBe(200);
+  });
+});
 
 describe("the stock", () => {
   const stock = () =>

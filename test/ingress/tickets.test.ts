@@ -1,6 +1,7 @@
 import { env } from "cloudflare:workers";
 import { afterEach, expect, it, vi } from "vitest";
 import type { Caller } from "../../src/contract/caller.ts";
+import { issueTicket } from "../../src/ingress/tickets.ts";
 import { call, customer, eventually, freshId, operator, start } from "../support/client.ts";
 import { TestSocket } from "../support/socket.ts";
 import app from "../support/worker.ts";
@@ -50,6 +51,13 @@ it("Used twice at once, it opens one socket", async () => {
   const { ticket } = (await ask(id)).body;
   const sockets = await Promise.allSettled(Array.from({ length: 10 }, () => open(id, ticket)));
   expect(sockets.filter(({ status }) => status === "fulfilled")).toHaveLength(1);
+});
+
+it("Of the order's chat it opens no stream", async () => {
+  const id = await start("orders");
+  const chat = { workflow: "chat/orders", id, origin, until: Date.now() + 60_000 };
+  const ticket = await issueTicket(env as object, { caller: operator, ...chat });
+  await expect(open(id, ticket)).rejects.toThrow(/401.*another instance/);
 });
 
 it("It is for one instance, one origin and thirty seconds", async () => {

@@ -10,7 +10,10 @@ import { over } from "./shop-transport.ts";
  * "rabbitmq" runs these tests too, with kitchen and delivery over a broker.
  */
 export let fleet: Awaited<ReturnType<typeof startEphemeralFleet>>;
-export const tokens = { carla: "", staff: "", stranger: "", undertaker: "", olga: "" };
+export const tokens = { carla: "", staff: "", busy: "", undertaker: "", olga: "" };
+
+/** Of the caller "busy" alone. */
+export const busyTenant = "busy";
 
 beforeAll(async () => {
   const secrets = makeSecrets();
@@ -19,6 +22,8 @@ beforeAll(async () => {
   const undertaker = { subject: "ursula", roles: [], scopes: ["dead-letters"] };
   tokens.undertaker = await mintToken(secrets, undertaker, "10m");
   tokens.olga = await mintToken(secrets, { subject: "olga", roles: ["operator"] }, "10m");
+  const busy = { subject: "bea", tenant: busyTenant, roles: ["service"] };
+  tokens.busy = await mintToken(secrets, busy, "10m");
   tokens.staff = await mintToken(secrets, { subject: "staff", roles: ["service"] }, "10m");
 });
 
