@@ -1,9 +1,9 @@
 import { orderV1 } from "../machines/order/v1/index.ts";
 import { continueTrace } from "../src/contract/trace.ts";
 import { defaultLimits, durachart, type DurachartEnv } from "../src/index.ts";
-import { admit } from "../src/ingress/admit.ts";
 import { send } from "../src/ingress/events.ts";
 import { Instances } from "../src/ingress/instances.ts";
+import { authenticate } from "../src/ingress/token.ts";
 import { registerWorkflows } from "../src/kernel/registration.ts";
 import { Allowances } from "../src/tenants/allowances.ts";
 import type { Caller } from "../src/index.ts";
@@ -30,7 +30,8 @@ export default {
   async fetch(request: Request, env: DurachartEnv): Promise<Response> {
     const [, door, workflow = "", id = "", rest] = new URL(request.url).pathname.split("/");
     if (rest !== "events") return app.fetch(request, env);
-    const caller = door === "open" ? known : await admit(request, env, new Allowances(env, limits));
+    const caller = door === "open" ? known : await authenticate(request, env);
+    await new Allowances(env, limits).take(caller.tenant, "requests", 1);
     return send({
       ...{ request, caller, id, type: "", seq: "", env, trace: continueTrace(null) },
       workflow: registered.get(workflow)!,

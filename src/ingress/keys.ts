@@ -18,7 +18,8 @@ const SURVIVES = 24 * 3_600_000;
 const MOST_KEYS = 100;
 const MOST_REVOKED = 10_000;
 
-type Algorithm = "EdDSA" | "ES256";
+/** JSON Web Algorithms (RFC 7518, RFC 8037) that a door can be told to take. */
+export type Algorithm = "EdDSA" | "ES256" | "RS256" | "PS256";
 
 /** A public key that tokens may be signed with, and by which algorithm alone. */
 export interface VerificationKey {
@@ -48,6 +49,8 @@ const published = v.object({
 
 /** The parameters that make a public key, by its type; a private half that strayed in isn't taken along. */
 const coordinate = v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{43}$/));
+/** 2,048 bits at least (RFC 7518, 3.3), and 4,096 at most: a larger one makes each token a burden. */
+const modulus = v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{342,683}$/));
 const common = {
   kid: v.pipe(v.string(), v.minLength(1), v.maxLength(200)),
   use: v.optional(v.literal("sig")),
@@ -62,6 +65,10 @@ const usable = v.variant("kty", [
     ...{ kty: v.literal("EC"), crv: v.literal("P-256"), x: coordinate, y: coordinate },
     ...{ ...common, alg: v.optional(v.literal("ES256")) },
   }),
+  v.object({
+    ...{ kty: v.literal("RSA"), n: modulus, e: v.literal("AQAB") },
+    ...{ ...common, alg: v.optional(v.picklist(["RS256", "PS256"])) },
+  }),
 ]);
 
 /**
@@ -70,6 +77,7 @@ const usable = v.variant("kty", [
  */
 export class KeyRing {
   readonly #source: KeySource;
+  readonly #algorithms: readonly Algorithm[];
   readonly #inBackground: (work: Promise<void>) => void;
   #known: Known | null = null;
   #knownAt = -Infinity;
@@ -78,8 +86,14 @@ export class KeyRing {
   #hasFailed = false;
   #asking: Promise<void> | null = null;
 
-  constructor(source: KeySource, inBackground: (work: Promise<void>) => void) {
+  /** @param algorithms that keys are taken for */
+  constructor(
+    source: KeySource,
+    algorithms: readonly Algorithm[],
+    inBackground: (work: Promise<void>) => void,
+  ) {
     this.#source = source;
+    this.#algorithms = algorithms;
     this.#inBackground = inBackground;
   }
 
@@ -150,7 +164,7 @@ export class KeyRing {
   async #take(now: number): Promise<void> {
     try {
       const answer = await inTime(this.#source.ask(AbortSignal.timeout(PATIENCE)), PATIENCE);
-      this.#known = await readPublished(answer);
+      this.#known = await readPublished(answer, this.#algorithms);
       this.#knownAt = now;
       this.#hasFailed = false;
     } catch (error) {
@@ -175,22 +189,37 @@ const inTime = <Value>(work: Promise<Value>, patience: number): Promise<Value> =
   within(work, patience, `It took more than ${patience} ms.`);
 
 /** @throws where there is no usable key in it: then what was known before is the better */
-async function readPublished(answer: unknown): Promise<Known> {
+async function readPublished(answer: unknown, algorithms: readonly Algorithm[]): Promise<Known> {
   const { keys: given, revoked, revokedBefore } = v.parse(published, answer);
   const keys = new Map<string, VerificationKey>();
   for (const one of given) {
-    // RSA, shared secrets, other curves, keys for other uses: not for us.
+    // Shared secrets, other curves, keys for other uses: not for us.
     const result = v.safeParse(usable, one);
     if (!result.success || keys.has(result.output.kid)) continue;
-    const { kid, kty, crv, x } = result.output;
-    const algorithm: Algorithm = kty === "OKP" ? "EdDSA" : "ES256";
-    const bare: JWK = { kty, crv, x, ...(kty === "EC" ? { y: result.output.y } : {}) };
+    const algorithm = algorithmOf(result.output);
+    if (!algorithms.includes(algorithm)) continue;
     try {
-      keys.set(kid, { key: (await importJWK(bare, algorithm)) as CryptoKey, algorithm });
+      const key = (await importJWK(publicHalf(result.output), algorithm)) as CryptoKey;
+      keys.set(result.output.kid, { key, algorithm });
     } catch {
       // A point that is on no curve.
     }
   }
-  if (keys.size === 0) throw new Error("There is no key among them for EdDSA or ES256.");
+  if (keys.size === 0) throw new Error(`There is no key among them for ${algorithms.join(", ")}.`);
   return { keys, revoked: new Set(revoked), revokedBefore };
+}
+
+type Usable = v.InferOutput<typeof usable>;
+
+/** One key, one algorithm (RFC 8725, 3.1): an RSA key that doesn't say which is for RS256. */
+function algorithmOf(key: Usable): Algorithm {
+  if (key.kty === "OKP") return "EdDSA";
+  if (key.kty === "EC") return "ES256";
+  return key.alg ?? "RS256";
+}
+
+function publicHalf(key: Usable): JWK {
+  const { kty } = key;
+  if (kty === "RSA") return { kty, n: key.n, e: key.e };
+  return { kty, crv: key.crv, x: key.x, ...(kty === "EC" ? { y: key.y } : {}) };
 }

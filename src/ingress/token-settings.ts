@@ -1,7 +1,7 @@
 import * as v from "valibot";
 import { refusal } from "../contract/problem.ts";
 import type { KeyPublisher } from "../contract/published-keys.ts";
-import type { KeySource } from "./keys.ts";
+import type { Algorithm, KeySource } from "./keys.ts";
 
 /** Whose tokens open a door. Without an issuer, an audience and one of the key sets nobody gets in. */
 export interface TokenSettings {
@@ -15,7 +15,19 @@ export interface TokenSettings {
   AUTH?: KeyPublisher;
   /** JSON: how an outside issuer calls `tenant`, `roles` and `scope`. */
   TOKEN_CLAIMS?: string;
+  /** The signatures that are taken, separated by spaces. */
+  TOKEN_ALGORITHMS?: string;
+  /** The `typ` of the issuer's access tokens. */
+  TOKEN_TYPE?: string;
 }
+
+/** RFC 9068, 2.1: what tells an access token from an id token of the same issuer. */
+const ACCESS_TOKEN = "at+jwt";
+const ownAlgorithms = ["EdDSA", "ES256"] as const satisfies Algorithm[];
+const algorithms = v.pipe(
+  v.array(v.picklist([...ownAlgorithms, "RS256", "PS256"])),
+  v.minLength(1),
+);
 
 const names = v.strictObject({
   tenant: v.optional(v.pipe(v.string(), v.minLength(1)), "tenant"),
@@ -32,6 +44,25 @@ export function claimNames({ TOKEN_CLAIMS }: TokenSettings): ClaimNames {
   } catch {
     throw refusal("not-configured", `TOKEN_CLAIMS must be JSON such as {"tenant": "org_id"}.`);
   }
+}
+
+/**
+ * How tokens must be signed, and of which type they must be. RSA, which most outside providers have
+ * (RFC 9068 wants RS256 of all), is taken only where it is asked for by name.
+ *
+ * @throws ProblemError not-configured where a setting is malformed
+ */
+export function kindOf({ TOKEN_ALGORITHMS, TOKEN_TYPE }: TokenSettings) {
+  const type = TOKEN_TYPE || ACCESS_TOKEN;
+  const named = TOKEN_ALGORITHMS ? TOKEN_ALGORITHMS.split(" ") : ownAlgorithms;
+  const result = v.safeParse(algorithms, named);
+  if (result.success && /^[A-Za-z0-9+./-]{1,100}$/.test(type)) {
+    return { algorithms: result.output, type };
+  }
+  throw refusal(
+    "not-configured",
+    `TOKEN_ALGORITHMS must be some of EdDSA, ES256, RS256, PS256, a space between them, and TOKEN_TYPE a type such as ${ACCESS_TOKEN} or JWT.`,
+  );
 }
 
 /** Bytes of a key set that is fetched. */

@@ -4,8 +4,14 @@ import * as v from "valibot";
 import type { Caller } from "../contract/caller.ts";
 import { ProblemError, refusal } from "../contract/problem.ts";
 import { jurisdiction } from "./jurisdiction.ts";
-import { KeyRing, type Known } from "./keys.ts";
-import { claimNames, sourceOf, type ClaimNames, type TokenSettings } from "./token-settings.ts";
+import { KeyRing, type Algorithm, type Known } from "./keys.ts";
+import {
+  claimNames,
+  kindOf,
+  sourceOf,
+  type ClaimNames,
+  type TokenSettings,
+} from "./token-settings.ts";
 
 export type { TokenSettings };
 
@@ -52,6 +58,9 @@ interface Door {
   issuer: string;
   audience: string;
   names: ClaimNames;
+  algorithms: Algorithm[];
+  /** The `typ` of a token's header. */
+  type: string;
   /** By the token itself; the one that was used longest ago comes first. */
   remembered: Map<string, Verified>;
 }
@@ -113,16 +122,22 @@ export function endOf(request: Request): number {
 
 function doorOf(settings: TokenSettings): Door {
   const { TOKEN_ISSUER = "", TOKEN_AUDIENCE = "", TOKEN_CLAIMS = "" } = settings;
+  const { TOKEN_ALGORITHMS = "", TOKEN_TYPE = "" } = settings;
   const source = sourceOf(settings);
   // As JSON no two sets of settings have the same name.
-  const name = JSON.stringify([TOKEN_ISSUER, TOKEN_AUDIENCE, TOKEN_CLAIMS, source.identity]);
+  const name = JSON.stringify([
+    ...[TOKEN_ISSUER, TOKEN_AUDIENCE, TOKEN_CLAIMS, TOKEN_ALGORITHMS, TOKEN_TYPE],
+    ...source.identity,
+  ]);
   const known = doors.get(name);
   if (known !== undefined) return known;
+  const kind = kindOf(settings);
   const door: Door = {
-    keys: new KeyRing(source, waitUntil),
+    keys: new KeyRing(source, kind.algorithms, waitUntil),
     issuer: TOKEN_ISSUER,
     audience: TOKEN_AUDIENCE,
     names: claimNames(settings),
+    ...kind,
     remembered: new Map(),
   };
   if (doors.size >= MAX_DOORS) doors.delete(doors.keys().next().value!);
@@ -130,7 +145,8 @@ function doorOf(settings: TokenSettings): Door {
   return door;
 }
 
-async function verify(token: string, { keys, issuer, audience, names }: Door): Promise<Verified> {
+async function verify(token: string, door: Door): Promise<Verified> {
+  const { keys, issuer, audience, names, algorithms, type } = door;
   let kid = "";
   let known: Known | undefined;
   let payload: JWTPayload;
@@ -149,7 +165,7 @@ async function verify(token: string, { keys, issuer, audience, names }: Door): P
         return found.key.key;
       },
       {
-        ...{ algorithms: ["EdDSA", "ES256"], issuer, audience, typ: "at+jwt" },
+        ...{ algorithms, issuer, audience, typ: type },
         ...{ clockTolerance: TOLERANCE, requiredClaims: ["iss", "aud", "sub", "exp"] },
       },
     ));

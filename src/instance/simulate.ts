@@ -18,7 +18,7 @@ import { comparable } from "./recorder.ts";
 import { withoutSecrets, type SecretKeeper } from "./secret-keeper.ts";
 import type { DeferredRow } from "./deferred-table.ts";
 import type { EffectRow } from "./effect-table.ts";
-import { secretPaths, withFields } from "../secrets/fields.ts";
+import { secretPaths, withFieldsOrWhatIsThere } from "../secrets/fields.ts";
 import { shownEntry, shownMembers } from "./shown.ts";
 import type { Viewer } from "./sight.ts";
 import { shownEvent } from "./timer-book.ts";
@@ -139,7 +139,7 @@ class Imagining {
   #disguised(event: IncomingEvent): IncomingEvent {
     const paths = secretPaths(this.#live.workflow, event.type);
     if (paths.length === 0 || event.data === undefined) return event;
-    const data = withFields(event.type, event.data, paths, ({ value }) => {
+    const data = withFieldsOrWhatIsThere(event.type, event.data, paths, ({ value }) => {
       if (typeof value !== "string") return value;
       const known = this.#disguises.get(value) ?? `secret_${crypto.randomUUID()}`;
       this.#disguises.set(value, known);

@@ -4,6 +4,7 @@ import { refusal } from "../contract/problem.ts";
 import type { IncomingEvent } from "../contract/requests.ts";
 import { descriptorCovers } from "../kernel/allowed.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
+import { secretPaths } from "../secrets/fields.ts";
 
 /**
  * An event as it came, which some version of the workflow could take. The instance looks at it once more,
@@ -62,7 +63,8 @@ export function validateEvent(
   if (definition === undefined) {
     throw unknownEvent(workflow, type, Object.keys(workflow.events));
   }
-  const valid = asJson(validate(definition.schema, data, "data"));
+  const secrets = secretPaths(workflow, type).map((path) => path.split("."));
+  const valid = asJson(validate(definition.schema, data, "data", secrets));
   return valid === undefined ? { type } : { type, data: valid };
 }
 
@@ -74,31 +76,39 @@ function unknownEvent(workflow: RegisteredWorkflow, type: string, known: string[
   );
 }
 
-/** @throws ProblemError invalid-body naming the field */
+/** In the place of what a schema says of a secret field: most say what came. */
+const UNTOLD = "Invalid value. The field is secret, so what came is not shown.";
+
+/**
+ * @param secrets the paths of secret fields
+ * @throws ProblemError invalid-body naming the field
+ */
 export function validate<Schema extends StandardSchemaV1>(
   schema: Schema,
   value: unknown,
   root: string,
+  secrets: readonly (readonly string[])[] = [],
 ): StandardSchemaV1.InferOutput<Schema> {
   const result = schema["~standard"].validate(value);
   if (result instanceof Promise) {
     throw new TypeError(`The schema of ${root} is asynchronous; a step can't wait for it.`);
   }
   if (result.issues === undefined) return result.value;
-  const errors = result.issues.map((issue) => ({
-    field: fieldOf(root, issue.path ?? []),
-    message: issue.message,
-  }));
+  const errors = result.issues.map(({ path = [], message }) => {
+    const keys = path.map((segment) => String(typeof segment === "object" ? segment.key : segment));
+    return {
+      field: [root, ...keys].filter((part) => part !== "").join("."),
+      message: secrets.some((secret) => isPartOf(secret, keys)) ? UNTOLD : message,
+    };
+  });
   const detail = errors.map(({ field, message }) => `${field || "body"}: ${message}`).join("; ");
   throw refusal("invalid-body", detail, { field: errors[0]!.field, errors });
 }
 
-function fieldOf(
-  root: string,
-  path: readonly (PropertyKey | StandardSchemaV1.PathSegment)[],
-): string {
-  const keys = path.map((segment) => String(typeof segment === "object" ? segment.key : segment));
-  return [root, ...keys].filter((part) => part !== "").join(".");
+/** Whether one path leads past the other's end, or there: the value at one may hold the other's. */
+function isPartOf(secret: readonly string[], keys: readonly string[]): boolean {
+  const length = Math.min(secret.length, keys.length);
+  return secret.slice(0, length).join("\n") === keys.slice(0, length).join("\n");
 }
 
 /** A schema may make what JSON changes: what is stored is what the machine sees. */

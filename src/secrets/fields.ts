@@ -25,10 +25,36 @@ export function withFields(
   paths: readonly string[],
   replace: (field: Field) => unknown,
 ): unknown {
+  return walked(type, data, paths, replace, false);
+}
+
+/**
+ * As `withFields`, of data that no schema has looked at: what stands in the place of an object around a
+ * secret field may be the secret itself, and counts as the field.
+ */
+export function withFieldsOrWhatIsThere(
+  type: string,
+  data: unknown,
+  paths: readonly string[],
+  replace: (field: Field) => unknown,
+): unknown {
+  return walked(type, data, paths, replace, true);
+}
+
+function walked(
+  type: string,
+  data: unknown,
+  paths: readonly string[],
+  replace: (field: Field) => unknown,
+  isUnchecked: boolean,
+): unknown {
   let result = data;
   for (const path of paths)
-    result = replaced(result, path.split("."), (value) =>
-      replace({ name: `${type}.${path}`, value }),
+    result = replaced(
+      result,
+      path.split("."),
+      (value) => replace({ name: `${type}.${path}`, value }),
+      isUnchecked,
     );
   return result;
 }
@@ -37,6 +63,7 @@ function replaced(
   data: unknown,
   [key, ...rest]: readonly string[],
   replace: (value: unknown) => unknown,
+  isUnchecked: boolean,
 ): unknown {
   if (key === undefined) return replace(data);
   if (Array.isArray(data)) {
@@ -45,9 +72,11 @@ function replaced(
       "A secret field must not stand in a list: its path names members.",
     );
   }
-  if (typeof data !== "object" || data === null || !Object.hasOwn(data, key)) return data;
+  if (data === null || data === undefined) return data;
+  if (typeof data !== "object") return isUnchecked ? replace(data) : data;
+  if (!Object.hasOwn(data, key)) return data;
   const member = (data as Record<string, unknown>)[key];
-  const next = replaced(member, rest, replace);
+  const next = replaced(member, rest, replace, isUnchecked);
   if (next === member) return data;
   return { ...data, [key]: next };
 }

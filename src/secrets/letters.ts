@@ -2,7 +2,7 @@ import { ProblemError, type Problem } from "../contract/problem.ts";
 import { keyringOf } from "../contract/keyring.ts";
 import { log } from "../contract/log.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
-import { secretPaths, withFields } from "./fields.ts";
+import { secretPaths, withFieldsOrWhatIsThere } from "./fields.ts";
 import { scrubbedProblem } from "./scrub.ts";
 import { isSealed, LOST, Vault } from "./vault.ts";
 
@@ -47,7 +47,7 @@ export function protecting(workflows: Workflows, env: unknown): Protect {
       found,
       (data) => {
         try {
-          return withFields(type, data, paths, ({ name, value }) => seal(name, value));
+          return withFieldsOrWhatIsThere(type, data, paths, ({ name, value }) => seal(name, value));
         } catch (error) {
           if (error instanceof ProblemError) return LOST;
           throw error;
@@ -75,10 +75,7 @@ export function openedBody(workflows: Workflows, env: unknown, body: unknown): u
   };
   return changed(
     found,
-    (data) => {
-      if (isSealed(data)) return open(type, data);
-      return withFields(type, data, paths, ({ name, value }) => open(name, value));
-    },
+    (data) => withFieldsOrWhatIsThere(type, data, paths, ({ name, value }) => open(name, value)),
     (bytes) => open(`${type}.data_base64`, bytes),
   );
 }

@@ -15,7 +15,11 @@ export class Issuer {
   readonly #keys = new Map<string, { key: CryptoKey; alg: string; public: JWK }>();
 
   /** A new key, published or not yet. */
-  async addKey(kid: string, alg: "EdDSA" | "ES256" | "RS256" = "EdDSA", isPublished = true) {
+  async addKey(
+    kid: string,
+    alg: "EdDSA" | "ES256" | "RS256" | "PS256" = "EdDSA",
+    isPublished = true,
+  ) {
     const { privateKey, publicKey } = await generateKeyPair(alg, { extractable: true });
     const shown = { ...(await exportJWK(publicKey)), kid, alg, use: "sig" };
     this.#keys.set(kid, { key: privateKey, alg, public: shown });

@@ -276,26 +276,3 @@ describe("the Authorization header", () => {
     await expect(authenticate(request, issuer.settings())).rejects.toMatchObject(refused);
   });
 });
-
-describe("an outside issuer's names of claims", () => {
-  it("are mapped", async () => {
-    const TOKEN_CLAIMS = JSON.stringify({ tenant: "https://x.test/org", roles: "groups" });
-    const claims = { tenant: "evil", "https://x.test/org": "outside", groups: ["customer"] };
-    const token = await issuer.token({ ...claims, roles: ["administrator"] });
-    expect(await enter(token, { TOKEN_CLAIMS })).toMatchObject({
-      ...{ tenant: "outside", roles: ["customer"] },
-    });
-    // What other settings made of the same token counts for them alone.
-    expect(await enter(token)).toMatchObject({ tenant: "evil", roles: ["administrator"] });
-    expect(await enter(token, { TOKEN_CLAIMS })).toMatchObject({ tenant: "outside" });
-  });
-
-  it("malformed close the door", async () => {
-    const token = await issuer.token();
-    for (const TOKEN_CLAIMS of ["x", "null", `{"tenants":"x"}`, `{"tenant":""}`]) {
-      await expect(enter(token, { TOKEN_CLAIMS })).rejects.toMatchObject({
-        problem: { status: 503 },
-      });
-    }
-  });
-});

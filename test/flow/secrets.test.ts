@@ -1,3 +1,4 @@
+import { createHmac } from "node:crypto";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -28,6 +29,12 @@ queue = "cards-events"
 [[queues.producers]]
 binding = "DEAD_LETTERS"
 queue = "cards-events-dead"
+[[queues.producers]]
+binding = "TRANSITIONS"
+queue = "cards-transitions"
+[[queues.consumers]]
+queue = "cards-transitions"
+max_batch_timeout = 0
 [[queues.consumers]]
 queue = "cards-events"
 max_batch_timeout = 0
@@ -76,6 +83,21 @@ const cloudEvent = (id: string, event = pay()) => ({
   ...event,
 });
 
+/** As a provider calls back that signs what it posts. */
+async function callBack(order: string, number: string): Promise<number> {
+  const body = JSON.stringify({ id: `callback-${order}`, order, number });
+  const time = Math.floor(Date.now() / 1_000);
+  const { paymentSecret } = shop.secrets;
+  const code = createHmac("sha256", paymentSecret).update(`${time}.${body}`).digest("hex");
+  const response = await fetch(`${shop.url}/hooks/payments`, {
+    method: "POST",
+    headers: { "Content-Type": "application/json", "Payment-Signature": `t=${time},v1=${code}` },
+    body,
+  });
+  told.push(await response.text());
+  return response.status;
+}
+
 const view = async (id: string) => (await call("GET", `/cards/${id}`)).json;
 const result = (id: string) =>
   until(
@@ -89,7 +111,7 @@ afterAll(() => shop.remove());
 describe("a card's number", () => {
   it("reaches the actor that may see it, by every way in, and is told to nobody else", async () => {
     await call("POST", "/cards", { id: "started", event: pay() });
-    for (const id of ["sent", "queued", "spoken", "held", "kept"]) {
+    for (const id of ["sent", "queued", "spoken", "held", "called", "kept"]) {
       await call("POST", "/cards", { id });
     }
     // Node's own takes headers, which the standard's types don't know.
@@ -101,10 +123,23 @@ describe("a card's number", () => {
     await call("POST", "/cards/sent/events", pay(), "k1");
     expect((await call("POST", "/cards/sent/events", pay(), "k1")).text).toContain("duplicate");
     await call("POST", "/enqueue", { tenant: "tropical", event: cloudEvent("queued") });
+    expect(await callBack("called", canary)).toBe(200);
+    expect(await callBack("called", canary)).toBe(200);
+    expect(await callBack("called", `${canary}!!`)).toBe(422);
+    // It may not be there yet: the provider is to try again.
+    expect(await callBack("nobody", canary)).toBe(503);
+    const refusedCards = [pay("charges", `${canary}!!`).data, { card: canary }, canary];
+    for (const data of refusedCards) {
+      const event = { type: "PAY", data };
+      expect((await call("POST", "/cards/kept/events", event)).status).toBe(422);
+      expect((await call("POST", "/cards", { id: "never", event })).status).toBe(422);
+      const { text } = await call("POST", "/cards/kept/simulate", { suppose: [event] });
+      expect(text).toContain("is secret");
+    }
     await call("POST", "/cards/held/pause");
     await call("POST", "/cards/held/events", pay());
     await call("POST", "/cards/held/resume");
-    for (const id of ["started", "sent", "queued", "spoken", "held"]) {
+    for (const id of ["started", "sent", "queued", "spoken", "held", "called"]) {
       const { context } = await result(id);
       expect({ id, result: context!.result }).toEqual({ id, result: { last4: canary.slice(-4) } });
       expect(context!.card).toMatch(/^secret_/);
@@ -149,7 +184,11 @@ describe("a card's number", () => {
     const key = json.secret!.slice("whsec_".length);
     await until(
       async () => (await call("GET", "/cards?limit=50")).json.instances ?? [],
-      ({ length }) => length >= 9,
+      ({ length }) => length >= 10,
+    );
+    await until(
+      async () => shop.filesWith('"subject":"cards/encodes"').join(),
+      (files) => files.includes("on-disk-archive"),
     );
     await shop.close();
     expect(told.filter((one) => one.includes("durachart.transition")).length).toBeGreaterThan(1);

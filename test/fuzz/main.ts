@@ -50,9 +50,11 @@ function print({ tallies, findings, memory, seconds }: FuzzReport, seed: number)
   console.log(
     `${total} requests in ${seconds.toFixed(0)} s, ${Math.round(total / seconds)} a second; of ${asked} for ${withObject.length} routes with an object behind them ${reached} (${percent(reached, asked)}) came to it`,
   );
-  console.log(
-    `memory of the runtime: ${megabytes(memory.before)} half-way, ${megabytes(memory.after)} at the end (at most ${megabytes(memory.most)} more)`,
-  );
+  for (const { before, after, most } of memory) {
+    console.log(
+      `memory of the runtime: ${megabytes(before)} half-way, ${megabytes(after)} at the end (at most ${megabytes(most)} more)`,
+    );
+  }
   for (const { where, what, request } of findings) {
     console.log(`\n${colors.red(colors.bold(where))}: ${what}`);
     if (request !== undefined) console.log(`  ${request}`);

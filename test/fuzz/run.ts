@@ -43,10 +43,16 @@ export interface Tally {
 export interface FuzzReport {
   tallies: Tally[];
   findings: Finding[];
-  /** Bytes of the runtime's process. */
-  memory: { before: number; after: number; most: number };
+  /** Bytes of the runtime's process, of each shop that was run. */
+  memory: { before: number; after: number; most: number }[];
   seconds: number;
 }
+
+/**
+ * Requests of one shop. The charts that it is looked at by have deadlines of half an hour: by then it must
+ * have been looked at again.
+ */
+const MOST_REQUESTS = 600_000;
 
 /** Routes that are fuzzed at the same time, each with one request under way. */
 const AT_ONCE = 32;
@@ -69,6 +75,33 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzReport> {
   const routes = (await allRoutes()).filter(({ method, path }) =>
     `${method} ${path}`.includes(options.only),
   );
+  const shops = Math.max(1, Math.ceil((routes.length * options.requests) / MOST_REQUESTS));
+  const size = Math.ceil(routes.length / shops);
+  const report: FuzzReport = { tallies: [], findings: [], memory: [], seconds: 0 };
+  for (let from = 0; from < routes.length; from += size) {
+    const progress = (done: number, _: number, perSecond: number): void =>
+      options.progress(from * options.requests + done, routes.length * options.requests, perSecond);
+    const part = routes.slice(from, from + size);
+    const { tallies, findings, memory, seconds } = await fuzzOneShop(part, {
+      ...{ ...options, progress },
+      seed: options.seed + 2 * from,
+    });
+    report.tallies.push(...tallies);
+    report.findings.push(...findings);
+    report.memory.push(...memory);
+    report.seconds += seconds;
+  }
+  const asked = report.tallies.filter(({ hasObject }) => hasObject);
+  const reached = asked.reduce((sum, tally) => sum + tally.reached, 0);
+  const total = asked.reduce((sum, tally) => sum + tally.total, 0);
+  if (options.only === "" && reached * 2 < total) {
+    const what = `${reached} of ${total} requests came to an object`;
+    report.findings.push({ where: "the fuzzer", what });
+  }
+  return report;
+}
+
+async function fuzzOneShop(routes: readonly Route[], options: FuzzOptions): Promise<FuzzReport> {
   const shop = await openShop();
   try {
     return await fuzzShop(shop, routes, options);
@@ -81,15 +114,20 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzReport> {
 async function fuzzShop(
   shop: FuzzedShop,
   routes: readonly Route[],
-  { seed, requests, only, progress }: FuzzOptions,
+  { seed, requests, progress }: FuzzOptions,
 ): Promise<FuzzReport> {
   const { base, pid, secrets } = shop;
-  const isWhole = only === "";
   const population = await populate(base, secrets);
   const world: World = { population, secrets };
   const tallies = routes.map((route) => emptyTally(route));
   const before = await stateAtRest(base, population);
   const memory = { before: 0, after: 0, most: MOST_GROWTH };
+  const report = (seconds: number): FuzzReport => ({
+    tallies,
+    findings,
+    memory: [memory],
+    seconds,
+  });
   const findings: Finding[] = [];
   const began = performance.now();
   let done = 0;
@@ -123,7 +161,7 @@ async function fuzzShop(
   const seconds = (performance.now() - began) / 1_000;
   if (!isAlive(pid)) {
     findings.push({ where: "the runtime", what: `process ${pid} has ended` });
-    return { tallies, findings, memory, seconds };
+    return report(seconds);
   }
   findings.push(...(await checkTooMany(base, population)));
   const after = await stateAtRest(base, population);
@@ -139,16 +177,7 @@ async function fuzzShop(
   if (isMemoryCounted && growth > MOST_GROWTH) {
     findings.push({ where: "the runtime", what: `has ${growth} bytes more in memory` });
   }
-  const asked = tallies.filter(({ hasObject }) => hasObject);
-  const reached = asked.reduce((sum, tally) => sum + tally.reached, 0);
-  const total = asked.reduce((sum, tally) => sum + tally.total, 0);
-  if (isWhole && reached * 2 < total) {
-    findings.push({
-      where: "the fuzzer",
-      what: `${reached} of ${total} requests came to an object`,
-    });
-  }
-  return { tallies, findings, memory, seconds };
+  return report(seconds);
 
   async function attempt(
     route: Route,

@@ -22,6 +22,8 @@ const letter = (data: object) => ({ reason, body: { tenant: "t", event: event(da
 describe("a dead letter", () => {
   it.each([
     ["as JSON", { data: { card: { number, holder: "Carla" } } }],
+    ["in the place of what should be around it", { data: { card: number } }],
+    ["in the place of all", { data: number }],
     ["as bytes", { data_base64: Buffer.from(number).toString("base64") }],
   ])("is filed with its secrets sealed, and is sent again as it came: %s", (_, data) => {
     const came = letter(data);

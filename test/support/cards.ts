@@ -70,7 +70,7 @@ export const cards: WorkflowDefinition = {
   events: {
     PAY: {
       schema: v.strictObject({ card, how: v.optional(v.string()) }),
-      from: ["customer", "service"],
+      from: ["customer", "service", "provider"],
       otherwise: "defer",
       secrets: ["card.number"],
     },
@@ -83,6 +83,7 @@ export const cards: WorkflowDefinition = {
   access: {
     customer: { start: true, sees: "everything" },
     service: { instances: "all" },
+    provider: { instances: "all" },
   },
   attributes: (context: { card: string }) => ({ card: context.card.slice(0, 200) }),
   effects: {

@@ -1,0 +1,130 @@
+import { once } from "node:events";
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { exportJWK, generateKeyPair, SignJWT } from "jose";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { stockTheShop } from "../../src/cli/assortment.ts";
+import { configPaths, databases, quietly, root } from "../../src/cli/fleet.ts";
+import { makeSecrets, mintToken, variablesOf } from "../../src/cli/secrets.ts";
+
+const own = "services/auth/wrangler.toml";
+const configs = configPaths.filter((path) => path !== own);
+const folder = mkdtempSync(join(tmpdir(), "durachart-outside-"));
+const { publicKey, privateKey } = await generateKeyPair("RS256");
+// Without `alg`, as Microsoft's are.
+const keySet = JSON.stringify({
+  keys: [{ ...(await exportJWK(publicKey)), kid: "theirs", use: "sig" }],
+});
+const provider = createServer((_, response) => response.end(keySet));
+const secrets = makeSecrets();
+
+/** A token as a provider makes it that was there before us. */
+const tokenOf = (sub: string, groups: string[]) =>
+  new SignJWT({ tid: "tropical", groups })
+    .setProtectedHeader({ alg: "RS256", typ: "JWT", kid: "theirs" })
+    .setIssuer("https://provider.test/")
+    .setAudience("api://shop")
+    .setSubject(sub)
+    .setIssuedAt()
+    .setExpirationTime("10m")
+    .sign(privateKey);
+
+let close = (): Promise<unknown> => Promise.resolve();
+let shop = "";
+
+/** As docs/auth.md says it: the service is not there, and nobody is bound to it. */
+function leaveOutTheAuthService(): void {
+  const parts = ["src", "machines", "services", "migrations", "wrangler.toml", "package.json"];
+  for (const part of parts) {
+    cpSync(join(root, part), join(folder, part), { recursive: true });
+  }
+  symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
+  for (const config of configs) {
+    const blocks = readFileSync(join(folder, config), "utf8").split(/^(?=\[)/m);
+    const left = blocks.filter((block) => !block.includes('service = "durachart-auth"'));
+    writeFileSync(join(folder, config), left.join(""));
+  }
+}
+
+async function call(token: string, method: string, path: string, body?: unknown) {
+  const response = await fetch(new URL(path, shop), {
+    method,
+    headers: { Authorization: `Bearer ${token}`, "Content-Type": "application/json" },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+  return { status: response.status, body: (await response.json()) as Record<string, never> };
+}
+
+beforeAll(async () => {
+  Object.assign(process.env, quietly);
+  const { createTestHarness } = await import("wrangler");
+  leaveOutTheAuthService();
+  await once(provider.listen(0, "127.0.0.1"), "listening");
+  const settings = {
+    ...{ TOKEN_ISSUER: "https://provider.test/", TOKEN_AUDIENCE: "api://shop", TOKEN_KEYS: "" },
+    TOKEN_KEYS_URL: `http://127.0.0.1:${(provider.address() as AddressInfo).port}/keys`,
+    ...{ TOKEN_ALGORITHMS: "RS256", TOKEN_TYPE: "JWT" },
+    TOKEN_CLAIMS: JSON.stringify({ tenant: "tid", roles: "groups" }),
+  };
+  const variables = { ...secrets.variables, ...settings };
+  const harness = createTestHarness({
+    root: folder,
+    workers: configs.map((configPath) => ({
+      configPath,
+      secrets: variablesOf(configPath, variables),
+    })),
+  });
+  close = () => harness.close();
+  shop = (await harness.listen()).url.href;
+  for (const { worker, database, configPath } of databases) {
+    if (configPath !== own) await harness.getWorker(worker).applyD1Migrations(database);
+  }
+  await stockTheShop(shop, await tokenOf("furnisher", ["service"]));
+});
+
+afterAll(async () => {
+  await close();
+  provider.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+describe("an outside provider in the place of the auth service", () => {
+  it("opens every door of the shop to its own people, each as who they are", async () => {
+    const carla = await tokenOf("auth0|carla", ["customer"]);
+    const started = await call(carla, "POST", "/api/orders", {
+      id: "outside",
+      event: { type: "ADD_PIZZA", data: { id: "p", pizza: "mango-tango" } },
+    });
+    expect(started.status).toBe(201);
+    expect((await call(carla, "GET", "/api/orders/outside")).body).toMatchObject({
+      order: { workflow: "orders" },
+      chat: { status: "ok" },
+    });
+    const said = { id: "m-1", text: "hello" };
+    expect((await call(carla, "POST", "/api/chat/orders/outside/messages", said)).status).toBe(201);
+    expect((await call(carla, "GET", "/api/kitchen/pending")).status).toBe(403);
+    expect((await call(carla, "GET", "/kitchen/pending")).status).toBe(403);
+    const staff = await tokenOf("auth0|staff", ["service"]);
+    for (const path of ["/api/kitchen/pending", "/delivery/pending", "/api/log", "/orders"]) {
+      expect({ path, status: (await call(staff, "GET", path)).status }).toEqual({
+        ...{ path, status: 200 },
+      });
+    }
+    const dora = await tokenOf("auth0|dora", ["customer"]);
+    expect((await call(dora, "GET", "/orders/outside")).status).toBe(404);
+  });
+
+  it("leaves them closed to the tokens of anybody else", async () => {
+    const ours = await mintToken(secrets, { subject: "olga", roles: ["operator"] }, "10m");
+    for (const path of ["/orders", "/api/orders/outside", "/kitchen/pending", "/api/log"]) {
+      expect({ path, status: (await call(ours, "GET", path)).status }).toEqual({
+        ...{ path, status: 401 },
+      });
+    }
+    const login = { username: "carla", password: "mango tango" };
+    expect((await call("", "POST", "/auth/login", login)).status).toBe(401);
+  });
+});
