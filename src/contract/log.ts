@@ -27,8 +27,13 @@ function write(level: Level, message: string, { trace, error, ...details }: LogD
 
 function errorText(error: unknown): object | string {
   if (!(error instanceof Error)) return String(error);
-  const { name, message, stack, cause } = error;
-  return { name, message, stack, ...(cause === undefined ? {} : { cause: errorText(cause) }) };
+  const { name, stack, cause } = error;
+  // What JSON.parse can't read it quotes.
+  const message = name === "SyntaxError" ? error.message.replace(/".*"/s, "…") : error.message;
+  return {
+    ...{ name, message, stack: stack?.replace(error.message, () => message) },
+    ...(cause === undefined ? {} : { cause: errorText(cause) }),
+  };
 }
 
 export type Log = (message: string, details?: LogDetails) => void;

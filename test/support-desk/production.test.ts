@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import type { SupportEnv } from "../../services/support/env.ts";
 import { isProduction } from "../../services/support/vectors.ts";
 import { wordsOf } from "../../services/support/words.ts";
@@ -147,10 +147,14 @@ describe("with Workers AI and Vectorize", () => {
     ["nothing in the form asked for", "I cancelled it."],
     ["nothing at all", { answer: "", passages: [] }],
     ["without end", { answer: "x".repeat(2_000), passages: [1] }],
-  ])("one that cites %s isn't: the documents are quoted", async (_, said) => {
+  ])("one that cites %s isn't, nor logged: the documents are quoted", async (_, said) => {
+    const warnings = vi.spyOn(console, "warn").mockReturnValue();
     const { teach, ask } = production(() => said);
     await teach(documents);
     const { answer, sources } = await ask("Kiwis come from where?");
+    expect(warnings).toHaveBeenCalledOnce();
+    expect(JSON.stringify(warnings.mock.calls)).not.toMatch(/I canc|xxxx/);
+    warnings.mockRestore();
     expect(answer).toBe("Fruit: “Kiwis come from Italy.”");
     expect(sources[0]!.id).toBe("fruit");
   });
