@@ -19,7 +19,7 @@ import { brokerClass, consuming } from "../../src/rabbitmq/broker.ts";
 import { topology } from "../../src/topology.ts";
 import type { Asker, Reply } from "../contracts/reply.ts";
 import type { Job, Report, StationCalls, StationMove } from "../contracts/stations.ts";
-import { admitted } from "../doors.ts";
+import { admitted, allowancesIn } from "../doors.ts";
 import { replying } from "../replying.ts";
 import { requireStaff } from "../staff.ts";
 import {
@@ -131,6 +131,7 @@ export function stationWorker(vocabulary: StationVocabulary) {
       const request = incoming as unknown as Request;
       const body = await readBytes(request);
       const caller = authenticateWebhook(request.headers, body, env);
+      await allowancesIn(env).take(caller.tenant, "requests", 1);
       requireStaff(caller, vocabulary.name);
       const arrived = readCloudEvents(request.headers, body);
       if ("batch" in arrived) throw refusal("unsupported-media-type", "Send one event a request.");

@@ -1,7 +1,10 @@
+import { createExecutionContext } from "cloudflare:test";
 import { env as real } from "cloudflare:workers";
+import { Webhook } from "standardwebhooks";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { api, neighbours, type GatewayEnv } from "../../services/gateway/api.ts";
 import gateway from "../../services/gateway/worker.ts";
+import kitchen from "../../services/kitchen/worker.ts";
 import type { Product } from "../../services/contracts/catalog.ts";
 import type { RoomSummary } from "../../services/contracts/chat.ts";
 import type { Reply } from "../../services/contracts/reply.ts";
@@ -225,6 +228,21 @@ describe("a tenant that has asked too much this minute", () => {
       expect(headers.get("ratelimit-policy")).toBe('"requests";q=60000;w=60');
     }
     expect(asked).toEqual([]);
+    const body = JSON.stringify({ specversion: "1.0", id: "1", source: "/o", type: "MAKE_PIZZA" });
+    const signed = {
+      "webhook-id": "msg_1",
+      "webhook-timestamp": String(Math.floor(Date.now() / 1_000)),
+      "webhook-signature": new Webhook(real.TEST_WEBHOOK_SECRET).sign("msg_1", new Date(), body),
+    };
+    const headers = { "Content-Type": "application/cloudevents+json", ...signed };
+    const sender = { name: "broker", tenant, roles: ["service"] };
+    const senders = [{ ...sender, secrets: [real.TEST_WEBHOOK_SECRET] }];
+    const brought = await kitchen.fetch(
+      new Request("https://kitchen.test/events", { method: "POST", headers, body }),
+      { ...real, WEBHOOK_SENDERS: JSON.stringify(senders) } as never,
+      createExecutionContext(),
+    );
+    expect(brought.status).toBe(429);
     // The orchestrator counts its own.
     await ask("/api/orders/o-1/history");
     expect(asked).toEqual(["GET /orders/o-1/history"]);

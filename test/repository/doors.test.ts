@@ -23,6 +23,10 @@ describe("the doors of the services", () => {
     const looking = files.filter((file) =>
       /import [^;]*\bauthenticate\b[^;]* from/.test(readFileSync(join(root, file), "utf8")),
     );
+    const signed = files.filter((file) =>
+      readFileSync(join(root, file), "utf8").includes("authenticateWebhook("),
+    );
+    expect(signed).toEqual(["services/station/worker.ts"]);
     // It counts whoever it has found, by whichever way (test/ingress/gateway.test.ts).
     expect(looking).toEqual(["services/gateway/api.ts"]);
   });
