@@ -1,6 +1,7 @@
 import { refusal } from "../../src/contract/problem.ts";
 import type { Whose } from "../../src/contract/realm.ts";
 import type { Granted } from "./access-token.ts";
+import { checkConfirmable, noteRegistration } from "./confirmations.ts";
 import { checkPassword, hashPassword, inPlace, isOutdated, isPassword } from "./passwords.ts";
 import { addressIn } from "./registrations.ts";
 import { beginSession, type User } from "./sessions.ts";
@@ -15,7 +16,7 @@ export interface Login {
 
 /** What a person registers with. */
 export interface Registration extends Login {
-  /** Where she wants her mail. */
+  /** Where she wants her mail; where registrations are confirmed, at her name. */
   email?: string | undefined;
 }
 
@@ -28,10 +29,10 @@ function accountName(username: string): string {
 }
 
 /**
- * Makes a user, unless there is one of that name: then nothing changes, she keeps her password, and
- * neither the answer nor the time that it takes tells.
+ * Notes a registration, to be confirmed; where registration is open, makes a user at once. If there is one
+ * of that name she keeps her password, and neither the answer nor the time that it takes tells.
  *
- * @throws ProblemError invalid-body, too-many-attempts, overloaded
+ * @throws ProblemError invalid-body, too-many-attempts, overloaded, not-configured
  */
 export async function register(
   settings: Settings,
@@ -41,24 +42,28 @@ export async function register(
 ): Promise<void> {
   const name = accountName(username);
   checkPassword(password);
+  const isConfirmed = settings.registration === "mail";
+  if (isConfirmed) checkConfirmable(settings, name, email);
   await inPlace(async () => {
     await countRegistration(settings, address, now);
-    await settings.database
-      .prepare(
-        `INSERT OR IGNORE INTO users (id, name, password, tenant, jurisdiction, created_at, email)
-           VALUES (?, ?, ?, ?, ?, ?, ?)`,
-      )
-      .bind(
-        crypto.randomUUID(),
-        name,
-        hashPassword(password),
-        settings.tenant,
-        settings.jurisdiction ?? null,
-        now,
-        email ?? null,
-      )
-      .run();
+    const hash = hashPassword(password);
+    if (isConfirmed) await noteRegistration(settings, name, hash, now);
+    else await addUser(settings, { name, password: hash, email: email ?? null }, now);
   });
+}
+
+async function addUser(
+  { database, tenant, jurisdiction }: Settings,
+  { name, password, email }: { name: string; password: string; email: string | null },
+  now: number,
+): Promise<void> {
+  await database
+    .prepare(
+      `INSERT OR IGNORE INTO users (id, name, password, tenant, jurisdiction, created_at, email)
+         VALUES (?, ?, ?, ?, ?, ?, ?)`,
+    )
+    .bind(crypto.randomUUID(), name, password, tenant, jurisdiction ?? null, now, email)
+    .run();
 }
 
 /**

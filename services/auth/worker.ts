@@ -8,9 +8,16 @@ import { authenticateHeader } from "../../src/ingress/token.ts";
 import type { Granted } from "./access-token.ts";
 import * as clients from "./clients.ts";
 import type { Client, NewClient, ShownSecret } from "./clients.ts";
-import type { AddressCalls, AuthCalls, ClientCredentials, Revoked } from "../contracts/auth.ts";
+import type {
+  AddressCalls,
+  AuthCalls,
+  ClientCredentials,
+  Confirmation,
+  Revoked,
+} from "../contracts/auth.ts";
 import type { Reply } from "../contracts/reply.ts";
 import { replying } from "../replying.ts";
+import { confirm, mailRegistrations, tendRegistrations } from "./confirmations.ts";
 import { announceRegistrations } from "./registrations.ts";
 import { publicKeySet, publishedTo } from "./published.ts";
 import { endSession, endSessionsOf, logOut, refreshSession, tendSessions } from "./sessions.ts";
@@ -38,12 +45,17 @@ export class Auth extends WorkerEntrypoint<AuthEnv> implements AuthCalls {
   register(registration: Registration, address: string): Promise<Reply<null>> {
     return this.#reply(async (settings, now) => {
       await register(settings, registration, address, now);
-      // Behind the answer, which takes as long where the name was taken. What fails the cron makes up for.
-      const announced = announceRegistrations(settings, now).catch((error: unknown) =>
-        log.error("The orchestrator could not be told of a registration", { error }),
-      );
-      this.ctx.waitUntil(announced);
+      // Behind the answer, which takes as long where the name was taken.
+      this.ctx.waitUntil(tellOfRegistrations(settings, now));
       return null;
+    });
+  }
+
+  confirm(confirmation: Confirmation, address: string): Promise<Reply<Granted>> {
+    return this.#reply(async (settings, now) => {
+      const granted = await confirm(settings, confirmation, address, now);
+      this.ctx.waitUntil(tellOfRegistrations(settings, now));
+      return granted;
     });
   }
 
@@ -163,6 +175,15 @@ export class Auth extends WorkerEntrypoint<AuthEnv> implements AuthCalls {
   }
 }
 
+/** The mailer of who has to confirm, the orchestrator of who has. What fails the cron makes up for. */
+async function tellOfRegistrations(settings: Settings, now: number): Promise<void> {
+  const told = [mailRegistrations(settings, now), announceRegistrations(settings, now)];
+  for (const result of await Promise.allSettled(told)) {
+    if (result.status === "fulfilled") continue;
+    log.error("Others could not be told of a registration", { error: result.reason });
+  }
+}
+
 /** @throws ProblemError not-found where the session is another tenant's */
 async function requireOwnSession(
   { database }: Settings,
@@ -203,6 +224,8 @@ export default {
       tendKeys(settings, now),
       tendSessions(settings, now),
       tendThrottle(settings, now),
+      tendRegistrations(settings, now),
+      mailRegistrations(settings, now),
       announceRegistrations(settings, now),
     ]);
     for (const result of results) {

@@ -16,6 +16,8 @@ export type Revoked = { username: string } | { subject: string } | { session: st
 export interface AuthCalls {
   /** @param address the client's, which is slowed down */
   register(registration: Registration, address: string): Promise<Reply<null>>;
+  /** Makes the account that was registered, and logs in. */
+  confirm(confirmation: Confirmation, address: string): Promise<Reply<Granted>>;
   logIn(login: Login, address: string): Promise<Reply<Granted>>;
   refresh(refreshToken: string): Promise<Reply<Granted>>;
   logOut(refreshToken: string): Promise<Reply<null>>;
@@ -36,6 +38,13 @@ export interface AuthCalls {
   removeClient(authorization: string | null, id: string): Promise<Reply<null>>;
   addSecret(authorization: string | null, id: string): Promise<Reply<ShownSecret>>;
   removeSecret(authorization: string | null, id: string, name: string): Promise<Reply<null>>;
+}
+
+export interface Confirmation {
+  /** As it was mailed. */
+  code: string;
+  /** The one that was registered with. */
+  password: string;
 }
 
 export interface ClientCredentials {

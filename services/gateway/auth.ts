@@ -18,6 +18,7 @@ const registration = v.strictObject({
   ...login.entries,
   email: v.optional(v.pipe(v.string(), v.maxLength(320), v.email("must be an address of mail"))),
 });
+const confirmation = v.strictObject({ code: text(100), password: text(4_096) });
 const refreshToken = v.strictObject({ refresh_token: text(200) });
 const credentials = v.strictObject({
   grant_type: v.literal("client_credentials"),
@@ -69,6 +70,13 @@ export function authRouter(auth: AuthCalls) {
         const body = validate(registration, await readJson(request, MOST), "");
         granted(await auth.register(body, addressOf(request)));
         return json({ status: "accepted" }, 202);
+      }),
+    )
+    .post(
+      "/auth/confirm",
+      answering(async (request) => {
+        const body = validate(confirmation, await readJson(request, MOST), "");
+        return json(granted(await auth.confirm(body, addressOf(request))));
       }),
     )
     .post(

@@ -208,6 +208,7 @@ describe("settings", () => {
     ["AUTH_TENANT", "a/b"],
     ["AUTH_CLIENTS", "no json"],
     ["AUTH_CLIENTS", `[{"id":"x","tenant":"t","roles":[],"secretHashes":["plain-secret"]}]`],
+    ["AUTH_REGISTRATION", "closed"],
     ["TOKEN_ISSUER", undefined],
     ["TOKEN_AUDIENCE", ""],
   ])("%s = %j: nobody gets a token, and the setting is named", (name, set) => {

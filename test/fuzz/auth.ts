@@ -29,6 +29,10 @@ export function auth(login: { username: string; password: string }): Record<stri
         fc.integer().map((password) => ({ ...login, password })),
       ),
     ),
+    "POST /auth/confirm": post(
+      "confirm",
+      fc.record({ code: fc.oneof(hexadecimal(64), words), password: words }),
+    ),
     "POST /auth/login": post("login", fc.record({ username: words, password: words })),
     "POST /auth/refresh": post(
       "refresh",

@@ -212,8 +212,17 @@ describe("What other Workers can call, and nothing else:", () => {
     "the auth service's Auth": [
       auth.Auth,
       [
-        ...["addClient", "addSecret", "admit", "grantToClient", "keySet", "listClients", "logIn"],
-        ...["logOut", "refresh", "register", "removeClient", "removeSecret", "revoke"],
+        ...["addClient", "addSecret", "admit", "confirm", "grantToClient", "keySet"],
+        ...[
+          "listClients",
+          "logIn",
+          "logOut",
+          "refresh",
+          "register",
+          "removeClient",
+          "removeSecret",
+          "revoke",
+        ],
         ...["rotateKeys", "whoIs"],
       ],
     ],
