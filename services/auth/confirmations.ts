@@ -6,7 +6,7 @@ import type { MailWanted } from "../contracts/mail.ts";
 import { isAddress } from "../mailer/shapes.ts";
 import type { Granted } from "./access-token.ts";
 import { inPlace, isPassword } from "./passwords.ts";
-import { beginSession, type User } from "./sessions.ts";
+import { beginSession } from "./sessions.ts";
 import type { Settings } from "./settings.ts";
 import { countLogin } from "./throttle.ts";
 
@@ -137,27 +137,27 @@ export async function confirm(
     const account = registration?.name ?? `code ${code}`;
     const attempt = await countLogin(settings, account, address, now);
     const isRight = isPassword(password, registration?.password ?? undefined);
-    const user = isRight && id !== null ? await makeUser(database, id, now) : null;
-    if (user === null) {
+    const isMade = isRight && id !== null && (await makeUser(database, id, now));
+    if (!isMade) {
       throw refusal("unauthenticated", "The code or the password is wrong, or the code has ended.");
     }
     await attempt.succeeded();
-    return beginSession(settings, user, now);
+    return beginSession(settings, id, now);
   });
 }
 
-/** @returns null where another has the name */
-async function makeUser(database: D1Database, id: string, now: number): Promise<User | null> {
-  const [, found] = await database.batch<User>([
+/** @returns false where another has the name */
+async function makeUser(database: D1Database, id: string, now: number): Promise<boolean> {
+  const [, found] = await database.batch([
     database
       .prepare(
         `INSERT OR IGNORE INTO users (id, name, password, tenant, jurisdiction, created_at)
            SELECT id, name, password, tenant, jurisdiction, ?2 FROM registrations WHERE id = ?1`,
       )
       .bind(id, now),
-    database.prepare("SELECT id, tenant, jurisdiction FROM users WHERE id = ?").bind(id),
+    database.prepare("SELECT 1 FROM users WHERE id = ?").bind(id),
   ]);
-  return found!.results[0] ?? null;
+  return found!.results.length === 1;
 }
 
 /** By cron: forgets who never confirmed. */

@@ -4,7 +4,7 @@ import type { Granted } from "./access-token.ts";
 import { checkConfirmable, noteRegistration } from "./confirmations.ts";
 import { checkPassword, hashPassword, inPlace, isOutdated, isPassword } from "./passwords.ts";
 import { addressIn } from "./registrations.ts";
-import { beginSession, type User } from "./sessions.ts";
+import { beginSession } from "./sessions.ts";
 import type { Settings } from "./settings.ts";
 import { countLogin, countRegistration } from "./throttle.ts";
 
@@ -20,10 +20,20 @@ export interface Registration extends Login {
   email?: string | undefined;
 }
 
-/** The same name however it is typed: `Carla`, `carla`, and what a keyboard composes otherwise. */
-function accountName(username: string): string {
+/**
+ * The same name however it is typed: `Carla`, `carla`, and what a keyboard composes otherwise.
+ *
+ * @returns null where no account can have it
+ */
+export function accountName(username: string): string | null {
   const name = username.normalize("NFKC").toLowerCase();
-  if (/^[^\s\p{C}]{3,200}$/u.test(name)) return name;
+  return /^[^\s\p{C}]{3,200}$/u.test(name) ? name : null;
+}
+
+/** @throws ProblemError invalid-body */
+function requireName(username: string): string {
+  const name = accountName(username);
+  if (name !== null) return name;
   const detail = "username: must have 3 to 200 characters, and no spaces among them.";
   throw refusal("invalid-body", detail, { field: "username" });
 }
@@ -40,7 +50,7 @@ export async function register(
   address: string,
   now: number,
 ): Promise<void> {
-  const name = accountName(username);
+  const name = requireName(username);
   checkPassword(password);
   const isConfirmed = settings.registration === "mail";
   if (isConfirmed) checkConfirmable(settings, name, email);
@@ -78,14 +88,14 @@ export async function logIn(
   address: string,
   now: number,
 ): Promise<Granted> {
-  const name = accountName(username);
+  const name = requireName(username);
   const { database } = settings;
   return inPlace(async () => {
     const attempt = await countLogin(settings, name, address, now);
     const user = await database
-      .prepare("SELECT id, password, tenant, jurisdiction FROM users WHERE name = ?")
+      .prepare("SELECT id, password FROM users WHERE name = ?")
       .bind(name)
-      .first<User & { password: string }>();
+      .first<{ id: string; password: string }>();
     const isRight = isPassword(password, user?.password);
     if (user === null || !isRight) {
       throw refusal("unauthenticated", "The username or the password is wrong.");
@@ -97,7 +107,7 @@ export async function logIn(
         .run();
     }
     await attempt.succeeded();
-    return beginSession(settings, user, now);
+    return beginSession(settings, user.id, now);
   });
 }
 
@@ -125,7 +135,7 @@ export async function userNamed(
 ): Promise<string | null> {
   const row = await database
     .prepare("SELECT id FROM users WHERE name = ? AND tenant = ?")
-    .bind(accountName(username), tenant)
+    .bind(accountName(username) ?? "", tenant)
     .first<{ id: string }>();
   return row?.id ?? null;
 }

@@ -18,6 +18,7 @@ import type {
 import type { Reply } from "../contracts/reply.ts";
 import { replying } from "../replying.ts";
 import { confirm, mailRegistrations, tendRegistrations } from "./confirmations.ts";
+import { findPerson, setRoles, type Person } from "./people.ts";
 import { announceRegistrations } from "./registrations.ts";
 import { publicKeySet, publishedTo } from "./published.ts";
 import { endSession, endSessionsOf, logOut, refreshSession, tendSessions } from "./sessions.ts";
@@ -131,6 +132,22 @@ export class Auth extends WorkerEntrypoint<AuthEnv> implements AuthCalls {
       await clients.removeClient(settings, tenant, id, now);
       return null;
     });
+  }
+
+  findPerson(authorization: string | null, username: string): Promise<Reply<Person>> {
+    return this.#administer(authorization, "findPerson", (settings, { tenant }) =>
+      findPerson(settings, tenant, username),
+    );
+  }
+
+  setRoles(
+    authorization: string | null,
+    username: string,
+    roles: readonly string[],
+  ): Promise<Reply<Person>> {
+    return this.#administer(authorization, "setRoles", (settings, caller, now) =>
+      setRoles(settings, caller, username, roles, now),
+    );
   }
 
   addSecret(authorization: string | null, id: string): Promise<Reply<ShownSecret>> {

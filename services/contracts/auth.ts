@@ -3,6 +3,7 @@ import type { PublicKey } from "../../src/contract/published-keys.ts";
 import type { Whose } from "../../src/contract/realm.ts";
 import type { Granted } from "../auth/access-token.ts";
 import type { Client, NewClient, ShownSecret } from "../auth/clients.ts";
+import type { Person } from "../auth/people.ts";
 import type { Login, Registration } from "../auth/users.ts";
 import type { Reply } from "./reply.ts";
 
@@ -36,6 +37,14 @@ export interface AuthCalls {
   listClients(authorization: string | null): Promise<Reply<Client[]>>;
   addClient(authorization: string | null, client: NewClient): Promise<Reply<Client & ShownSecret>>;
   removeClient(authorization: string | null, id: string): Promise<Reply<null>>;
+  /** A user of the administrator's tenant. */
+  findPerson(authorization: string | null, username: string): Promise<Reply<Person>>;
+  /** @param roles all that she has from now on */
+  setRoles(
+    authorization: string | null,
+    username: string,
+    roles: readonly string[],
+  ): Promise<Reply<Person>>;
   addSecret(authorization: string | null, id: string): Promise<Reply<ShownSecret>>;
   removeSecret(authorization: string | null, id: string, name: string): Promise<Reply<null>>;
 }

@@ -6,6 +6,7 @@ import { readBytes, readJson, readOptionalJson } from "../../src/ingress/body.ts
 import { errorResponse, finish } from "../../src/ingress/respond.ts";
 import { validate } from "../../src/instance/validate.ts";
 import { newClient } from "../auth/clients.ts";
+import { newRoles } from "../auth/people.ts";
 import type { AuthCalls } from "../contracts/auth.ts";
 import { granted } from "../replying.ts";
 
@@ -144,6 +145,19 @@ export function authRouter(auth: AuthCalls) {
         return nothing();
       }),
     )
+    .get(
+      "/auth/users/:name",
+      answering(async (request, { name }) =>
+        json(granted(await auth.findPerson(authorization(request), plain(name)))),
+      ),
+    )
+    .put(
+      "/auth/users/:name/roles",
+      answering(async (request, { name }) => {
+        const { roles } = validate(newRoles, await bodyOf(request), "");
+        return json(granted(await auth.setRoles(authorization(request), plain(name), roles)));
+      }),
+    )
     .post(
       "/auth/clients/:id/secrets",
       answering(async (request, { id }) =>
@@ -157,6 +171,15 @@ export function authRouter(auth: AuthCalls) {
         return nothing();
       }),
     );
+}
+
+/** A part of an address; what is no text stays as it is, and names nobody. */
+function plain(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
 }
 
 /** JSON, or a form as OAuth clients send it (RFC 6749, 4.4.2). */

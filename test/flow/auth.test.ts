@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { root, startEphemeralFleet } from "../../src/cli/fleet.ts";
 import { makeSecrets, tokenOf, withAuthService } from "../../src/cli/secrets.ts";
-import { mailedCode } from "../../src/cli/sign-up.ts";
+import { mailedCode, signUp } from "../../src/cli/sign-up.ts";
 
 /** The whole shop, its doors opened by its own auth service. */
 let fleet: Awaited<ReturnType<typeof startEphemeralFleet>>;
@@ -111,6 +111,26 @@ describe("a customer", () => {
     }
     expect(answer.status).toBe(429);
     expect(Number(answer.headers.get("retry-after"))).toBeGreaterThan(0);
+  });
+});
+
+describe("an administrator", () => {
+  it("makes somebody staff, who then gets in where she didn't", async () => {
+    const who = login();
+    const token = await signUp(fleet.url, staff, who);
+    const path = `/auth/users/${encodeURIComponent(who.username)}`;
+    const shown = await call("GET", path, { token: staff });
+    expect(shown).toMatchObject({ status: 200, body: { username: who.username } });
+    for (const by of [token, staff]) {
+      const body = { roles: ["service"] };
+      const given = await call("PUT", `${path}/roles`, { token: by, body });
+      expect(given.status).toBe(by === staff ? 200 : 403);
+    }
+    expect((await call("PUT", `${path}/roles`, { token: staff, body: {} })).status).toBe(422);
+    expect((await call("GET", "/auth/users/%ff", { token: staff })).status).toBe(404);
+    const granted = await call("POST", "/auth/login", { body: who });
+    const newer = text(granted, "access_token");
+    expect(await call("GET", "/kitchen/pending", { token: newer })).toMatchObject({ status: 200 });
   });
 });
 

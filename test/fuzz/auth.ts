@@ -71,6 +71,16 @@ export function auth(login: { username: string; password: string }): Record<stri
       fc.record({ id: clients, roles: nonsense.map((value) => [value, 1]) }),
       administrators,
     ),
+    "GET /auth/users/:name": bare(
+      fc.oneof(fc.constant(login.username), clients).map((name) => `/auth/users/${name}`),
+    ),
+    // Of nobody that is there: the roles may be good ones.
+    "PUT /auth/users/:name/roles": fc.record({
+      as: administrators,
+      path: clients.map((name) => `/auth/users/none-${name}/roles`),
+      headers: fc.constant([JSON_TYPE]),
+      json: fc.oneof(fc.constant({ roles: ["customer"] }), nonsense),
+    }),
     "GET /auth/clients": bare(queries.map((query) => `/auth/clients?${query}`)),
     "DELETE /auth/clients/:id": bare(clients.map((id) => `/auth/clients/none-${id}`)),
     "POST /auth/clients/:id/secrets": bare(clients.map((id) => `/auth/clients/none-${id}/secrets`)),

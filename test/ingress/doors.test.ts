@@ -212,7 +212,7 @@ describe("What other Workers can call, and nothing else:", () => {
     "the auth service's Auth": [
       auth.Auth,
       [
-        ...["addClient", "addSecret", "admit", "confirm", "grantToClient", "keySet"],
+        ...["addClient", "addSecret", "admit", "confirm", "findPerson", "grantToClient", "keySet"],
         ...[
           "listClients",
           "logIn",
@@ -223,7 +223,7 @@ describe("What other Workers can call, and nothing else:", () => {
           "removeSecret",
           "revoke",
         ],
-        ...["rotateKeys", "whoIs"],
+        ...["rotateKeys", "setRoles", "whoIs"],
       ],
     ],
     "the auth service's Addresses": [auth.Addresses, ["addressOf"]],

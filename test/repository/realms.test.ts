@@ -35,6 +35,7 @@ describe("storage is reached through a realm: nothing but what is named here", (
   const askers = {
     "services/auth/clients.ts": "accounts are the issuer's; whose they are is in each row",
     "services/auth/confirmations.ts": "accounts are the issuer's; whose they are is in each row",
+    "services/auth/people.ts": "accounts are the issuer's; whose they are is in each row",
     "services/auth/published.ts": "the issuer's keys",
     "services/auth/registrations.ts":
       "accounts are the issuer's; whose they are is in each message",
