@@ -1,6 +1,7 @@
 import * as v from "valibot";
 import type { Caller } from "../../src/contract/caller.ts";
 import { refusal } from "../../src/contract/problem.ts";
+import { noteOf } from "./administration.ts";
 import { endingSessionsOf } from "./sessions.ts";
 import { grants, type Settings } from "./settings.ts";
 import { accountName } from "./users.ts";
@@ -44,20 +45,29 @@ export async function findPerson(
  */
 export async function setRoles(
   { database }: Settings,
-  { tenant, subject }: Caller,
+  by: Caller,
   username: string,
   roles: readonly string[],
   now: number,
 ): Promise<Person> {
-  const { id } = await rowOf(database, tenant, username);
+  const { id, name } = await rowOf(database, by.tenant, username);
+  const subject = `user:${id}`;
   // A slip, with nobody left who could take it back.
-  if (subject === `user:${id}` && !roles.includes("administrator")) {
+  if (by.subject === subject && !roles.includes("administrator")) {
     const detail = "Nobody takes the role administrator from herself. Ask another administrator.";
     throw refusal("operation-not-possible", detail);
   }
-  const list = JSON.stringify([...new Set(roles)]);
+  const kept = [...new Set(roles)];
+  const list = JSON.stringify(kept);
   const results = await database.batch<Row>([
     ...endingSessionsOf(database, id, "a role was taken away", now, list),
+    noteOf(
+      database,
+      by,
+      now,
+      { what: "roles.set", about: { subject, username: name, roles: kept } },
+      { query: "SELECT 1 FROM users WHERE id = ? AND roles <> ?", values: [id, list] },
+    ),
     database.prepare("UPDATE users SET roles = ? WHERE id = ?").bind(list, id),
     database.prepare(`${READ} id = ?`).bind(id),
   ]);

@@ -1,6 +1,8 @@
 import { createHmac } from "node:crypto";
+import type { Caller } from "../../src/contract/caller.ts";
 import { log } from "../../src/contract/log.ts";
 import { refusal } from "../../src/contract/problem.ts";
+import { noteOf } from "./administration.ts";
 import { accessToken, type Granted } from "./access-token.ts";
 import { hashOf, newSecret } from "./secret-text.ts";
 import { ACCESS_LIFETIME, MOST_LIFETIME, type Settings } from "./settings.ts";
@@ -176,14 +178,18 @@ const END = "UPDATE sessions SET revoked_at = ?1, reason = ?2 WHERE revoked_at I
  * Ends one session; its access tokens are refused at all doors within a minute.
  *
  * @param sid of a session, or as a token of a client names it
+ * @param by the administrator, where it was one
  */
 export async function endSession(
   { database }: Settings,
   sid: string,
   reason: string,
   now: number,
+  by?: Caller,
 ): Promise<void> {
+  const about = { session: sid };
   await database.batch([
+    ...(by ? [noteOf(database, by, now, { what: "sessions.ended", about })] : []),
     database.prepare(`${END} sid = ?3`).bind(now, reason, sid),
     revocation(database, sid, MOST_LIFETIME, now),
   ]);
@@ -207,8 +213,13 @@ export async function endSessionsOf(
   user: string,
   reason: string,
   now: number,
+  by: Caller,
 ): Promise<number> {
-  const [, ended] = await database.batch(endingSessionsOf(database, user, reason, now));
+  const about = { subject: subjectOf({ id: user }) };
+  const [, ended] = await database.batch([
+    ...endingSessionsOf(database, user, reason, now),
+    noteOf(database, by, now, { what: "sessions.ended", about }),
+  ]);
   return ended!.meta.changes;
 }
 

@@ -6,6 +6,7 @@ import type { KeyPublisher, PublicKey, PublishedKeys } from "../../src/contract/
 import type { Whose } from "../../src/contract/realm.ts";
 import { authenticateHeader } from "../../src/ingress/token.ts";
 import type { Granted } from "./access-token.ts";
+import { notedDeeds, tendAdministration } from "./administration.ts";
 import * as clients from "./clients.ts";
 import type { Client, NewClient, ShownSecret } from "./clients.ts";
 import type {
@@ -13,6 +14,8 @@ import type {
   AuthCalls,
   ClientCredentials,
   Confirmation,
+  DeedPage,
+  NotedDeed,
   Revoked,
 } from "../contracts/auth.ts";
 import type { Reply } from "../contracts/reply.ts";
@@ -92,18 +95,20 @@ export class Auth extends WorkerEntrypoint<AuthEnv> implements AuthCalls {
   }
 
   rotateKeys(authorization: string | null, withdraw: boolean) {
-    return this.#administer(authorization, "rotateKeys", async (settings, { tenant }, now) => {
+    return this.#administer(authorization, "rotateKeys", async (settings, caller, now) => {
       // The keys are the deployment's, not a tenant's.
-      if (tenant === settings.tenant) return rotateKeys(settings, now, withdraw);
+      if (caller.tenant === settings.tenant) return rotateKeys(settings, now, withdraw, caller);
       throw refusal("forbidden", `Keys are rotated by administrators of ${settings.tenant}.`);
     });
   }
 
   revoke(authorization: string | null, whose: Revoked): Promise<Reply<{ ended: number }>> {
-    return this.#administer(authorization, "revoke", async (settings, { tenant }, now) => {
+    return this.#administer(authorization, "revoke", async (settings, caller, now) => {
+      const { tenant } = caller;
+      const reason = "ended by an administrator";
       if ("session" in whose) {
         await requireOwnSession(settings, tenant, whose.session);
-        await endSession(settings, whose.session, "ended by an administrator", now);
+        await endSession(settings, whose.session, reason, now, caller);
         return { ended: 1 };
       }
       const id =
@@ -111,7 +116,7 @@ export class Auth extends WorkerEntrypoint<AuthEnv> implements AuthCalls {
           ? await userNamed(settings, tenant, whose.username)
           : await userWith(settings, tenant, whose.subject);
       if (id === null) throw refusal("not-found", "There is no such user.");
-      return { ended: await endSessionsOf(settings, id, "ended by an administrator", now) };
+      return { ended: await endSessionsOf(settings, id, reason, now, caller) };
     });
   }
 
@@ -128,8 +133,8 @@ export class Auth extends WorkerEntrypoint<AuthEnv> implements AuthCalls {
   }
 
   removeClient(authorization: string | null, id: string): Promise<Reply<null>> {
-    return this.#administer(authorization, "removeClient", async (settings, { tenant }, now) => {
-      await clients.removeClient(settings, tenant, id, now);
+    return this.#administer(authorization, "removeClient", async (settings, caller, now) => {
+      await clients.removeClient(settings, caller, id, now);
       return null;
     });
   }
@@ -150,15 +155,21 @@ export class Auth extends WorkerEntrypoint<AuthEnv> implements AuthCalls {
     );
   }
 
+  deeds(authorization: string | null, page: DeedPage): Promise<Reply<NotedDeed[]>> {
+    return this.#administer(authorization, "deeds", (settings, { tenant }) =>
+      notedDeeds(settings, tenant, page),
+    );
+  }
+
   addSecret(authorization: string | null, id: string): Promise<Reply<ShownSecret>> {
-    return this.#administer(authorization, "addSecret", (settings, { tenant }, now) =>
-      clients.addSecret(settings, tenant, id, now),
+    return this.#administer(authorization, "addSecret", (settings, caller, now) =>
+      clients.addSecret(settings, caller, id, now),
     );
   }
 
   removeSecret(authorization: string | null, id: string, name: string): Promise<Reply<null>> {
-    return this.#administer(authorization, "removeSecret", async (settings, { tenant }) => {
-      await clients.removeSecret(settings, tenant, id, name);
+    return this.#administer(authorization, "removeSecret", async (settings, caller, now) => {
+      await clients.removeSecret(settings, caller, id, name, now);
       return null;
     });
   }
@@ -241,6 +252,7 @@ export default {
       tendKeys(settings, now),
       tendSessions(settings, now),
       tendThrottle(settings, now),
+      tendAdministration(settings, now),
       tendRegistrations(settings, now),
       mailRegistrations(settings, now),
       announceRegistrations(settings, now),

@@ -45,9 +45,36 @@ export interface AuthCalls {
     username: string,
     roles: readonly string[],
   ): Promise<Reply<Person>>;
+  /** What administrators of the tenant have done, oldest first. */
+  deeds(authorization: string | null, page: DeedPage): Promise<Reply<NotedDeed[]>>;
   addSecret(authorization: string | null, id: string): Promise<Reply<ShownSecret>>;
   removeSecret(authorization: string | null, id: string, name: string): Promise<Reply<null>>;
 }
+
+/** What an administrator does to her tenant's accounts, clients and keys; about whom or what. */
+export type Deed =
+  | { what: "keys.rotated"; about: { key: string } }
+  | { what: "keys.withdrawn"; about: Record<string, never> }
+  | { what: "sessions.ended"; about: { subject: string } | { session: string } }
+  | { what: "client.added"; about: { client: string; roles: readonly string[]; secret: string } }
+  | { what: "client.removed"; about: { client: string } }
+  | { what: "secret.added" | "secret.removed"; about: { client: string; secret: string } }
+  | { what: "roles.set"; about: { subject: string; username: string; roles: readonly string[] } };
+
+/** A deed as it is read. */
+export type NotedDeed = Deed & {
+  /** Ever higher, in the order in which deeds were done. */
+  position: number;
+  /** ISO 8601. */
+  time: string;
+  /** By whom: the token's subject. */
+  subject: string;
+  /** What she proved herself by: `token:{jti}`. */
+  credential: string | null;
+};
+
+/** As in an address: `after`, a position, and `limit`. */
+export type DeedPage = Readonly<Record<string, string>>;
 
 export interface Confirmation {
   /** As it was mailed. */

@@ -146,6 +146,13 @@ export function authRouter(auth: AuthCalls) {
       }),
     )
     .get(
+      "/auth/audit",
+      answering(async (request) => {
+        const page = Object.fromEntries(new URL(request.url).searchParams);
+        return json({ entries: granted(await auth.deeds(authorization(request), page)) });
+      }),
+    )
+    .get(
       "/auth/users/:name",
       answering(async (request, { name }) =>
         json(granted(await auth.findPerson(authorization(request), plain(name)))),

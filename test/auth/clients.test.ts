@@ -116,6 +116,7 @@ describe("administration", () => {
     ["listing clients", (by) => auth.listClients(by)],
     ["adding a client", (by) => auth.addClient(by, { id: freshId(), ...grants })],
     ["removing a client", (by) => auth.removeClient(by, "x")],
+    ["looking at what was done", (by) => auth.deeds(by, {})],
     ["looking at a user", (by) => auth.findPerson(by, "carla")],
     ["giving roles", (by) => auth.setRoles(by, "carla", [])],
     ["adding a secret", (by) => auth.addSecret(by, "x")],

@@ -32,6 +32,7 @@ import {
 afterEach(() => vi.restoreAllMocks());
 
 const HOUR = 3_600_000;
+const patiently = { timeout: 15_000 };
 const freshMail = () => `${freshName()}@example.test`;
 
 /** A queue that keeps what it is given, and reads it as the mailer does. */
@@ -123,7 +124,7 @@ describe("a registration", () => {
       env.ACCOUNTS.prepare("SELECT id, mailed_at FROM registrations WHERE name = ?")
         .bind(username)
         .first<{ id: string; mailed_at: number | null }>();
-    await expect.poll(async () => (await find())?.mailed_at).toEqual(expect.any(Number));
+    await expect.poll(async () => (await find())?.mailed_at, patiently).toEqual(expect.any(Number));
     const address = freshAddress();
     const before = problemOf(await auth.logIn(login, address));
     expect(before).toEqual(problemOf(await auth.logIn({ username: "x@y.zz", password }, address)));
@@ -131,8 +132,9 @@ describe("a registration", () => {
     const granted = await auth.confirm({ code: codeOf(settings(), id), password }, address);
     expect(claimsOf(value(granted))).toMatchObject({ sub: `user:${id}`, roles: ["customer"] });
     await expect
-      .poll(() =>
-        env.ACCOUNTS.prepare("SELECT announced_at FROM users WHERE id = ?").bind(id).first(),
+      .poll(
+        () => env.ACCOUNTS.prepare("SELECT announced_at FROM users WHERE id = ?").bind(id).first(),
+        patiently,
       )
       .toEqual({ announced_at: expect.any(Number) as number });
     expect(claimsOf(value(await auth.logIn(login, address))).sub).toBe(`user:${id}`);
@@ -223,20 +225,20 @@ describe("a code", () => {
   });
 
   it("is guessed at as slowly as a password", async () => {
-    const name = freshMail();
-    const code = await pending(name);
+    const [name, now] = [freshMail(), Date.now()];
+    const code = await pending(name, password, now);
     const address = freshAddress();
     for (let tries = 0; tries < 6; tries += 1) {
-      await countLogin(settings(), name, address, Date.now());
+      await countLogin(settings(), name, address, now);
     }
-    const act = () => confirm(settings(), { code, password }, address, Date.now());
+    const act = () => confirm(settings(), { code, password }, address, now);
     expect(await problemFrom(act())).toMatchObject({ status: 429, retryAfter: 1 });
     const guesser = freshAddress();
     for (let tries = 0; tries < 21; tries += 1) {
-      await countLogin(settings(), freshName(), guesser, Date.now());
+      await countLogin(settings(), freshName(), guesser, now);
     }
     const guess = { code: "0".repeat(64), password };
-    expect(await problemFrom(confirm(settings(), guess, guesser, Date.now()))).toMatchObject({
+    expect(await problemFrom(confirm(settings(), guess, guesser, now))).toMatchObject({
       status: 429,
     });
   });

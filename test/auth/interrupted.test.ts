@@ -66,7 +66,7 @@ describe("a process that dies at any statement", () => {
         const again = await addClient(settings(), root, { id, ...grants }, now()).catch(() => null);
         // Where it was made its secret went with the answer; another one is to be had.
         expect(again === null, place).toBe(place === "after 1");
-        const { secret } = again ?? (await addSecret(settings(), "tropical", id, now()));
+        const { secret } = again ?? (await addSecret(settings(), root, id, now()));
         await grantToClient(settings(), { id, secret }, now());
         id = `till-${crypto.randomUUID()}`;
       },

@@ -128,6 +128,10 @@ describe("an administrator", () => {
     }
     expect((await call("PUT", `${path}/roles`, { token: staff, body: {} })).status).toBe(422);
     expect((await call("GET", "/auth/users/%ff", { token: staff })).status).toBe(404);
+    const { body } = await call("GET", "/auth/audit?limit=1000", { token: staff });
+    const [last] = (body["entries"] as object[]).slice(-1);
+    const about = { username: who.username, roles: ["service"] };
+    expect(last).toMatchObject({ what: "roles.set", subject: "client:local-staff", about });
     const granted = await call("POST", "/auth/login", { body: who });
     const newer = text(granted, "access_token");
     expect(await call("GET", "/kitchen/pending", { token: newer })).toMatchObject({ status: 200 });

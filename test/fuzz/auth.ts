@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import type { Role } from "./ask.ts";
-import { hexadecimal, JSON_TYPE, nonsense, queries, words, type Parts } from "./parts.ts";
+import { hexadecimal, JSON_TYPE, nonsense, numbers, queries, words, type Parts } from "./parts.ts";
 import { IDLE } from "./population.ts";
 
 /** What the auth service is asked for that comes to its database and changes nothing there. */
@@ -70,6 +70,11 @@ export function auth(login: { username: string; password: string }): Record<stri
       "clients",
       fc.record({ id: clients, roles: nonsense.map((value) => [value, 1]) }),
       administrators,
+    ),
+    "GET /auth/audit": bare(
+      fc
+        .record({ after: numbers, limit: numbers }, { requiredKeys: [] })
+        .map((page) => `/auth/audit?${new URLSearchParams(page).toString()}`),
     ),
     "GET /auth/users/:name": bare(
       fc.oneof(fc.constant(login.username), clients).map((name) => `/auth/users/${name}`),

@@ -212,7 +212,16 @@ describe("What other Workers can call, and nothing else:", () => {
     "the auth service's Auth": [
       auth.Auth,
       [
-        ...["addClient", "addSecret", "admit", "confirm", "findPerson", "grantToClient", "keySet"],
+        ...[
+          "addClient",
+          "addSecret",
+          "admit",
+          "confirm",
+          "deeds",
+          "findPerson",
+          "grantToClient",
+          "keySet",
+        ],
         ...[
           "listClients",
           "logIn",
