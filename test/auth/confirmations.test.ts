@@ -1,4 +1,3 @@
-import { randomBytes, scryptSync } from "node:crypto";
 import { env } from "cloudflare:workers";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { announceRegistrations } from "../../services/auth/registrations.ts";
@@ -9,6 +8,7 @@ import {
   noteRegistration,
   tendRegistrations,
 } from "../../services/auth/confirmations.ts";
+import { COST, hashPassword } from "../../services/auth/passwords.ts";
 import type { AuthEnv, Settings } from "../../services/auth/settings.ts";
 import { countLogin } from "../../services/auth/throttle.ts";
 import { register } from "../../services/auth/users.ts";
@@ -30,6 +30,8 @@ import {
 } from "./service.ts";
 
 afterEach(() => vi.restoreAllMocks());
+// What a password costs is looked at elsewhere.
+COST.log2N = 10;
 
 const HOUR = 3_600_000;
 const patiently = { timeout: 15_000 };
@@ -51,16 +53,9 @@ function mailing(more: Partial<AuthEnv> = {}) {
   return { to, settings: settings({ ...more, MAILS_QUEUE: queue as unknown as Queue }) };
 }
 
-/** Hashed as the service does, at a hundredth of the cost. */
-function cheaply(text: string): string {
-  const salt = randomBytes(16);
-  const hash = scryptSync(text, salt, 32, { N: 2 ** 10, r: 8, p: 1 });
-  return `$scrypt$ln=10,r=8,p=1$${salt.toString("base64url")}$${hash.toString("base64url")}`;
-}
-
 /** Somebody registers. @returns the code that was mailed */
 async function pending(name: string, secret = password, now = Date.now()): Promise<string> {
-  await noteRegistration(settings(), name, cheaply(secret), now);
+  await noteRegistration(settings(), name, hashPassword(secret), now);
   const { to, settings: mails } = mailing();
   await mailRegistrations(mails, now);
   const [only] = to(name);
@@ -200,7 +195,7 @@ describe("a code", () => {
     const code = await pending(name, password, now);
     const taken = freshMail();
     await confirmed(await pending(taken));
-    await noteRegistration(settings(), taken, cheaply(password), now);
+    await noteRegistration(settings(), taken, hashPassword(password), now);
     const unmailed = await env.ACCOUNTS.prepare(
       "SELECT id FROM registrations WHERE name = ? AND password IS NULL",
     )

@@ -1,11 +1,14 @@
 import { describe, expect, it } from "vitest";
 import { addClient, addSecret, grantToClient } from "../../services/auth/clients.ts";
+import { COST } from "../../services/auth/passwords.ts";
 import { logOut, refreshSession } from "../../services/auth/sessions.ts";
 import { keyRows, publicKeys, rotateKeys, signingKey } from "../../services/auth/signing-keys.ts";
 import { logIn, register } from "../../services/auth/users.ts";
 import { freshAddress, freshName, openly, password, session, settings } from "./service.ts";
 import { atEveryStatement } from "./dying.ts";
 
+// What a password costs is looked at elsewhere.
+COST.log2N = 10;
 const now = () => Date.now();
 
 describe("a process that dies at any statement", () => {
