@@ -130,7 +130,12 @@ export async function confirm(
   return inPlace(async () => {
     const id = idIn(settings, code);
     const registration = await database
-      .prepare("SELECT name, password FROM registrations WHERE id = ? AND created_at > ?")
+      .prepare(
+        // Where the account is there already, hers.
+        `SELECT registrations.name, coalesce(users.password, registrations.password) AS password
+           FROM registrations LEFT JOIN users USING (id)
+          WHERE id = ? AND registrations.created_at > ?`,
+      )
       .bind(id, now - LASTS)
       .first<{ name: string; password: string | null }>();
     // With its guesses at a login: it is the same password. No name has a space in it.

@@ -76,7 +76,7 @@ const usersNamed = async (name: string) =>
   (await env.ACCOUNTS.prepare("SELECT id FROM users WHERE name = ?").bind(name).all()).results;
 
 describe("a registration", () => {
-  it("is answered alike after the same work, whether the name is new, registered, taken or mailed to enough", async () => {
+  it("is answered alike, after the same work, whoever has the name", async () => {
     const [name, taken] = [freshMail(), freshMail()];
     await register(openly(), { username: taken, password }, freshAddress(), Date.now());
     const mails = mailing();
@@ -177,7 +177,7 @@ describe("a registration", () => {
 });
 
 describe("a code", () => {
-  it("is of no use without the password of its registration: whoever registers with her address gets no account by her confirming", async () => {
+  it("is of no use without the password of its registration", async () => {
     const name = freshMail();
     const his = await pending(name, "the stranger's");
     const hers = await pending(name);
