@@ -1,6 +1,7 @@
 import * as v from "valibot";
 import type { Caller } from "../../src/contract/caller.ts";
 import { refusal } from "../../src/contract/problem.ts";
+import { noteOf } from "./administration.ts";
 import { accessToken, type Granted, type Holder } from "./access-token.ts";
 import { hashOf, isOneOf, newSecret } from "./secret-text.ts";
 import { revocation } from "./sessions.ts";
@@ -30,6 +31,8 @@ export interface ShownSecret {
   name: string;
   secret: string;
 }
+
+const THIS_CLIENT = "SELECT 1 FROM clients WHERE id = ? AND sid = ?";
 
 interface Row {
   id: string;
@@ -94,13 +97,15 @@ async function findClient(
 /** @throws ProblemError id-in-use */
 export async function addClient(
   settings: Settings,
-  { tenant, jurisdiction }: Caller,
+  by: Caller,
   { id, roles, scopes, lifetime }: NewClient,
   now: number,
 ): Promise<Client & ShownSecret> {
   const { database } = settings;
+  const { tenant, jurisdiction } = by;
   const secret = newSecret();
   const hash = hashOf(secret);
+  const name = nameOf(hash);
   const sid = crypto.randomUUID();
   const isOurs = settings.clients.some((client) => client.id === id);
   const [added] = isOurs
@@ -122,11 +127,17 @@ export async function addClient(
                SELECT id, ?, ? FROM clients WHERE id = ? AND sid = ?`,
           )
           .bind(hash, now, id, sid),
+        noteOf(
+          database,
+          by,
+          now,
+          { what: "client.added", about: { client: id, roles, secret: name } },
+          { query: THIS_CLIENT, values: [id, sid] },
+        ),
       ]);
   if (added?.meta.changes !== 1) {
     throw refusal("id-in-use", `There is a client "${id}" already. Give this one another id.`);
   }
-  const name = nameOf(hash);
   const secrets = [{ name, createdAt: new Date(now).toISOString() }];
   const where = jurisdiction === undefined ? {} : { jurisdiction };
   return { id, tenant, ...where, roles, scopes, lifetime, secrets, name, secret };
@@ -155,49 +166,73 @@ export async function listClients({ database }: Settings, tenant: string): Promi
 /** One more secret, so that it can be changed without a gap. @throws ProblemError not-found, operation-not-possible */
 export async function addSecret(
   { database }: Settings,
-  tenant: string,
+  by: Caller,
   id: string,
   now: number,
 ): Promise<ShownSecret> {
   const secret = newSecret();
   const hash = hashOf(secret);
-  const { meta } = await database
-    .prepare(
-      `INSERT INTO client_secrets (client, hash, created_at)
-         SELECT id, ?1, ?2 FROM clients WHERE id = ?3 AND tenant = ?4
-           AND (SELECT count(*) FROM client_secrets WHERE client = ?3) < ?5`,
-    )
-    .bind(hash, now, id, tenant, MOST_SECRETS)
-    .run();
-  if (meta.changes === 1) return { name: nameOf(hash), secret };
-  await requireClient(database, tenant, id);
+  const name = nameOf(hash);
+  const [added] = await database.batch([
+    database
+      .prepare(
+        `INSERT INTO client_secrets (client, hash, created_at)
+           SELECT id, ?1, ?2 FROM clients WHERE id = ?3 AND tenant = ?4
+             AND (SELECT count(*) FROM client_secrets WHERE client = ?3) < ?5`,
+      )
+      .bind(hash, now, id, by.tenant, MOST_SECRETS),
+    noteOf(
+      database,
+      by,
+      now,
+      { what: "secret.added", about: { client: id, secret: name } },
+      { query: "SELECT 1 FROM client_secrets WHERE client = ? AND hash = ?", values: [id, hash] },
+    ),
+  ]);
+  if (added!.meta.changes === 1) return { name, secret };
+  await requireClient(database, by.tenant, id);
   throw refusal("operation-not-possible", `${id} has ${MOST_SECRETS} secrets. Remove one first.`);
 }
 
 /** @throws ProblemError not-found */
 export async function removeSecret(
   { database }: Settings,
-  tenant: string,
+  by: Caller,
   id: string,
   name: string,
+  now: number,
 ): Promise<void> {
-  await requireClient(database, tenant, id);
-  const { meta } = await database
-    .prepare("DELETE FROM client_secrets WHERE client = ? AND substr(hash, 1, 8) = ?")
-    .bind(id, name)
-    .run();
-  if (meta.changes === 0) throw refusal("not-found", `${id} has no secret "${name}".`);
+  await requireClient(database, by.tenant, id);
+  const named = "FROM client_secrets WHERE client = ? AND substr(hash, 1, 8) = ?";
+  const [, removed] = await database.batch([
+    noteOf(
+      database,
+      by,
+      now,
+      { what: "secret.removed", about: { client: id, secret: name } },
+      { query: `SELECT 1 ${named}`, values: [id, name] },
+    ),
+    database.prepare(`DELETE ${named}`).bind(id, name),
+  ]);
+  if (removed!.meta.changes === 0) throw refusal("not-found", `${id} has no secret "${name}".`);
 }
 
 /** Removes a client; its access tokens are refused within a minute. @throws ProblemError not-found */
 export async function removeClient(
   { database }: Settings,
-  tenant: string,
+  by: Caller,
   id: string,
   now: number,
 ): Promise<void> {
-  const { sid } = await requireClient(database, tenant, id);
+  const { sid } = await requireClient(database, by.tenant, id);
   await database.batch([
+    noteOf(
+      database,
+      by,
+      now,
+      { what: "client.removed", about: { client: id } },
+      { query: THIS_CLIENT, values: [id, sid] },
+    ),
     revocation(database, sid, MOST_LIFETIME, now),
     database.prepare("DELETE FROM client_secrets WHERE client = ?").bind(id),
     database.prepare("DELETE FROM clients WHERE id = ? AND sid = ?").bind(id, sid),

@@ -1,6 +1,8 @@
 import { createHmac } from "node:crypto";
+import type { Caller } from "../../src/contract/caller.ts";
 import { log } from "../../src/contract/log.ts";
 import { refusal } from "../../src/contract/problem.ts";
+import { noteOf } from "./administration.ts";
 import { accessToken, type Granted } from "./access-token.ts";
 import { hashOf, newSecret } from "./secret-text.ts";
 import { ACCESS_LIFETIME, MOST_LIFETIME, type Settings } from "./settings.ts";
@@ -14,33 +16,38 @@ const REPEATABLE = 10_000;
 /** Milliseconds that a revocation is told beyond the end of the last token: clocks differ. */
 const SLACK = 60_000;
 
-/** Who has registered may be this and nothing else. */
-const USER_ROLES = ["customer"];
-
-export interface User {
+interface User {
   id: string;
   tenant: string;
   jurisdiction: string | null;
+  /** JSON: a list. */
+  roles: string;
 }
 
 const subjectOf = ({ id }: Pick<User, "id">) => `user:${id}`;
 
-/** Begins a session: an access token, and a refresh token that is the first of its family. */
-export async function beginSession(settings: Settings, user: User, now: number): Promise<Granted> {
+/**
+ * Begins a session: an access token, and a refresh token that is the first of its family.
+ *
+ * @param id the user's
+ */
+export async function beginSession(settings: Settings, id: string, now: number): Promise<Granted> {
   const { database } = settings;
   const sid = crypto.randomUUID();
   const token = newSecret();
-  const granted = await accessToken(settings, holder(user, sid), now);
-  await database.batch([
+  // Her roles as they are with the session there: whoever takes one away later ends this session, too.
+  const [, , found] = await database.batch<User>([
     database
       .prepare(
         "INSERT INTO sessions (sid, user, created_at, refreshed_at, ends_at) VALUES (?, ?, ?, ?, ?)",
       )
-      .bind(sid, user.id, now, now, now + SESSION_LASTS),
+      .bind(sid, id, now, now, now + SESSION_LASTS),
     database
       .prepare("INSERT INTO refresh_tokens (hash, sid, ends_at) VALUES (?, ?, ?)")
       .bind(hashOf(token), sid, now + REFRESH_LASTS),
+    database.prepare("SELECT id, tenant, jurisdiction, roles FROM users WHERE id = ?").bind(id),
   ]);
+  const granted = await accessToken(settings, holder(found!.results[0]!, sid), now);
   return { ...granted, refresh_token: token };
 }
 
@@ -139,7 +146,7 @@ export async function logOut(settings: Settings, token: string, now: number): Pr
 function readToken({ database }: Settings, token: string): Promise<Kept | null> {
   return database
     .prepare(
-      `SELECT users.id, users.tenant, users.jurisdiction, sessions.sid, sessions.revoked_at,
+      `SELECT users.id, users.tenant, users.jurisdiction, users.roles, sessions.sid, sessions.revoked_at,
               sessions.ends_at AS session_ends_at, refresh_tokens.ends_at AS token_ends_at,
               refresh_tokens.used_at, refresh_tokens.nonce
          FROM refresh_tokens JOIN sessions USING (sid) JOIN users ON users.id = sessions.user
@@ -158,7 +165,7 @@ const holder = (user: User, sid: string) => ({
   sid,
   tenant: user.tenant,
   jurisdiction: user.jurisdiction,
-  roles: USER_ROLES,
+  roles: JSON.parse(user.roles) as string[],
   scopes: [],
 });
 
@@ -171,14 +178,18 @@ const END = "UPDATE sessions SET revoked_at = ?1, reason = ?2 WHERE revoked_at I
  * Ends one session; its access tokens are refused at all doors within a minute.
  *
  * @param sid of a session, or as a token of a client names it
+ * @param by the administrator, where it was one
  */
 export async function endSession(
   { database }: Settings,
   sid: string,
   reason: string,
   now: number,
+  by?: Caller,
 ): Promise<void> {
+  const about = { session: sid };
   await database.batch([
+    ...(by ? [noteOf(database, by, now, { what: "sessions.ended", about })] : []),
     database.prepare(`${END} sid = ?3`).bind(now, reason, sid),
     revocation(database, sid, MOST_LIFETIME, now),
   ]);
@@ -202,20 +213,48 @@ export async function endSessionsOf(
   user: string,
   reason: string,
   now: number,
+  by: Caller,
 ): Promise<number> {
-  const until = now + ACCESS_LIFETIME * 1_000 + SLACK;
+  const about = { subject: subjectOf({ id: user }) };
   const [, ended] = await database.batch([
+    ...endingSessionsOf(database, user, reason, now),
+    noteOf(database, by, now, { what: "sessions.ended", about }),
+  ]);
+  return ended!.meta.changes;
+}
+
+/**
+ * What ends all sessions of a user, for a batch.
+ *
+ * @param roles JSON, a list: only where she has one that isn't among these
+ */
+export function endingSessionsOf(
+  database: D1Database,
+  user: string,
+  reason: string,
+  now: number,
+  roles?: string,
+): D1PreparedStatement[] {
+  const until = now + ACCESS_LIFETIME * 1_000 + SLACK;
+  const kept = roles === undefined ? [] : [roles];
+  const where = (at: number) =>
+    roles === undefined
+      ? ""
+      : `AND EXISTS (SELECT 1 FROM users JOIN json_each(users.roles) AS role
+           WHERE users.id = ?3 AND role.value NOT IN (SELECT value FROM json_each(?${at})))`;
+  return [
     // Those that weren't refreshed lately have no access token that lives.
     database
       .prepare(
         `INSERT OR IGNORE INTO revocations (sid, at, until)
            SELECT sid, ?1, ?2 FROM sessions
-            WHERE user = ?3 AND revoked_at IS NULL AND refreshed_at > ?4`,
+            WHERE user = ?3 AND revoked_at IS NULL AND refreshed_at > ?4 ${where(5)}`,
       )
-      .bind(now, until, user, now - ACCESS_LIFETIME * 1_000 - SLACK),
-    database.prepare(`${END} user = ?3 AND ends_at > ?1`).bind(now, reason, user),
-  ]);
-  return ended!.meta.changes;
+      .bind(now, until, user, now - ACCESS_LIFETIME * 1_000 - SLACK, ...kept),
+    database
+      .prepare(`${END} user = ?3 AND ends_at > ?1 ${where(4)}`)
+      .bind(now, reason, user, ...kept),
+  ];
 }
 
 /** By cron: forgets what has ended. */

@@ -8,10 +8,14 @@ export interface AuthEnv extends TokenSettings {
   ACCOUNTS: D1Database;
   /** Where the orchestrator hears of who has registered; absent: it never does. */
   EVENTS_QUEUE?: Queue;
+  /** Where the mailer hears of mails; absent: nobody can register, unless AUTH_REGISTRATION is `open`. */
+  MAILS_QUEUE?: Queue;
   /** At least 32 random characters: private keys are wrapped under it. */
   AUTH_SECRET?: string;
   /** The tenant of who registers. */
   AUTH_TENANT?: string;
+  /** `mail`: who registers confirms it by a code that she is mailed; `open`: nobody has to. */
+  AUTH_REGISTRATION?: string;
   /** Where that tenant's data must stay; absent: anywhere. */
   AUTH_JURISDICTION?: string;
   /** JSON: the clients that are there from the beginning. */
@@ -52,11 +56,15 @@ const bootstrapClients = v.array(
   }),
 );
 
+const registration = v.optional(v.picklist(["mail", "open"]), "mail");
+
 type BootstrapClient = v.InferOutput<typeof bootstrapClients>[number];
 
 export interface Settings {
   database: D1Database;
   events: Queue | undefined;
+  mails: Queue | undefined;
+  registration: v.InferOutput<typeof registration>;
   issuer: string;
   audience: string;
   tenant: string;
@@ -80,6 +88,8 @@ export function settingsOf(env: AuthEnv): Settings {
   return {
     database: env.ACCOUNTS,
     events: env.EVENTS_QUEUE,
+    mails: env.MAILS_QUEUE,
+    registration: parsed("AUTH_REGISTRATION", registration, env.AUTH_REGISTRATION || undefined),
     issuer: TOKEN_ISSUER,
     audience: TOKEN_AUDIENCE,
     tenant: parsed("AUTH_TENANT", tenantName, env.AUTH_TENANT),

@@ -1,6 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { exportJWK, generateKeyPair, importJWK, type JWK } from "jose";
+import type { Caller } from "../../src/contract/caller.ts";
 import type { PublicKey } from "../../src/contract/published-keys.ts";
+import { noteOf } from "./administration.ts";
 import { MOST_LIFETIME, type Settings } from "./settings.ts";
 
 /**
@@ -91,18 +93,22 @@ async function openKey(settings: Settings, rows: readonly KeyRow[], now: number)
  *
  * @param withdraw whether the present keys are known to others: then none of their tokens is good any
  *   more, and the new one signs at once
+ * @param by the administrator, where it was one
  * @returns the next key, and when it begins to sign, in milliseconds since the epoch
  */
 export async function rotateKeys(
   settings: Settings,
   now: number,
   withdraw = false,
+  by?: Caller,
 ): Promise<{ kid: string; signsFrom: number }> {
+  const { database } = settings;
   const rows = await keyRows(settings, now, true);
   const next = rows.at(-1)!.generation + 1;
   if (withdraw) {
-    await insertKey(settings, next, now - AT_ONCE, [
-      settings.database
+    await insertKey(settings, next, now - AT_ONCE, () => [
+      ...(by ? [noteOf(database, by, now, { what: "keys.withdrawn", about: {} })] : []),
+      database
         .prepare(
           `UPDATE signing_keys SET withdrawn_at = ?, wrapped = NULL
              WHERE generation < ? AND withdrawn_at IS NULL`,
@@ -110,7 +116,10 @@ export async function rotateKeys(
         .bind(now, next),
     ]);
   } else if (rows.findLast(({ withdrawn_at }) => withdrawn_at === null)!.signs_from <= now) {
-    await insertKey(settings, next, now + OVERLAP);
+    await insertKey(settings, next, now + OVERLAP, (key) => {
+      const made = { query: "SELECT 1 FROM signing_keys WHERE kid = ?", values: [key] };
+      return by ? [noteOf(database, by, now, { what: "keys.rotated", about: { key } }, made)] : [];
+    });
   }
   const newest = (await keyRows(settings, now, true)).findLast(
     ({ withdrawn_at }) => withdrawn_at === null,
@@ -147,7 +156,7 @@ async function insertKey(
   settings: Settings,
   generation: number,
   signsFrom: number,
-  besides: D1PreparedStatement[] = [],
+  besides: (kid: string) => D1PreparedStatement[] = () => [],
 ): Promise<void> {
   const { privateKey, publicKey } = await generateKeyPair("EdDSA", { extractable: true });
   const kid = randomBytes(12).toString("base64url");
@@ -161,7 +170,7 @@ async function insertKey(
            VALUES (?, ?, ?, ?, ?)`,
       )
       .bind(generation, kid, JSON.stringify(shown), wrapped, signsFrom),
-    ...besides,
+    ...besides(kid),
   ]);
 }
 

@@ -1,9 +1,10 @@
 import { refusal } from "../../src/contract/problem.ts";
 import type { Whose } from "../../src/contract/realm.ts";
 import type { Granted } from "./access-token.ts";
+import { checkConfirmable, noteRegistration } from "./confirmations.ts";
 import { checkPassword, hashPassword, inPlace, isOutdated, isPassword } from "./passwords.ts";
 import { addressIn } from "./registrations.ts";
-import { beginSession, type User } from "./sessions.ts";
+import { beginSession } from "./sessions.ts";
 import type { Settings } from "./settings.ts";
 import { countLogin, countRegistration } from "./throttle.ts";
 
@@ -15,23 +16,33 @@ export interface Login {
 
 /** What a person registers with. */
 export interface Registration extends Login {
-  /** Where she wants her mail. */
+  /** Where she wants her mail; where registrations are confirmed, at her name. */
   email?: string | undefined;
 }
 
-/** The same name however it is typed: `Carla`, `carla`, and what a keyboard composes otherwise. */
-function accountName(username: string): string {
+/**
+ * The same name however it is typed: `Carla`, `carla`, and what a keyboard composes otherwise.
+ *
+ * @returns null where no account can have it
+ */
+export function accountName(username: string): string | null {
   const name = username.normalize("NFKC").toLowerCase();
-  if (/^[^\s\p{C}]{3,200}$/u.test(name)) return name;
+  return /^[^\s\p{C}]{3,200}$/u.test(name) ? name : null;
+}
+
+/** @throws ProblemError invalid-body */
+function requireName(username: string): string {
+  const name = accountName(username);
+  if (name !== null) return name;
   const detail = "username: must have 3 to 200 characters, and no spaces among them.";
   throw refusal("invalid-body", detail, { field: "username" });
 }
 
 /**
- * Makes a user, unless there is one of that name: then nothing changes, she keeps her password, and
- * neither the answer nor the time that it takes tells.
+ * Notes a registration, to be confirmed; where registration is open, makes a user at once. If there is one
+ * of that name she keeps her password, and neither the answer nor the time that it takes tells.
  *
- * @throws ProblemError invalid-body, too-many-attempts, overloaded
+ * @throws ProblemError invalid-body, too-many-attempts, overloaded, not-configured
  */
 export async function register(
   settings: Settings,
@@ -39,26 +50,30 @@ export async function register(
   address: string,
   now: number,
 ): Promise<void> {
-  const name = accountName(username);
+  const name = requireName(username);
   checkPassword(password);
+  const isConfirmed = settings.registration === "mail";
+  if (isConfirmed) checkConfirmable(settings, name, email);
   await inPlace(async () => {
     await countRegistration(settings, address, now);
-    await settings.database
-      .prepare(
-        `INSERT OR IGNORE INTO users (id, name, password, tenant, jurisdiction, created_at, email)
-           VALUES (?, ?, ?, ?, ?, ?, ?)`,
-      )
-      .bind(
-        crypto.randomUUID(),
-        name,
-        hashPassword(password),
-        settings.tenant,
-        settings.jurisdiction ?? null,
-        now,
-        email ?? null,
-      )
-      .run();
+    const hash = hashPassword(password);
+    if (isConfirmed) await noteRegistration(settings, name, hash, now);
+    else await addUser(settings, { name, password: hash, email: email ?? null }, now);
   });
+}
+
+async function addUser(
+  { database, tenant, jurisdiction }: Settings,
+  { name, password, email }: { name: string; password: string; email: string | null },
+  now: number,
+): Promise<void> {
+  await database
+    .prepare(
+      `INSERT OR IGNORE INTO users (id, name, password, tenant, jurisdiction, created_at, email)
+         VALUES (?, ?, ?, ?, ?, ?, ?)`,
+    )
+    .bind(crypto.randomUUID(), name, password, tenant, jurisdiction ?? null, now, email)
+    .run();
 }
 
 /**
@@ -73,14 +88,14 @@ export async function logIn(
   address: string,
   now: number,
 ): Promise<Granted> {
-  const name = accountName(username);
+  const name = requireName(username);
   const { database } = settings;
   return inPlace(async () => {
     const attempt = await countLogin(settings, name, address, now);
     const user = await database
-      .prepare("SELECT id, password, tenant, jurisdiction FROM users WHERE name = ?")
+      .prepare("SELECT id, password FROM users WHERE name = ?")
       .bind(name)
-      .first<User & { password: string }>();
+      .first<{ id: string; password: string }>();
     const isRight = isPassword(password, user?.password);
     if (user === null || !isRight) {
       throw refusal("unauthenticated", "The username or the password is wrong.");
@@ -92,7 +107,7 @@ export async function logIn(
         .run();
     }
     await attempt.succeeded();
-    return beginSession(settings, user, now);
+    return beginSession(settings, user.id, now);
   });
 }
 
@@ -120,7 +135,7 @@ export async function userNamed(
 ): Promise<string | null> {
   const row = await database
     .prepare("SELECT id FROM users WHERE name = ? AND tenant = ?")
-    .bind(accountName(username), tenant)
+    .bind(accountName(username) ?? "", tenant)
     .first<{ id: string }>();
   return row?.id ?? null;
 }

@@ -6,11 +6,22 @@ import type { KeyPublisher, PublicKey, PublishedKeys } from "../../src/contract/
 import type { Whose } from "../../src/contract/realm.ts";
 import { authenticateHeader } from "../../src/ingress/token.ts";
 import type { Granted } from "./access-token.ts";
+import { notedDeeds, tendAdministration } from "./administration.ts";
 import * as clients from "./clients.ts";
 import type { Client, NewClient, ShownSecret } from "./clients.ts";
-import type { AddressCalls, AuthCalls, ClientCredentials, Revoked } from "../contracts/auth.ts";
+import type {
+  AddressCalls,
+  AuthCalls,
+  ClientCredentials,
+  Confirmation,
+  DeedPage,
+  NotedDeed,
+  Revoked,
+} from "../contracts/auth.ts";
 import type { Reply } from "../contracts/reply.ts";
 import { replying } from "../replying.ts";
+import { confirm, mailRegistrations, tendRegistrations } from "./confirmations.ts";
+import { findPerson, setRoles, type Person } from "./people.ts";
 import { announceRegistrations } from "./registrations.ts";
 import { publicKeySet, publishedTo } from "./published.ts";
 import { endSession, endSessionsOf, logOut, refreshSession, tendSessions } from "./sessions.ts";
@@ -38,12 +49,17 @@ export class Auth extends WorkerEntrypoint<AuthEnv> implements AuthCalls {
   register(registration: Registration, address: string): Promise<Reply<null>> {
     return this.#reply(async (settings, now) => {
       await register(settings, registration, address, now);
-      // Behind the answer, which takes as long where the name was taken. What fails the cron makes up for.
-      const announced = announceRegistrations(settings, now).catch((error: unknown) =>
-        log.error("The orchestrator could not be told of a registration", { error }),
-      );
-      this.ctx.waitUntil(announced);
+      // Behind the answer, which takes as long where the name was taken.
+      this.ctx.waitUntil(tellOfRegistrations(settings, now));
       return null;
+    });
+  }
+
+  confirm(confirmation: Confirmation, address: string): Promise<Reply<Granted>> {
+    return this.#reply(async (settings, now) => {
+      const granted = await confirm(settings, confirmation, address, now);
+      this.ctx.waitUntil(tellOfRegistrations(settings, now));
+      return granted;
     });
   }
 
@@ -79,18 +95,20 @@ export class Auth extends WorkerEntrypoint<AuthEnv> implements AuthCalls {
   }
 
   rotateKeys(authorization: string | null, withdraw: boolean) {
-    return this.#administer(authorization, "rotateKeys", async (settings, { tenant }, now) => {
+    return this.#administer(authorization, "rotateKeys", async (settings, caller, now) => {
       // The keys are the deployment's, not a tenant's.
-      if (tenant === settings.tenant) return rotateKeys(settings, now, withdraw);
+      if (caller.tenant === settings.tenant) return rotateKeys(settings, now, withdraw, caller);
       throw refusal("forbidden", `Keys are rotated by administrators of ${settings.tenant}.`);
     });
   }
 
   revoke(authorization: string | null, whose: Revoked): Promise<Reply<{ ended: number }>> {
-    return this.#administer(authorization, "revoke", async (settings, { tenant }, now) => {
+    return this.#administer(authorization, "revoke", async (settings, caller, now) => {
+      const { tenant } = caller;
+      const reason = "ended by an administrator";
       if ("session" in whose) {
         await requireOwnSession(settings, tenant, whose.session);
-        await endSession(settings, whose.session, "ended by an administrator", now);
+        await endSession(settings, whose.session, reason, now, caller);
         return { ended: 1 };
       }
       const id =
@@ -98,7 +116,7 @@ export class Auth extends WorkerEntrypoint<AuthEnv> implements AuthCalls {
           ? await userNamed(settings, tenant, whose.username)
           : await userWith(settings, tenant, whose.subject);
       if (id === null) throw refusal("not-found", "There is no such user.");
-      return { ended: await endSessionsOf(settings, id, "ended by an administrator", now) };
+      return { ended: await endSessionsOf(settings, id, reason, now, caller) };
     });
   }
 
@@ -115,21 +133,43 @@ export class Auth extends WorkerEntrypoint<AuthEnv> implements AuthCalls {
   }
 
   removeClient(authorization: string | null, id: string): Promise<Reply<null>> {
-    return this.#administer(authorization, "removeClient", async (settings, { tenant }, now) => {
-      await clients.removeClient(settings, tenant, id, now);
+    return this.#administer(authorization, "removeClient", async (settings, caller, now) => {
+      await clients.removeClient(settings, caller, id, now);
       return null;
     });
   }
 
+  findPerson(authorization: string | null, username: string): Promise<Reply<Person>> {
+    return this.#administer(authorization, "findPerson", (settings, { tenant }) =>
+      findPerson(settings, tenant, username),
+    );
+  }
+
+  setRoles(
+    authorization: string | null,
+    username: string,
+    roles: readonly string[],
+  ): Promise<Reply<Person>> {
+    return this.#administer(authorization, "setRoles", (settings, caller, now) =>
+      setRoles(settings, caller, username, roles, now),
+    );
+  }
+
+  deeds(authorization: string | null, page: DeedPage): Promise<Reply<NotedDeed[]>> {
+    return this.#administer(authorization, "deeds", (settings, { tenant }) =>
+      notedDeeds(settings, tenant, page),
+    );
+  }
+
   addSecret(authorization: string | null, id: string): Promise<Reply<ShownSecret>> {
-    return this.#administer(authorization, "addSecret", (settings, { tenant }, now) =>
-      clients.addSecret(settings, tenant, id, now),
+    return this.#administer(authorization, "addSecret", (settings, caller, now) =>
+      clients.addSecret(settings, caller, id, now),
     );
   }
 
   removeSecret(authorization: string | null, id: string, name: string): Promise<Reply<null>> {
-    return this.#administer(authorization, "removeSecret", async (settings, { tenant }) => {
-      await clients.removeSecret(settings, tenant, id, name);
+    return this.#administer(authorization, "removeSecret", async (settings, caller, now) => {
+      await clients.removeSecret(settings, caller, id, name, now);
       return null;
     });
   }
@@ -160,6 +200,15 @@ export class Auth extends WorkerEntrypoint<AuthEnv> implements AuthCalls {
 
   #reply<Value>(work: (settings: Settings, now: number) => Promise<Value>): Promise<Reply<Value>> {
     return replying("auth service", () => work(settingsOf(this.env), Date.now()));
+  }
+}
+
+/** The mailer of who has to confirm, the orchestrator of who has. What fails the cron makes up for. */
+async function tellOfRegistrations(settings: Settings, now: number): Promise<void> {
+  const told = [mailRegistrations(settings, now), announceRegistrations(settings, now)];
+  for (const result of await Promise.allSettled(told)) {
+    if (result.status === "fulfilled") continue;
+    log.error("Others could not be told of a registration", { error: result.reason });
   }
 }
 
@@ -203,6 +252,9 @@ export default {
       tendKeys(settings, now),
       tendSessions(settings, now),
       tendThrottle(settings, now),
+      tendAdministration(settings, now),
+      tendRegistrations(settings, now),
+      mailRegistrations(settings, now),
       announceRegistrations(settings, now),
     ]);
     for (const result of results) {

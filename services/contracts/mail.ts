@@ -5,6 +5,8 @@ export type Addressee = { subject: string } | { address: string };
 
 /** The data of each template. */
 export interface MailTemplates {
+  "confirm-address": { code: string };
+  "already-registered": Record<string, never>;
   welcome: { name: string };
   "order-confirmed": { order: string; items: number; total: string };
   "order-delivered": { order: string };

@@ -6,6 +6,7 @@ import { readBytes, readJson, readOptionalJson } from "../../src/ingress/body.ts
 import { errorResponse, finish } from "../../src/ingress/respond.ts";
 import { validate } from "../../src/instance/validate.ts";
 import { newClient } from "../auth/clients.ts";
+import { newRoles } from "../auth/people.ts";
 import type { AuthCalls } from "../contracts/auth.ts";
 import { granted } from "../replying.ts";
 
@@ -18,6 +19,7 @@ const registration = v.strictObject({
   ...login.entries,
   email: v.optional(v.pipe(v.string(), v.maxLength(320), v.email("must be an address of mail"))),
 });
+const confirmation = v.strictObject({ code: text(100), password: text(4_096) });
 const refreshToken = v.strictObject({ refresh_token: text(200) });
 const credentials = v.strictObject({
   grant_type: v.literal("client_credentials"),
@@ -69,6 +71,13 @@ export function authRouter(auth: AuthCalls) {
         const body = validate(registration, await readJson(request, MOST), "");
         granted(await auth.register(body, addressOf(request)));
         return json({ status: "accepted" }, 202);
+      }),
+    )
+    .post(
+      "/auth/confirm",
+      answering(async (request) => {
+        const body = validate(confirmation, await readJson(request, MOST), "");
+        return json(granted(await auth.confirm(body, addressOf(request))));
       }),
     )
     .post(
@@ -136,6 +145,26 @@ export function authRouter(auth: AuthCalls) {
         return nothing();
       }),
     )
+    .get(
+      "/auth/audit",
+      answering(async (request) => {
+        const page = Object.fromEntries(new URL(request.url).searchParams);
+        return json({ entries: granted(await auth.deeds(authorization(request), page)) });
+      }),
+    )
+    .get(
+      "/auth/users/:name",
+      answering(async (request, { name }) =>
+        json(granted(await auth.findPerson(authorization(request), plain(name)))),
+      ),
+    )
+    .put(
+      "/auth/users/:name/roles",
+      answering(async (request, { name }) => {
+        const { roles } = validate(newRoles, await bodyOf(request), "");
+        return json(granted(await auth.setRoles(authorization(request), plain(name), roles)));
+      }),
+    )
     .post(
       "/auth/clients/:id/secrets",
       answering(async (request, { id }) =>
@@ -149,6 +178,15 @@ export function authRouter(auth: AuthCalls) {
         return nothing();
       }),
     );
+}
+
+/** A part of an address; what is no text stays as it is, and names nobody. */
+function plain(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
 }
 
 /** JSON, or a form as OAuth clients send it (RFC 6749, 4.4.2). */

@@ -18,6 +18,8 @@ const to = v.union([
 ]);
 
 const values = {
+  "confirm-address": v.strictObject({ code: text }),
+  "already-registered": v.strictObject({}),
   welcome: v.strictObject({ name: text }),
   "order-confirmed": v.strictObject({
     order: text,
@@ -33,6 +35,8 @@ const wanted = <Name extends keyof typeof values>(name: Name) =>
 
 /** The data of a `mail.wanted`. */
 export const mailWanted: v.GenericSchema<unknown, MailWanted> = v.variant("template", [
+  wanted("confirm-address"),
+  wanted("already-registered"),
   wanted("welcome"),
   wanted("order-confirmed"),
   wanted("order-delivered"),

@@ -26,6 +26,23 @@ interface Letter {
 }
 
 const templates: { [Name in keyof MailTemplates]: (values: MailTemplates[Name]) => Letter } = {
+  "confirm-address": ({ code }) => ({
+    subject: `Confirm your registration at ${SHOP}`,
+    heading: "One more step",
+    paragraphs: [
+      "Somebody has registered with your address. If it was you, enter this code within the hour, together with the password that you chose.",
+      "If it wasn't you, you needn't do anything: without the code nothing comes of it. Give it to nobody, nobody of ours will ever ask you for it.",
+    ],
+    facts: fact("Code", code),
+  }),
+  "already-registered": () => ({
+    subject: `You have an account at ${SHOP}`,
+    heading: "You have an account already",
+    paragraphs: [
+      "Somebody tried to register with your address. Nothing has changed: if it was you, log in with the password that you have.",
+      "If it wasn't you, you needn't do anything.",
+    ],
+  }),
   welcome: ({ name }) => ({
     subject: `Welcome to ${SHOP}${isFitToGreet(name) ? `, ${name}` : ""}`,
     heading: `Welcome${isFitToGreet(name) ? `, ${name}` : ""}!`,

@@ -6,6 +6,7 @@ import { settingsFromEnvironment, startEphemeralFleet } from "./fleet.ts";
 import { showAround } from "./demo-around.ts";
 import { checkedWorkflows } from "./preflight.ts";
 import { makeSecrets, tenant, tokenOf, withAuthService, type Secrets } from "./secrets.ts";
+import { signUp } from "./sign-up.ts";
 import { watch, type Watch } from "./watch.ts";
 
 /** How long anything in the demo may take before something must be wrong, in milliseconds. */
@@ -119,10 +120,9 @@ class Shop {
   }
 
   static async open(url: string, secrets: Secrets): Promise<Shop> {
-    return new Shop(url, {
-      customer: await loggedIn(url, "carla"),
-      staff: await tokenOf(url, secrets.clients.staff),
-    });
+    const staff = await tokenOf(url, secrets.clients.staff);
+    const login = { username: "carla@example.test", password: "mango tango" };
+    return new Shop(url, { customer: await signUp(url, staff, login), staff });
   }
 
   watch(id: string): Promise<Watch> {
@@ -224,22 +224,6 @@ class Shop {
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
   }
-}
-
-/** The access token of somebody who has registered and logged in, as everybody may. */
-async function loggedIn(url: string, username: string): Promise<string> {
-  const ask = async (path: string, more = {}): Promise<{ access_token?: string }> => {
-    const response = await fetch(new URL(path, url), {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ username, password: "mango tango", ...more }),
-    });
-    if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`);
-    return (await response.json()) as { access_token?: string };
-  };
-  await ask("/auth/register", { email: `${username}@example.test` });
-  const { access_token } = await ask("/auth/login");
-  return access_token!;
 }
 
 function reaches(state: string) {

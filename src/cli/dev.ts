@@ -137,9 +137,11 @@ ${colors.dim("# Afterwards, new ones (the secrets are in .durachart/secrets.json
 export CUSTOMER="${newToken(customer)}"
 export STAFF="${newToken(staff)}"
 
-${colors.dim("# Or be a customer of your own: register, log in, and use the access_token")}
-curl ${url}/auth/register ${json} -d '{"username":"carla","password":"mango tango","email":"carla@example.test"}'
-curl ${url}/auth/login ${json} -d '{"username":"carla","password":"mango tango"}'
+${colors.dim("# Or be a customer of your own: register, confirm it by the code that you were mailed, and use the access_token")}
+curl ${url}/auth/register ${json} -d '{"username":"carla@example.test","password":"mango tango"}'
+sleep 2; CODE=$(curl -s '${url}/api/mailbox?to=carla@example.test' ${auth("STAFF")} | grep -o 'Code: [0-9a-f]*' | head -1 | cut -c7-)
+curl ${url}/auth/confirm ${json} -d '{"code":"'$CODE'","password":"mango tango"}'
+curl ${url}/auth/login ${json} -d '{"username":"carla@example.test","password":"mango tango"}'
 
 ${colors.dim("# What there is")}
 curl '${url}/api/catalog/products?q=mango' ${auth("CUSTOMER")}

@@ -116,6 +116,9 @@ describe("administration", () => {
     ["listing clients", (by) => auth.listClients(by)],
     ["adding a client", (by) => auth.addClient(by, { id: freshId(), ...grants })],
     ["removing a client", (by) => auth.removeClient(by, "x")],
+    ["looking at what was done", (by) => auth.deeds(by, {})],
+    ["looking at a user", (by) => auth.findPerson(by, "carla")],
+    ["giving roles", (by) => auth.setRoles(by, "carla", [])],
     ["adding a secret", (by) => auth.addSecret(by, "x")],
     ["removing a secret", (by) => auth.removeSecret(by, "x", "y")],
   ];
@@ -139,6 +142,7 @@ describe("administration", () => {
       ...[await auth.removeClient(theirs, id), await auth.addSecret(theirs, id)],
       ...[await auth.removeSecret(theirs, id, "x"), await auth.revoke(theirs, { username })],
       await auth.revoke(theirs, { session: sid }),
+      ...[await auth.findPerson(theirs, username), await auth.setRoles(theirs, username, [])],
     ];
     for (const reply of foreign) expect(problemOf(reply)).toMatchObject({ status: 404 });
     expect(problemOf(await auth.rotateKeys(theirs, false))).toMatchObject({ status: 403 });
@@ -208,6 +212,7 @@ describe("settings", () => {
     ["AUTH_TENANT", "a/b"],
     ["AUTH_CLIENTS", "no json"],
     ["AUTH_CLIENTS", `[{"id":"x","tenant":"t","roles":[],"secretHashes":["plain-secret"]}]`],
+    ["AUTH_REGISTRATION", "closed"],
     ["TOKEN_ISSUER", undefined],
     ["TOKEN_AUDIENCE", ""],
   ])("%s = %j: nobody gets a token, and the setting is named", (name, set) => {

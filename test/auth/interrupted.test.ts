@@ -1,65 +1,14 @@
-import { env } from "cloudflare:workers";
 import { describe, expect, it } from "vitest";
 import { addClient, addSecret, grantToClient } from "../../services/auth/clients.ts";
+import { COST } from "../../services/auth/passwords.ts";
 import { logOut, refreshSession } from "../../services/auth/sessions.ts";
-import type { Settings } from "../../services/auth/settings.ts";
 import { keyRows, publicKeys, rotateKeys, signingKey } from "../../services/auth/signing-keys.ts";
 import { logIn, register } from "../../services/auth/users.ts";
-import { freshAddress, freshName, password, session, settings } from "./service.ts";
+import { freshAddress, freshName, openly, password, session, settings } from "./service.ts";
+import { atEveryStatement } from "./dying.ts";
 
-/** The database of a process that dies at its nth statement: before it is done, or right after. */
-function dying(at: number, when: "before" | "after"): Settings & { calls: () => number } {
-  let calls = 0;
-  const dies = async <Result>(work: () => Promise<Result>): Promise<Result> => {
-    calls += 1;
-    if (calls < at) return work();
-    if (calls === at && when === "after") await work();
-    throw new Error("The process died.");
-  };
-  const originals = new WeakMap<object, D1PreparedStatement>();
-  const statement = (original: D1PreparedStatement): D1PreparedStatement => {
-    const wrapped = {
-      bind: (...values: unknown[]) => statement(original.bind(...values)),
-      first: () => dies(() => original.first()),
-      all: () => dies(() => original.all()),
-      run: () => dies(() => original.run()),
-    } as unknown as D1PreparedStatement;
-    originals.set(wrapped, original);
-    return wrapped;
-  };
-  const database = {
-    prepare: (text: string) => statement(env.ACCOUNTS.prepare(text)),
-    batch: (some: D1PreparedStatement[]) =>
-      dies(() => env.ACCOUNTS.batch(some.map((one) => originals.get(one)!))),
-  } as unknown as D1Database;
-  return { ...settings(), database, calls: () => calls };
-}
-
-/** Does something that dies at each of its statements in turn, until it comes through. */
-async function atEveryStatement(
-  once: (broken: Settings) => Promise<unknown>,
-  then: (place: string) => Promise<void>,
-): Promise<number> {
-  for (const when of ["before", "after"] as const) {
-    for (let at = 1; ; at += 1) {
-      const broken = dying(at, when);
-      const hasDied = await once(broken).then(
-        () => false,
-        (error: Error) => {
-          if (error.message !== "The process died.") throw error;
-          return true;
-        },
-      );
-      if (!hasDied) {
-        if (when === "after") return at - 1;
-        break;
-      }
-      await then(`${when} ${at}`);
-    }
-  }
-  return 0;
-}
-
+// What a password costs is looked at elsewhere.
+COST.log2N = 10;
 const now = () => Date.now();
 
 describe("a process that dies at any statement", () => {
@@ -77,16 +26,17 @@ describe("a process that dies at any statement", () => {
   });
 
   it("of a registration or a login is answered when it is repeated", async () => {
+    const open = { registration: "open" as const };
     let who = { username: freshName(), password };
     await atEveryStatement(
-      (broken) => register(broken, who, freshAddress(), now()),
+      (broken) => register({ ...broken, ...open }, who, freshAddress(), now()),
       async () => {
-        await register(settings(), who, freshAddress(), now());
+        await register(openly(), who, freshAddress(), now());
         await logIn(settings(), who, freshAddress(), now());
         who = { username: freshName(), password };
       },
     );
-    await register(settings(), who, freshAddress(), now());
+    await register(openly(), who, freshAddress(), now());
     const places = await atEveryStatement(
       (broken) => logIn(broken, who, freshAddress(), now()),
       async (place) => {
@@ -119,7 +69,7 @@ describe("a process that dies at any statement", () => {
         const again = await addClient(settings(), root, { id, ...grants }, now()).catch(() => null);
         // Where it was made its secret went with the answer; another one is to be had.
         expect(again === null, place).toBe(place === "after 1");
-        const { secret } = again ?? (await addSecret(settings(), "tropical", id, now()));
+        const { secret } = again ?? (await addSecret(settings(), root, id, now()));
         await grantToClient(settings(), { id, secret }, now());
         id = `till-${crypto.randomUUID()}`;
       },

@@ -4,7 +4,7 @@ import { registrationInput } from "../../machines/registration/events.ts";
 import { isAddress } from "../../services/mailer/shapes.ts";
 import { announceRegistrations } from "../../services/auth/registrations.ts";
 import { addressOf, register } from "../../services/auth/users.ts";
-import { freshAddress, freshName, password, settings } from "./service.ts";
+import { freshAddress, freshName, openly, password, settings } from "./service.ts";
 
 interface Told {
   tenant: string;
@@ -24,7 +24,7 @@ function listening(fails = false) {
 }
 
 const join = (username: string, email?: string) =>
-  register(settings(), { username, password, email }, freshAddress(), Date.now());
+  register(openly(), { username, password, email }, freshAddress(), Date.now());
 
 const aboutNamed = (told: Told[], name: string) =>
   told.filter(({ event }) => event.data["name"] === name);

@@ -6,6 +6,7 @@ import type { Reply } from "../../services/contracts/reply.ts";
 import type { KeyPublisher } from "../../src/contract/published-keys.ts";
 import { ProblemError } from "../../src/contract/problem.ts";
 import { settingsOf, type AuthEnv } from "../../services/auth/settings.ts";
+import { register } from "../../services/auth/users.ts";
 
 /** The service as the gateway and the doors call it: by RPC. */
 const entrypoints = exports as unknown as { Auth: AuthCalls; Keys: KeyPublisher };
@@ -13,6 +14,10 @@ export const { Auth: auth, Keys: keys } = entrypoints;
 
 export const authEnv = (): AuthEnv => env as unknown as AuthEnv;
 export const settings = (more: Partial<AuthEnv> = {}) => settingsOf({ ...authEnv(), ...more });
+
+/** Of a deployment where nobody has to confirm. */
+export const openly = (more: Partial<AuthEnv> = {}) =>
+  settings({ AUTH_REGISTRATION: "open", ...more });
 
 /** How the doors of the deployment are set. */
 export const doorSettings = () => ({
@@ -35,7 +40,7 @@ export const freshAddress = () => `2001:db8:${(counter += 1).toString(16)}::1`;
 /** A user who has registered. @returns her name */
 export async function user(): Promise<string> {
   const username = freshName();
-  value(await auth.register({ username, password }, freshAddress()));
+  await register(openly(), { username, password }, freshAddress(), Date.now());
   return username;
 }
 

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { furnishTheShop } from "../../src/cli/furnish.ts";
 import { makeSecrets, tokenOf, withAuthService } from "../../src/cli/secrets.ts";
+import { signUp } from "../../src/cli/sign-up.ts";
 import type { JournalEntry, View } from "../../src/contract/view.ts";
 import { randomFrom } from "../support/random.ts";
 import { neighbours, processes, relayQueues } from "./apart/processes.ts";
@@ -32,10 +33,8 @@ beforeAll(async () => {
   const named = async (token: string) => new Caller(() => shop.url, token, random);
   await furnishTheShop(shop.url, { ...secrets, variables });
   staff = await named(await tokenOf(shop.url, secrets.clients.staff));
-  const anybody = await named("");
-  await anybody.call("POST", "/auth/register", { username, password });
-  const { body } = await anybody.call("POST", "/auth/login", { username, password });
-  carla = await named((body as { access_token: string }).access_token);
+  const token = await tokenOf(shop.url, secrets.clients.staff);
+  carla = await named(await signUp(shop.url, token, { username, password }));
   working = Promise.all(
     (["kitchen", "delivery"] as const).map((station) =>
       new Worker(staff, station, station, random).run(() => isOver),
@@ -134,7 +133,7 @@ describe("a neighbour whose process is killed", () => {
       const { mails } = await staff.get<{ mails: { subject: string }[] }>("/api/mailbox");
       return mails.map(({ subject }) => subject).toSorted();
     };
-    // One to welcome her, and two for each order.
-    await expect.poll(async () => (await mailed()).length, long).toBe(1 + 2 * orders.length);
+    // One to confirm her registration, one to welcome her, and two for each order.
+    await expect.poll(async () => (await mailed()).length, long).toBe(2 + 2 * orders.length);
   });
 });

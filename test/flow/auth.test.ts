@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { root, startEphemeralFleet } from "../../src/cli/fleet.ts";
 import { makeSecrets, tokenOf, withAuthService } from "../../src/cli/secrets.ts";
+import { mailedCode, signUp } from "../../src/cli/sign-up.ts";
 
 /** The whole shop, its doors opened by its own auth service. */
 let fleet: Awaited<ReturnType<typeof startEphemeralFleet>>;
@@ -43,18 +44,23 @@ async function call(
   };
 }
 
-const login = () => ({ username: `carla-${crypto.randomUUID()}`, password: "mango tango" });
+const login = () => ({
+  username: `carla-${crypto.randomUUID()}@example.test`,
+  password: "mango tango",
+});
 const text = (answer: Answer, field: string) => answer.body[field] as string;
 
 describe("a customer", () => {
-  it("registers, logs in, orders, refreshes and logs out", async () => {
-    const who = login();
+  const who = login();
+
+  it("registers, confirms, orders, refreshes and logs out", async () => {
     const registered = await call("POST", "/auth/register", { body: who });
     expect(registered).toMatchObject({ status: 202, body: { status: "accepted" } });
     expect(await call("POST", "/auth/register", { body: who })).toMatchObject({
       ...{ status: 202, body: registered.body },
     });
-    const granted = await call("POST", "/auth/login", { body: who });
+    const code = await mailedCode(fleet.url, staff, who.username);
+    const granted = await call("POST", "/auth/confirm", { body: { code, password: who.password } });
     expect(granted).toMatchObject({ status: 200, body: { token_type: "Bearer", expires_in: 600 } });
     expect(granted.headers.get("cache-control")).toBe("no-store");
     const id = `auth-${crypto.randomUUID()}`;
@@ -80,6 +86,7 @@ describe("a customer", () => {
     expect((await call("POST", "/auth/logout", { body: last })).status).toBe(204);
     expect((await call("POST", "/auth/refresh", { body: last })).status).toBe(401);
     expect((await call("POST", "/auth/logout", { body: last })).status).toBe(204);
+    expect((await call("POST", "/auth/login", { body: who })).status).toBe(200);
   });
 
   it("can't make herself more than a customer", async () => {
@@ -88,22 +95,46 @@ describe("a customer", () => {
   });
 
   it("is answered alike with a wrong password and as somebody unknown, and slowed down", async () => {
-    const who = login();
-    await call("POST", "/auth/register", { body: who });
     const headers = { "CF-Connecting-IP": "203.0.113.9" };
     const wrong = { ...who, password: "something else" };
     const answers = [];
-    for (const body of [wrong, { ...wrong, username: "nobody-is-called-so" }]) {
+    const unconfirmed = login();
+    await call("POST", "/auth/register", { body: unconfirmed });
+    for (const body of [wrong, { ...wrong, username: "nobody-is-called-so" }, unconfirmed]) {
       answers.push(await call("POST", "/auth/login", { body, headers }));
     }
     expect(answers[0]!.status).toBe(401);
-    expect(answers[1]!.body).toEqual(answers[0]!.body);
+    for (const { body } of answers) expect(body).toEqual(answers[0]!.body);
     let answer = answers[0]!;
     for (let tries = 0; tries < 10 && answer.status === 401; tries += 1) {
       answer = await call("POST", "/auth/login", { body: wrong, headers });
     }
     expect(answer.status).toBe(429);
     expect(Number(answer.headers.get("retry-after"))).toBeGreaterThan(0);
+  });
+});
+
+describe("an administrator", () => {
+  it("makes somebody staff, who then gets in where she didn't", async () => {
+    const who = login();
+    const token = await signUp(fleet.url, staff, who);
+    const path = `/auth/users/${encodeURIComponent(who.username)}`;
+    const shown = await call("GET", path, { token: staff });
+    expect(shown).toMatchObject({ status: 200, body: { username: who.username } });
+    for (const by of [token, staff]) {
+      const body = { roles: ["service"] };
+      const given = await call("PUT", `${path}/roles`, { token: by, body });
+      expect(given.status).toBe(by === staff ? 200 : 403);
+    }
+    expect((await call("PUT", `${path}/roles`, { token: staff, body: {} })).status).toBe(422);
+    expect((await call("GET", "/auth/users/%ff", { token: staff })).status).toBe(404);
+    const { body } = await call("GET", "/auth/audit?limit=1000", { token: staff });
+    const [last] = (body["entries"] as object[]).slice(-1);
+    const about = { username: who.username, roles: ["service"] };
+    expect(last).toMatchObject({ what: "roles.set", subject: "client:local-staff", about });
+    const granted = await call("POST", "/auth/login", { body: who });
+    const newer = text(granted, "access_token");
+    expect(await call("GET", "/kitchen/pending", { token: newer })).toMatchObject({ status: 200 });
   });
 });
 
@@ -179,6 +210,7 @@ describe("without a token", () => {
   /** What carries credentials of its own in its body, or is public. */
   const open = new Set([
     "POST /auth/register",
+    "POST /auth/confirm",
     "POST /auth/login",
     "POST /auth/refresh",
     "POST /auth/logout",
@@ -241,6 +273,7 @@ describe("without a token", () => {
   it("the open ones that ask for credentials of their own refuse what is none", async () => {
     for (const [path, body, status] of [
       ["/auth/login", { username: "nobody", password: "whatever" }, 401],
+      ["/auth/confirm", { code: "x", password: "whatever" }, 401],
       ["/auth/refresh", { refresh_token: "x" }, 401],
       ["/auth/logout", { refresh_token: "x" }, 204],
       [

@@ -5,6 +5,7 @@ import type { Product } from "../../services/contracts/catalog.ts";
 import type { SupportAnswer } from "../../services/contracts/support.ts";
 import { startEphemeralFleet } from "../../src/cli/fleet.ts";
 import { makeSecrets, tokenOf, withAuthService } from "../../src/cli/secrets.ts";
+import { mailedCode } from "../../src/cli/sign-up.ts";
 import { watch } from "../../src/cli/watch.ts";
 import type { JournalEntry, View } from "../../src/contract/view.ts";
 import { eventually } from "../support/eventually.ts";
@@ -54,9 +55,15 @@ it(
   "A customer's whole way: from her registration to the mail that says enjoy",
   { timeout: 60_000 },
   async () => {
-    const who = { username: "journey", password: "mango tango" };
     const email = "journey@example.test";
-    expect((await ask("POST", "/auth/register", undefined, { ...who, email })).status).toBe(202);
+    const who = { username: email, password: "mango tango" };
+    expect((await ask("POST", "/auth/register", undefined, who)).status).toBe(202);
+    expect((await ask("POST", "/auth/login", undefined, who)).status).toBe(401);
+    const confirmation = {
+      code: await mailedCode(fleet.url, staff, email),
+      password: who.password,
+    };
+    await call("POST", "/auth/confirm", undefined, confirmation);
     const { access_token: token } = await call<{ access_token: string }>(
       ...(["POST", "/auth/login", undefined, who] as const),
     );
@@ -137,10 +144,11 @@ it(
     const mails = await eventually(
       async () =>
         (await call<{ mails: MailboxEntry[] }>("GET", `/api/mailbox?to=${email}`, staff)).mails,
-      ({ length }) => length >= 3,
+      ({ length }) => length >= 4,
     );
     const subjects = mails.map(({ subject }) => subject);
-    expect(subjects).toHaveLength(3);
+    expect(subjects).toHaveLength(4);
+    expect(subjects).toContain("Confirm your registration at Tropical Pizza");
     expect(subjects.find((subject) => subject.startsWith("Welcome"))).toContain("journey");
     expect(subjects).toContain(`We have your order ${id}`);
     expect(subjects).toContain(`Your order ${id} was delivered`);

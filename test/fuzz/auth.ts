@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import type { Role } from "./ask.ts";
-import { hexadecimal, JSON_TYPE, nonsense, queries, words, type Parts } from "./parts.ts";
+import { hexadecimal, JSON_TYPE, nonsense, numbers, queries, words, type Parts } from "./parts.ts";
 import { IDLE } from "./population.ts";
 
 /** What the auth service is asked for that comes to its database and changes nothing there. */
@@ -28,6 +28,10 @@ export function auth(login: { username: string; password: string }): Record<stri
         words.map((word) => ({ ...login, more: word })),
         fc.integer().map((password) => ({ ...login, password })),
       ),
+    ),
+    "POST /auth/confirm": post(
+      "confirm",
+      fc.record({ code: fc.oneof(hexadecimal(64), words), password: words }),
     ),
     "POST /auth/login": post("login", fc.record({ username: words, password: words })),
     "POST /auth/refresh": post(
@@ -67,6 +71,21 @@ export function auth(login: { username: string; password: string }): Record<stri
       fc.record({ id: clients, roles: nonsense.map((value) => [value, 1]) }),
       administrators,
     ),
+    "GET /auth/audit": bare(
+      fc
+        .record({ after: numbers, limit: numbers }, { requiredKeys: [] })
+        .map((page) => `/auth/audit?${new URLSearchParams(page).toString()}`),
+    ),
+    "GET /auth/users/:name": bare(
+      fc.oneof(fc.constant(login.username), clients).map((name) => `/auth/users/${name}`),
+    ),
+    // Of nobody that is there: the roles may be good ones.
+    "PUT /auth/users/:name/roles": fc.record({
+      as: administrators,
+      path: clients.map((name) => `/auth/users/none-${name}/roles`),
+      headers: fc.constant([JSON_TYPE]),
+      json: fc.oneof(fc.constant({ roles: ["customer"] }), nonsense),
+    }),
     "GET /auth/clients": bare(queries.map((query) => `/auth/clients?${query}`)),
     "DELETE /auth/clients/:id": bare(clients.map((id) => `/auth/clients/none-${id}`)),
     "POST /auth/clients/:id/secrets": bare(clients.map((id) => `/auth/clients/none-${id}/secrets`)),

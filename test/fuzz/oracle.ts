@@ -104,7 +104,7 @@ const ofInstances = new Set([
 
 /** How objects and databases say what a door could not: that it isn't there, or not for this caller. */
 const saidInside =
-  /^There is no (?!workflow|body)|^Nothing is waiting in|has no (?:payload|secret)|" is for operators\.$|^(?:orders|payments)\/[^ ]+ |url can't be an endpoint's|^The (?:client or its secret|refresh token|username or the password) is|^This is for the role administrator|^Keys are rotated/;
+  /^There is no (?!workflow|body)|^Nothing is waiting in|has no (?:payload|secret)|" is for operators\.$|^(?:orders|payments)\/[^ ]+ |url can't be an endpoint's|^The (?:client or its secret|refresh token|username or the password|code or the password) is|^This is for the role administrator|^Keys are rotated/;
 
 /** Answers of what no object stands behind. */
 const withoutObject = /\/healthz$|^\/machines\/|\/tickets$|\/operations\/|jwks\.json$/;

@@ -1,5 +1,6 @@
 import { stockTheShop } from "../../src/cli/assortment.ts";
 import { mintToken, tenant as local, type Secrets } from "../../src/cli/secrets.ts";
+import { signUp } from "../../src/cli/sign-up.ts";
 import type { Role } from "./ask.ts";
 
 /** An order in each phase, by its name, and what else lives. */
@@ -98,7 +99,7 @@ export async function populate(base: URL, secrets: Secrets): Promise<Population>
   const { id: endpoint } = made as { id: string };
   await must(call(operator, "POST", `/webhooks/${endpoint}/disable`));
   const login = { username: "carla@fuzz.test", password: "mango tango" };
-  await must(call(null, "POST", "/auth/register", login));
+  await signUp(base.href, tenants[0]!.tokens.operator, login);
   const payment = { purpose: "orders/delivered", due: { amount: 100, currency: "EUR" } };
   await must(call(operator, "POST", "/payments", { id: "payment", input: payment }));
   return { tenants, endpoint, login };

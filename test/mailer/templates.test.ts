@@ -30,6 +30,12 @@ const hostile = fc.oneof(
 
 const mails: fc.Arbitrary<MailWanted> = fc.oneof(
   fc.record({
+    template: fc.constant("confirm-address" as const),
+    to: fc.constant(to),
+    values: fc.record({ code: hostile }),
+  }),
+  fc.constant({ template: "already-registered" as const, to, values: {} }),
+  fc.record({
     template: fc.constant("welcome" as const),
     to: fc.constant(to),
     values: fc.record({ name: hostile }),
@@ -99,6 +105,16 @@ describe("a mail, whatever its values are,", () => {
 
 describe("each template", () => {
   it.each<[MailWanted, subject: string, told: string[]]>([
+    [
+      { template: "confirm-address", to, values: { code: "5f0c" } },
+      "Confirm your registration at Tropical Pizza",
+      ["Code: 5f0c", "together with the password that you chose"],
+    ],
+    [
+      { template: "already-registered", to, values: {} },
+      "You have an account at Tropical Pizza",
+      ["Nothing has changed"],
+    ],
     [
       { template: "welcome", to, values: { name: "Carla & Co <3" } },
       "Welcome to Tropical Pizza, Carla & Co <3",
