@@ -33,6 +33,8 @@ export interface ShownSecret {
 }
 
 const THIS_CLIENT = "SELECT 1 FROM clients WHERE id = ? AND sid = ?";
+/** Meanwhile it may have been removed, and another tenant have made one of that id. */
+const STILL_THIS = `EXISTS (${THIS_CLIENT})`;
 
 interface Row {
   id: string;
@@ -202,17 +204,17 @@ export async function removeSecret(
   name: string,
   now: number,
 ): Promise<void> {
-  await requireClient(database, by.tenant, id);
-  const named = "FROM client_secrets WHERE client = ? AND substr(hash, 1, 8) = ?";
+  const { sid } = await requireClient(database, by.tenant, id);
+  const named = `FROM client_secrets WHERE client = ? AND substr(hash, 1, 8) = ? AND ${STILL_THIS}`;
   const [, removed] = await database.batch([
     noteOf(
       database,
       by,
       now,
       { what: "secret.removed", about: { client: id, secret: name } },
-      { query: `SELECT 1 ${named}`, values: [id, name] },
+      { query: `SELECT 1 ${named}`, values: [id, name, id, sid] },
     ),
-    database.prepare(`DELETE ${named}`).bind(id, name),
+    database.prepare(`DELETE ${named}`).bind(id, name, id, sid),
   ]);
   if (removed!.meta.changes === 0) throw refusal("not-found", `${id} has no secret "${name}".`);
 }
@@ -234,7 +236,9 @@ export async function removeClient(
       { query: THIS_CLIENT, values: [id, sid] },
     ),
     revocation(database, sid, MOST_LIFETIME, now),
-    database.prepare("DELETE FROM client_secrets WHERE client = ?").bind(id),
+    database
+      .prepare(`DELETE FROM client_secrets WHERE client = ? AND ${STILL_THIS}`)
+      .bind(id, id, sid),
     database.prepare("DELETE FROM clients WHERE id = ? AND sid = ?").bind(id, sid),
   ]);
 }

@@ -17,8 +17,11 @@ const MOST_MAILS = 3;
 /** Mails asked for in one go. */
 const MOST = 50;
 
-/** @throws ProblemError not-configured, invalid-body: the same whether there is such an account or not */
-export function checkConfirmable(settings: Settings, name: string, email: string | undefined) {
+/**
+ * @param isMailThere whether mail is wanted at that name and nowhere else
+ * @throws ProblemError not-configured, invalid-body: the same whether there is such an account or not
+ */
+export function checkConfirmable(settings: Settings, name: string, isMailThere: boolean): void {
   if (settings.mails === undefined) {
     const detail = "MAILS_QUEUE is not bound, so that nobody could confirm a registration.";
     throw refusal("not-configured", detail);
@@ -27,7 +30,7 @@ export function checkConfirmable(settings: Settings, name: string, email: string
     const detail = "username: must be an address of mail: that is where the code goes.";
     throw refusal("invalid-body", detail, { field: "username" });
   }
-  if (email !== undefined && email.normalize("NFKC").toLowerCase() !== name) {
+  if (!isMailThere) {
     const detail = "email: leave it out, mail goes to the username.";
     throw refusal("invalid-body", detail, { field: "email" });
   }

@@ -26,7 +26,8 @@ export interface Registration extends Login {
  * @returns null where no account can have it
  */
 export function accountName(username: string): string | null {
-  const name = username.normalize("NFKC").toLowerCase();
+  // Once more: in lower case there are letters for what upper case composes (J̌, ǰ).
+  const name = username.normalize("NFKC").toLowerCase().normalize("NFKC");
   return /^[^\s\p{C}]{3,200}$/u.test(name) ? name : null;
 }
 
@@ -53,7 +54,9 @@ export async function register(
   const name = requireName(username);
   checkPassword(password);
   const isConfirmed = settings.registration === "mail";
-  if (isConfirmed) checkConfirmable(settings, name, email);
+  if (isConfirmed) {
+    checkConfirmable(settings, name, email === undefined || accountName(email) === name);
+  }
   await inPlace(async () => {
     await countRegistration(settings, address, now);
     const hash = hashPassword(password);

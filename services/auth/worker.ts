@@ -4,9 +4,9 @@ import { log } from "../../src/contract/log.ts";
 import { refusal } from "../../src/contract/problem.ts";
 import type { KeyPublisher, PublicKey, PublishedKeys } from "../../src/contract/published-keys.ts";
 import type { Whose } from "../../src/contract/realm.ts";
-import { authenticateHeader } from "../../src/ingress/token.ts";
 import type { Granted } from "./access-token.ts";
 import { notedDeeds, tendAdministration } from "./administration.ts";
+import { callerOf, requireAdministrator } from "./administrators.ts";
 import * as clients from "./clients.ts";
 import type { Client, NewClient, ShownSecret } from "./clients.ts";
 import type {
@@ -87,7 +87,7 @@ export class Auth extends WorkerEntrypoint<AuthEnv> implements AuthCalls {
   }
 
   whoIs(authorization: string | null): Promise<Reply<Caller>> {
-    return this.#reply((settings) => this.#callerOf(settings, authorization));
+    return this.#reply((settings) => callerOf(settings, authorization, this.env));
   }
 
   admit(authorization: string | null): Promise<Reply<null>> {
@@ -181,21 +181,13 @@ export class Auth extends WorkerEntrypoint<AuthEnv> implements AuthCalls {
     work: (settings: Settings, caller: Caller, now: number) => Promise<Value>,
   ): Promise<Reply<Value>> {
     return this.#reply(async (settings, now) => {
-      const caller = await this.#callerOf(settings, authorization);
-      if (!caller.roles.includes("administrator")) {
-        throw refusal("forbidden", "This is for the role administrator.");
-      }
+      const caller = await requireAdministrator(settings, authorization, this.env);
       const value = await work(settings, caller, now);
       if (what === null) return value;
       const { tenant, subject, credential } = caller;
       log.info("An administrator called the auth service", { what, tenant, subject, credential });
       return value;
     });
-  }
-
-  #callerOf(settings: Settings, authorization: string | null): Promise<Caller> {
-    const AUTH = { published: () => publishedTo(settings, Date.now()) };
-    return authenticateHeader(authorization, { ...this.env, AUTH });
   }
 
   #reply<Value>(work: (settings: Settings, now: number) => Promise<Value>): Promise<Reply<Value>> {

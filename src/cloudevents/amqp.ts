@@ -1,6 +1,6 @@
 import { base64Of, textOf } from "./data.ts";
 import { cloudEventOf } from "./outgoing.ts";
-import { isJsonType, mediaType } from "../contract/json.ts";
+import { isJsonType, mediaType, whyNoJson } from "../contract/json.ts";
 import type { Message } from "../contract/message.ts";
 import { refusal } from "../contract/problem.ts";
 
@@ -97,6 +97,6 @@ function parse(body: Uint8Array): unknown {
   try {
     return JSON.parse(text) as unknown;
   } catch (error) {
-    throw refusal("not-json", `The message's body is not JSON: ${(error as Error).message}`);
+    throw refusal("not-json", `The message's body is not JSON: ${whyNoJson(error)}`);
   }
 }

@@ -1,4 +1,5 @@
 import { Drawer } from "../contract/buckets.ts";
+import { whyNoJson } from "../contract/json.ts";
 import { hexOf, readReference, type Payload, type PayloadReference } from "../contract/payload.ts";
 import type { Realm } from "../contract/realm.ts";
 import { TerminalError } from "../kernel/terminal-error.ts";
@@ -57,8 +58,7 @@ export async function claimPayload(
     try {
       return JSON.parse(content) as unknown;
     } catch (error) {
-      const why = (error as Error).message;
-      throw new TerminalError(`The payload sha256-${sha256} is not JSON: ${why}`);
+      throw new TerminalError(`The payload sha256-${sha256} is not JSON: ${whyNoJson(error)}`);
     }
   };
   const type = found.httpMetadata?.contentType ?? "application/octet-stream";

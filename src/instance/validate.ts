@@ -105,8 +105,12 @@ export function validate<Schema extends StandardSchemaV1>(
   throw refusal("invalid-body", detail, { field: errors[0]!.field, errors });
 }
 
-/** Whether one path leads past the other's end, or there: the value at one may hold the other's. */
-function isPartOf(secret: readonly string[], keys: readonly string[]): boolean {
+/**
+ * Whether one path leads past the other's end, or there: the value at one may hold the other's. Places in
+ * lists don't count: a secret field's path names members alone, and a schema may take lists of them.
+ */
+function isPartOf(secret: readonly string[], places: readonly string[]): boolean {
+  const keys = places.filter((place) => !/^\d+$/.test(place));
   const length = Math.min(secret.length, keys.length);
   return secret.slice(0, length).join("\n") === keys.slice(0, length).join("\n");
 }

@@ -3,7 +3,7 @@ import type { RegisteredWorkflow } from "../kernel/registration.ts";
 
 /** A secret field of an event, and what stands in it. */
 export interface Field {
-  /** `{event type}.{path}` */
+  /** `{event type}.{path}`; the event's type alone where something else stands around it. */
   name: string;
   value: unknown;
 }
@@ -25,12 +25,12 @@ export function withFields(
   paths: readonly string[],
   replace: (field: Field) => unknown,
 ): unknown {
-  return walked(type, data, paths, replace, false);
+  return walked(type, data, paths, replace, null);
 }
 
 /**
  * As `withFields`, of data that no schema has looked at: what stands in the place of an object around a
- * secret field may be the secret itself, and counts as the field.
+ * secret field may be the secret itself, and is replaced as such.
  */
 export function withFieldsOrWhatIsThere(
   type: string,
@@ -38,7 +38,7 @@ export function withFieldsOrWhatIsThere(
   paths: readonly string[],
   replace: (field: Field) => unknown,
 ): unknown {
-  return walked(type, data, paths, replace, true);
+  return walked(type, data, paths, replace, (value) => replace({ name: type, value }));
 }
 
 function walked(
@@ -46,7 +46,7 @@ function walked(
   data: unknown,
   paths: readonly string[],
   replace: (field: Field) => unknown,
-  isUnchecked: boolean,
+  instead: ((value: unknown) => unknown) | null,
 ): unknown {
   let result = data;
   for (const path of paths)
@@ -54,7 +54,7 @@ function walked(
       result,
       path.split("."),
       (value) => replace({ name: `${type}.${path}`, value }),
-      isUnchecked,
+      instead,
     );
   return result;
 }
@@ -63,7 +63,7 @@ function replaced(
   data: unknown,
   [key, ...rest]: readonly string[],
   replace: (value: unknown) => unknown,
-  isUnchecked: boolean,
+  instead: ((value: unknown) => unknown) | null,
 ): unknown {
   if (key === undefined) return replace(data);
   if (Array.isArray(data)) {
@@ -73,10 +73,10 @@ function replaced(
     );
   }
   if (data === null || data === undefined) return data;
-  if (typeof data !== "object") return isUnchecked ? replace(data) : data;
+  if (typeof data !== "object") return instead === null ? data : instead(data);
   if (!Object.hasOwn(data, key)) return data;
   const member = (data as Record<string, unknown>)[key];
-  const next = replaced(member, rest, replace, isUnchecked);
+  const next = replaced(member, rest, replace, instead);
   if (next === member) return data;
   return { ...data, [key]: next };
 }

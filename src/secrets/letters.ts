@@ -2,9 +2,9 @@ import { ProblemError, type Problem } from "../contract/problem.ts";
 import { keyringOf } from "../contract/keyring.ts";
 import { log } from "../contract/log.ts";
 import type { RegisteredWorkflow } from "../kernel/registration.ts";
-import { secretPaths, withFieldsOrWhatIsThere } from "./fields.ts";
+import { secretPaths, withFieldsOrWhatIsThere, type Field } from "./fields.ts";
 import { scrubbedProblem } from "./scrub.ts";
-import { isSealed, LOST, Vault } from "./vault.ts";
+import { isSealed, LOST, Unopenable, Vault } from "./vault.ts";
 
 /** As much of a dead letter as may hold secrets. */
 interface Protected {
@@ -37,23 +37,33 @@ export function protecting(workflows: Workflows, env: unknown): Protect {
     if (found === null) return letter;
     const { type, paths, vault } = found;
     const values: string[] = [];
-    const seal = (name: string, value: unknown): unknown => {
+    const sealed = (name: string, text: string): string =>
+      vault === null ? LOST : vault.seal(name, text);
+    const seal = ({ name, value }: Field): unknown => {
       if (isSealed(value)) return value;
-      if (typeof value !== "string") return LOST;
-      values.push(value);
-      return vault === null ? LOST : vault.seal(name, value);
+      if (typeof value === "string" && name !== type) {
+        values.push(value);
+        return sealed(name, value);
+      }
+      const said = jsonOf(value);
+      if (said === null) return LOST;
+      values.push(...said.texts);
+      return sealed(asJson(type), said.json);
     };
     const body = changed(
       found,
       (data) => {
         try {
-          return withFieldsOrWhatIsThere(type, data, paths, ({ name, value }) => seal(name, value));
+          return withFieldsOrWhatIsThere(type, data, paths, seal);
         } catch (error) {
-          if (error instanceof ProblemError) return LOST;
+          if (error instanceof ProblemError) return seal({ name: type, value: data });
           throw error;
         }
       },
-      (bytes) => seal(`${type}.data_base64`, bytes),
+      (value) => {
+        values.push(...textsInBytes(value));
+        return seal({ name: `${type}.data_base64`, value });
+      },
     );
     return { ...letter, body, reason: scrubbedProblem(letter.reason, values) };
   };
@@ -68,16 +78,82 @@ export function openedBody(workflows: Workflows, env: unknown, body: unknown): u
   const found = eventIn(workflows, env, body);
   if (found === null) return body;
   const { type, paths, vault } = found;
-  const open = (name: string, value: unknown): unknown => {
+  const open = ({ name, value }: Field): unknown => {
     if (!isSealed(value)) return value;
     if (vault === null) throw new Error("there are no SECRETS_KEYS to open its secrets with");
-    return vault.open(name, value);
+    const whole = asJson(type);
+    // Letters of before have what stood around a field under the field's own name.
+    const names = name === type ? paths.map((path) => `${type}.${path}`) : [name];
+    return opened(vault, value, [whole, ...names], (by, text) =>
+      by === whole ? (JSON.parse(text) as unknown) : text,
+    );
   };
   return changed(
     found,
-    (data) => withFieldsOrWhatIsThere(type, data, paths, ({ name, value }) => open(name, value)),
-    (bytes) => open(`${type}.data_base64`, bytes),
+    (data) => paths.reduce((one, path) => openedField(type, one, path, open), data),
+    (value) => open({ name: `${type}.data_base64`, value }),
   );
+}
+
+/** @throws Unopenable where it is sealed under none of the names */
+function opened<Value>(
+  vault: Vault,
+  sealed: string,
+  [name, ...others]: readonly string[],
+  read: (name: string, text: string) => Value,
+): Value {
+  let text: string;
+  try {
+    text = vault.open(name!, sealed);
+  } catch (error) {
+    if (!(error instanceof Unopenable) || others.length === 0) throw error;
+    return opened(vault, sealed, others, read);
+  }
+  return read(name!, text);
+}
+
+/** A list in the field's path is what was sealed as a whole, and is open by now. */
+function openedField(
+  type: string,
+  data: unknown,
+  path: string,
+  open: (field: Field) => unknown,
+): unknown {
+  try {
+    return withFieldsOrWhatIsThere(type, data, [path], open);
+  } catch (error) {
+    if (error instanceof ProblemError) return data;
+    throw error;
+  }
+}
+
+/** What is no text, or stands where a field can't be, is sealed as JSON, by a name that no field has. */
+const asJson = (type: string): string => `${type} as JSON`;
+
+/** A value as JSON, and the texts and numbers in it; null where JSON can't write it, or it is too deep. */
+function jsonOf(value: unknown): { json: string; texts: string[] } | null {
+  try {
+    const json = JSON.stringify(value) as string | undefined;
+    return json === undefined ? null : { json, texts: textsIn(value) };
+  } catch {
+    return null;
+  }
+}
+
+function textsIn(value: unknown): string[] {
+  if (typeof value === "string") return [value];
+  if (typeof value === "number") return [String(value)];
+  if (typeof value !== "object" || value === null) return [];
+  return Object.values(value).flatMap(textsIn);
+}
+
+/** Those in JSON as base64. */
+function textsInBytes(value: unknown): string[] {
+  try {
+    return textsIn(JSON.parse(Buffer.from(String(value), "base64").toString()));
+  } catch {
+    return [];
+  }
 }
 
 function eventIn(workflows: Workflows, env: unknown, body: unknown): Found | null {

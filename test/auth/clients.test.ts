@@ -1,9 +1,14 @@
 import { env } from "cloudflare:workers";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { accessToken } from "../../services/auth/access-token.ts";
-import { grantToClient } from "../../services/auth/clients.ts";
+import {
+  addClient,
+  grantToClient,
+  removeClient,
+  removeSecret,
+} from "../../services/auth/clients.ts";
 import { hashOf } from "../../services/auth/secret-text.ts";
-import { settingsOf } from "../../services/auth/settings.ts";
+import { settingsOf, type Settings } from "../../services/auth/settings.ts";
 import { authenticateHeader } from "../../src/ingress/token.ts";
 import {
   auth,
@@ -93,6 +98,34 @@ describe("a client", () => {
     expect(problemOf(await auth.grantToClient({ id, secret }))).toMatchObject({ status: 401 });
     advance(61_000);
     await expect(enter()).rejects.toMatchObject({ problem: { status: 401 } });
+  });
+
+  it("of another tenant, made by the id of one that is being removed, keeps its secrets", async () => {
+    const callerOf = (tenant: string) => ({ tenant, subject: "root", roles: ["administrator"] });
+    const [one, other] = [callerOf("one"), callerOf("other")];
+    for (const act of [
+      (raced: Settings, id: string) => removeClient(raced, one, id, Date.now()),
+      (raced: Settings, id: string, name: string) => removeSecret(raced, one, id, name, Date.now()),
+    ]) {
+      const id = freshId();
+      await addClient(settings(), one, { id, ...grants }, Date.now());
+      let made: Awaited<ReturnType<typeof addClient>> | undefined;
+      const database = {
+        prepare: (text: string) => env.ACCOUNTS.prepare(text),
+        batch: async (some: D1PreparedStatement[]) => {
+          await removeClient(settings(), one, id, Date.now());
+          made = await addClient(settings(), other, { id, ...grants }, Date.now());
+          // That both have a secret of one name is not likely, and yet.
+          await env.ACCOUNTS.prepare("UPDATE client_secrets SET hash = ? WHERE client = ?")
+            .bind(hashOf("theirs"), id)
+            .run();
+          return env.ACCOUNTS.batch(some);
+        },
+      } as unknown as D1Database;
+      await act({ ...settings(), database }, id, hashOf("theirs").slice(0, 8)).catch(() => {});
+      expect(made).toBeDefined();
+      expect((await auth.grantToClient({ id, secret: "theirs" })).ok).toBe(true);
+    }
   });
 
   it("of AUTH_CLIENTS is there from the beginning; its id can't be taken", async () => {

@@ -3,14 +3,18 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import { accessToken } from "../../services/auth/access-token.ts";
 import { findPerson, setRoles } from "../../services/auth/people.ts";
 import { beginSession } from "../../services/auth/sessions.ts";
+import { register } from "../../services/auth/users.ts";
 import { authenticateHeader } from "../../src/ingress/token.ts";
 import { atEveryStatement } from "./dying.ts";
 import {
   auth,
   claimsOf,
   doorSettings,
+  freshAddress,
   freshName,
   keys,
+  openly,
+  password,
   problemOf,
   session,
   settings,
@@ -98,6 +102,31 @@ describe("the roles of somebody", () => {
     expect(value(await auth.setRoles(by, name, both)).roles).toEqual(both);
     const { name: other } = await person("administrator");
     expect(value(await auth.setRoles(by, other, [])).roles).toEqual([]);
+  });
+
+  it("once taken from an administrator are hers to give back to herself at no time, by no token that she has", async () => {
+    const { id, name } = await person("administrator");
+    const { access_token } = await beginSession(settings(), id, now());
+    const by = `Bearer ${access_token}`;
+    // Whoever asks has the keys and the ended sessions as they were just now.
+    value(await auth.admit(by));
+    value(await auth.setRoles(await bearer("client:root"), name, []));
+    const till = { id: `till-${id}`, roles: ["administrator"], scopes: [], lifetime: 600 };
+    expect(problemOf(await auth.setRoles(by, name, ["administrator"]))).toMatchObject({
+      status: 401,
+    });
+    expect(problemOf(await auth.addClient(by, till))).toMatchObject({ status: 401 });
+    expect((await findPerson(settings(), "tropical", name)).roles).toEqual([]);
+  });
+
+  it("are found by the name that is shown, however it was typed", async () => {
+    const by = await bearer("client:root");
+    // Lower case has a letter of its own for what upper case composes.
+    const typed = `J\u030C${freshName()}`;
+    await register(openly(), { username: typed, password }, freshAddress(), now());
+    const { username, subject } = value(await auth.findPerson(by, typed));
+    expect(value(await auth.findPerson(by, username)).subject).toBe(subject);
+    expect(value(await auth.findPerson(by, username.normalize("NFC"))).subject).toBe(subject);
   });
 
   it("are nobody's who isn't there", async () => {

@@ -164,13 +164,21 @@ describe("a card's number", () => {
   it("is sealed in a dead letter, which can be sent again", async () => {
     const refused = cloudEvent("queued", pay("charges", `${canary}!!`));
     await call("POST", "/enqueue", { tenant: "tropical", event: refused });
+    // An error of JSON.parse quotes what stands around the mistake.
+    const unreadable = Buffer.from(`{"number":'${canary}'}`).toString("base64");
+    const { data: _, ...bare } = cloudEvent("queued");
+    const event = { ...bare, data_base64: unreadable };
+    await call("POST", "/enqueue", { tenant: "tropical", event });
     const letters = await until(
       async () => (await call("GET", "/dead-letters")).json.letters ?? [],
-      ({ length }) => length === 1,
+      ({ length }) => length === 2,
     );
+    for (const { id } of letters) {
+      const { text } = await call("GET", `/dead-letters/${id}`);
+      expect(text).toContain("sealed.1.k1.");
+      expect(text).not.toContain(canary.slice(0, 8));
+    }
     const path = `/dead-letters/${letters[0]!.id}`;
-    const { text } = await call("GET", path);
-    expect(text).toContain("sealed.1.k1.");
     expect((await call("POST", `${path}/redrive`)).status).toBe(200);
     await until(
       async () => (await call("GET", path)).text,

@@ -34,6 +34,7 @@ describe("storage is reached through a realm: nothing but what is named here", (
   /** File → why it speaks to a database itself. */
   const askers = {
     "services/auth/administration.ts": "the issuer's; each row has its tenant",
+    "services/auth/administrators.ts": "the issuer's sessions and keys",
     "services/auth/clients.ts": "accounts are the issuer's; whose they are is in each row",
     "services/auth/confirmations.ts": "accounts are the issuer's; whose they are is in each row",
     "services/auth/people.ts": "accounts are the issuer's; whose they are is in each row",

@@ -53,16 +53,78 @@ describe("a dead letter", () => {
     },
   );
 
+  it.each([
+    ["no object", { data: { card: false } }],
+    ["a number", { data: { card: { number: 4111 } } }],
+    ["nothing", { data: { card: { number: null } } }],
+    ["a list", { data: { card: [{ number }], how: "charges" } }],
+    ["bytes that are none", { data_base64: 4111 }],
+  ])("is sent again as it came where there is %s in its place", (_, data) => {
+    const came = letter(data);
+    const filed = protecting(workflows, env)(came);
+    expect(JSON.stringify(filed.body)).not.toMatch(/4111/);
+    expect(protecting(workflows, env)(filed)).toEqual(filed);
+    expect(openedBody(workflows, env, filed.body)).toEqual(came.body);
+  });
+
+  it("says nothing of them in its reason, whatever they stood in", () => {
+    for (const data of [
+      { data: { card: [{ number }] } },
+      { data: { card: { number: [number] } } },
+      { data_base64: Buffer.from(JSON.stringify({ card: { number } })).toString("base64") },
+    ]) {
+      expect(protecting(workflows, env)(letter(data)).reason.detail).not.toContain(number);
+    }
+  });
+
+  it("is opened by a version that has secret fields before those that it was sealed with", () => {
+    const later = (...secrets: string[]) =>
+      registerWorkflows({
+        cards: {
+          ...cards,
+          events: { ...cards.events, PAY: { ...cards.events!["PAY"]!, secrets } },
+        },
+      });
+    for (const data of [{ data: { card: number } }, { data: number }]) {
+      const came = letter(data);
+      const filed = protecting(workflows, env)(came);
+      const opened = openedBody(later("card.code", "card.number"), env, filed.body);
+      expect(opened).toEqual(came.body);
+    }
+  });
+
+  it("that was sealed before this way of sealing still opens", () => {
+    const address = { tenant: "t", workflow: "cards", id: "a" };
+    const vault = new Vault(keyringOf(env, "SECRETS_KEYS")!, address);
+    const sealed = vault.seal("PAY.card.number", number);
+    for (const [was, is] of [
+      [{ card: { number: sealed } }, { card: { number } }],
+      [{ card: sealed }, { card: number }],
+      [sealed, number],
+    ]) {
+      expect(openedBody(workflows, env, letter({ data: was }).body)).toEqual(
+        letter({ data: is }).body,
+      );
+    }
+    const bytes = letter({ data_base64: vault.seal("PAY.data_base64", "eA==") });
+    expect(openedBody(workflows, env, bytes.body)).toEqual(letter({ data_base64: "eA==" }).body);
+  });
+
   it("loses them where there are no keys, and then can't be sent again", () => {
     const filed = protecting(workflows, {})(letter({ data: { card: { number, holder: "C" } } }));
     expect(JSON.stringify(filed)).not.toContain(number);
     expect(() => openedBody(workflows, env, filed.body)).toThrow(Unopenable);
   });
 
-  it("with a list in a secret's path, or no text there, is filed without it", () => {
-    for (const data of [{ card: [{ number }] }, { card: { number: [number], holder: "C" } }]) {
+  it("with what JSON can't write in a secret's place is filed without it", () => {
+    const deep = () => {
+      let list: unknown[] = [number];
+      for (let depth = 0; depth < 50_000; depth += 1) list = [list];
+      return list;
+    };
+    for (const data of [{ card: { number: 1n } }, { card: { number: deep() } }, deep()]) {
       const filed = protecting(workflows, env)(letter({ data }));
-      expect(JSON.stringify(filed.body)).not.toContain(number);
+      expect(JSON.stringify(filed.body)).toContain("sealed.1.none");
     }
   });
 

@@ -1,5 +1,6 @@
 import * as v from "valibot";
 import { describe, expect, it, vi } from "vitest";
+import { incoming } from "../../src/instance/validate.ts";
 import type { WorkflowDefinition } from "../../src/kernel/workflow.ts";
 import { registerWorkflows } from "../../src/kernel/registration.ts";
 import {
@@ -214,6 +215,18 @@ describe("a secret field", () => {
     expect(refused).toMatchObject({ ok: false, problem: { status: 422 } });
     const bad = { type: "TOKEN", data: { token: number, [number]: 1 } };
     expect(JSON.stringify(await instance.send(bad))).not.toContain(number);
+  });
+
+  it("that is wrong in a list, where a schema takes one, is told without it", async () => {
+    const one = v.strictObject({ number: v.pipe(v.string(), v.digits()), holder: v.string() });
+    const schema = v.strictObject({ card: v.union([one, v.array(one)]) });
+    const PAY = { ...cards.events!["PAY"]!, schema };
+    const workflows = registerWorkflows({ cards: { ...cards, events: { ...cards.events, PAY } } });
+    const data = { card: [{ number, holder: "Carla" }] };
+    // As every door does, before the instance is asked.
+    const act = () => incoming(workflows.get("cards")!, "PAY", data);
+    expect(act).toThrow("data.card.0.number: Invalid value. The field is secret");
+    expect(act).not.toThrow(number);
   });
 
   it("is wrapped by the new key when the instance wakes, after which the old one may go", async () => {
