@@ -52,7 +52,7 @@ export interface FuzzReport {
  * Requests of one shop. The charts that it is looked at by have deadlines of half an hour: by then it must
  * have been looked at again.
  */
-const MOST_REQUESTS = 600_000;
+const MOST_REQUESTS = 800_000;
 
 /** Routes that are fuzzed at the same time, each with one request under way. */
 const AT_ONCE = 32;
