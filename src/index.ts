@@ -11,6 +11,7 @@ import { Instances } from "./ingress/instances.ts";
 import { bury, consume, retryDelay, toInstances, type Deliver } from "./ingress/queue.ts";
 import { createRouter, type IngressEnv } from "./ingress/router.ts";
 import { instanceClass } from "./instance/instance.ts";
+import { checkSecretPaths } from "./instance/secret-paths.ts";
 import type { Hooks } from "./kernel/hook.ts";
 import { registerWorkflows } from "./kernel/registration.ts";
 import type { Workflows } from "./kernel/workflow.ts";
@@ -101,6 +102,7 @@ export function durachart<const Definitions extends Workflows>(options: {
   limits?: Limits;
 }) {
   const workflows = registerWorkflows(options.workflows);
+  checkSecretPaths(workflows);
   for (const { warnings } of workflows.values()) for (const one of warnings) log.warn(one);
   const { limits, hooks = {}, queues = {} } = options;
   checkHooks(hooks);

@@ -1,4 +1,5 @@
 import colors from "picocolors";
+import { checkSecretPaths } from "../instance/secret-paths.ts";
 import { registerWorkflows } from "../kernel/registration.ts";
 import type { Workflows } from "../kernel/workflow.ts";
 
@@ -6,7 +7,7 @@ import type { Workflows } from "../kernel/workflow.ts";
 export async function checkedWorkflows(): Promise<Workflows> {
   try {
     const { workflows } = (await import("../../machines/index.ts")) as { workflows: Workflows };
-    registerWorkflows(workflows);
+    checkSecretPaths(registerWorkflows(workflows));
     return workflows;
   } catch (error) {
     console.error(colors.red(error instanceof Error ? error.message : String(error)));
