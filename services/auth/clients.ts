@@ -83,8 +83,7 @@ async function findClient(
   const first = settings.clients.find((client) => client.id === id);
   if (first !== undefined) {
     const { tenant, jurisdiction, roles, scopes, lifetime, secretHashes: hashes } = first;
-    // It has no row that could be removed: each token is a session of its own.
-    const sid = crypto.randomUUID();
+    const sid = sessionOfFirst(tenant);
     return { holder: { subject, sid, tenant, jurisdiction, roles, scopes }, hashes, lifetime };
   }
   const row = await settings.database.prepare(`${READ} WHERE id = ?`).bind(id).first<Row>();
@@ -94,6 +93,30 @@ async function findClient(
   const scopes = JSON.parse(row.scopes) as string[];
   const hashes = Object.keys(JSON.parse(row.secrets) as object);
   return { holder: { subject, sid, tenant, jurisdiction, roles, scopes }, hashes, lifetime };
+}
+
+/**
+ * A client of AUTH_CLIENTS has no row, so each token is a session of its own; it names the tenant, whose
+ * administrators may end it. No other session has a slash in its name, nor has a tenant.
+ */
+const sessionOfFirst = (tenant: string) => `${tenant}/${crypto.randomUUID()}`;
+export const isSessionOfFirst = (tenant: string, sid: string) => sid.startsWith(`${tenant}/`);
+
+/**
+ * The session that all tokens of a client name.
+ *
+ * @throws ProblemError not-found; operation-not-possible where it is one of AUTH_CLIENTS
+ */
+export async function sessionOfClient(
+  { database, clients }: Settings,
+  tenant: string,
+  id: string,
+): Promise<string> {
+  if (clients.some((client) => client.id === id && client.tenant === tenant)) {
+    const detail = `The tokens of ${id}, a client of AUTH_CLIENTS, are sessions of their own. End one by {"session": its sid}, or all tokens of everybody by withdrawing the keys.`;
+    throw refusal("operation-not-possible", detail);
+  }
+  return (await requireClient(database, tenant, id)).sid;
 }
 
 /** @throws ProblemError id-in-use */
@@ -133,7 +156,7 @@ export async function addClient(
           database,
           by,
           now,
-          { what: "client.added", about: { client: id, roles, secret: name } },
+          { what: "client.added", about: { client: id, roles, scopes, lifetime, secret: name } },
           { query: THIS_CLIENT, values: [id, sid] },
         ),
       ]);
@@ -221,13 +244,14 @@ export async function removeSecret(
 
 /** Removes a client; its access tokens are refused within a minute. @throws ProblemError not-found */
 export async function removeClient(
-  { database }: Settings,
+  settings: Settings,
   by: Caller,
   id: string,
   now: number,
 ): Promise<void> {
+  const { database } = settings;
   const { sid } = await requireClient(database, by.tenant, id);
-  await database.batch([
+  const results = await database.batch([
     noteOf(
       database,
       by,
@@ -241,6 +265,8 @@ export async function removeClient(
       .bind(id, id, sid),
     database.prepare("DELETE FROM clients WHERE id = ? AND sid = ?").bind(id, sid),
   ]);
+  // Its session was ended in between, and it goes on under another name; or it is gone.
+  if (results.at(-1)!.meta.changes === 0) await removeClient(settings, by, id, now);
 }
 
 async function requireClient(
@@ -253,7 +279,8 @@ async function requireClient(
     .bind(id, tenant)
     .first<{ sid: string }>();
   if (row !== null) return row;
-  throw refusal("not-found", `There is no client "${id}" that could be changed here.`);
+  const detail = `There is no client "${id}" that could be changed here; those of AUTH_CLIENTS are in the settings.`;
+  throw refusal("not-found", detail);
 }
 
 /** Its hash's beginning: enough to tell five secrets apart. */

@@ -191,6 +191,8 @@ export async function endSession(
   await database.batch([
     ...(by ? [noteOf(database, by, now, { what: "sessions.ended", about })] : []),
     database.prepare(`${END} sid = ?3`).bind(now, reason, sid),
+    // A client goes on under another name: what it is granted from now on is not meant.
+    database.prepare("UPDATE clients SET sid = ? WHERE sid = ?").bind(crypto.randomUUID(), sid),
     revocation(database, sid, MOST_LIFETIME, now),
   ]);
 }

@@ -111,6 +111,12 @@ export class Auth extends WorkerEntrypoint<AuthEnv> implements AuthCalls {
         await endSession(settings, whose.session, reason, now, caller);
         return { ended: 1 };
       }
+      const client = "subject" in whose ? /^client:(.+)$/.exec(whose.subject)?.[1] : undefined;
+      if (client !== undefined) {
+        const sid = await clients.sessionOfClient(settings, tenant, client);
+        await endSession(settings, sid, reason, now, caller);
+        return { ended: 1 };
+      }
       const id =
         "username" in whose
           ? await userNamed(settings, tenant, whose.username)
@@ -210,6 +216,7 @@ async function requireOwnSession(
   tenant: string,
   sid: string,
 ): Promise<void> {
+  if (clients.isSessionOfFirst(tenant, sid)) return;
   const row = await database
     .prepare(
       `SELECT users.tenant FROM sessions JOIN users ON users.id = sessions.user WHERE sid = ?1

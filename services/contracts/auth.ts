@@ -56,10 +56,20 @@ export type Deed =
   | { what: "keys.rotated"; about: { key: string } }
   | { what: "keys.withdrawn"; about: Record<string, never> }
   | { what: "sessions.ended"; about: { subject: string } | { session: string } }
-  | { what: "client.added"; about: { client: string; roles: readonly string[]; secret: string } }
+  | { what: "client.added"; about: NewClientDeed }
   | { what: "client.removed"; about: { client: string } }
   | { what: "secret.added" | "secret.removed"; about: { client: string; secret: string } }
   | { what: "roles.set"; about: { subject: string; username: string; roles: readonly string[] } };
+
+/** A client as it was made; its secret by name. */
+interface NewClientDeed {
+  client: string;
+  roles: readonly string[];
+  scopes: readonly string[];
+  /** Seconds. */
+  lifetime: number;
+  secret: string;
+}
 
 /** A deed as it is read. */
 export type NotedDeed = Deed & {

@@ -9,6 +9,7 @@ import { newClient } from "../auth/clients.ts";
 import { newRoles } from "../auth/people.ts";
 import type { AuthCalls } from "../contracts/auth.ts";
 import { granted } from "../replying.ts";
+import { nothingAt, wrongMethod } from "./answers.ts";
 
 /** Bytes of a body. */
 const MOST = 16_384;
@@ -28,14 +29,17 @@ const credentials = v.strictObject({
   scope: v.optional(v.pipe(v.string(), v.maxLength(1_000))),
 });
 const rotation = v.optional(v.strictObject({ withdraw: v.optional(v.boolean(), false) }), {});
-const revocation = v.union([
-  v.strictObject({ username: text(400) }),
-  v.strictObject({ subject: text(200) }),
-  v.strictObject({ session: text(200) }),
-]);
+const revocation = v.union(
+  [
+    v.strictObject({ username: text(400) }),
+    v.strictObject({ subject: text(200) }),
+    v.strictObject({ session: text(200) }),
+  ],
+  "must have one text: username, subject or session",
+);
 
 /**
- * The routes of the auth service. What is none of them is no answer: the orchestrator gives one.
+ * The routes of the auth service. What is not below `/auth` is no answer: the orchestrator gives one.
  *
  * @param auth the service, by its binding
  */
@@ -54,7 +58,7 @@ export function authRouter(auth: AuthCalls) {
     (request: IRequest): Promise<Response> =>
       handle(request, request.params as Record<"id" | "name", string>);
 
-  return Router({
+  const router = Router({
     catch: (error) => errorResponse(error),
     finally: [(response: Response | undefined) => response && finish(response)],
   })
@@ -105,7 +109,11 @@ export function authRouter(auth: AuthCalls) {
     .post(
       "/auth/token",
       answering(async (request) => {
-        const body = validate(credentials, await readFields(request), "");
+        const body = validate(
+          credentials,
+          { ...(await readFields(request)), ...basic(request) },
+          "",
+        );
         const { client_id: id, client_secret: secret, scope } = body;
         return json(granted(await auth.grantToClient({ id, secret, scope })));
       }),
@@ -178,6 +186,19 @@ export function authRouter(auth: AuthCalls) {
         return nothing();
       }),
     );
+  // What an address takes, and what is an address at all, is told to who may ask something here.
+  return router.all(
+    "/auth/*",
+    answering(async (request) => {
+      granted(await auth.whoIs(authorization(request)));
+      const url = new URL(request.url);
+      const methods = router.routes.flatMap(([method, pattern]) =>
+        method !== "ALL" && pattern.test(url.pathname) ? [method] : [],
+      );
+      if (methods.length === 0) throw nothingAt(url);
+      return wrongMethod(request, ...methods);
+    }),
+  );
 }
 
 /** A part of an address; what is no text stays as it is, and names nobody. */
@@ -190,15 +211,35 @@ function plain(part: string): string {
 }
 
 /** JSON, or a form as OAuth clients send it (RFC 6749, 4.4.2). */
-async function readFields(request: Request): Promise<unknown> {
+async function readFields(request: Request): Promise<object> {
   const type = mediaType(request.headers.get("content-type"));
-  if (type !== "application/x-www-form-urlencoded") return readJson(request, MOST);
+  if (type !== "application/x-www-form-urlencoded") {
+    return validate(v.looseObject({}), await readJson(request, MOST), "");
+  }
   const form = new URLSearchParams(new TextDecoder().decode(await readBytes(request, MOST)));
   const names = [...form.keys()];
   if (new Set(names).size < names.length) {
     throw refusal("invalid-body", "A field came more than once.");
   }
   return Object.fromEntries(form);
+}
+
+/**
+ * A client's id and secret as most OAuth libraries send them, each form-encoded (RFC 6749, 2.3.1). They go
+ * before the body's.
+ *
+ * @throws ProblemError unauthenticated where they can't be read
+ */
+function basic(request: Request): { client_id?: string; client_secret?: string } {
+  const sent = /^Basic +([A-Za-z0-9+/]+={0,2})$/i.exec(request.headers.get("authorization") ?? "");
+  if (sent === null) return {};
+  try {
+    const [id = "", ...rest] = Buffer.from(sent[1]!, "base64").toString("utf8").split(":");
+    const decoded = (part: string) => decodeURIComponent(part.replaceAll("+", " "));
+    return { client_id: decoded(id), client_secret: decoded(rest.join(":")) };
+  } catch {
+    throw refusal("unauthenticated", "Basic credentials must be id:secret, each form-encoded.");
+  }
 }
 
 /** The address that Cloudflare saw; it overwrites what a client says of itself. */

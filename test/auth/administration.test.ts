@@ -88,7 +88,7 @@ describe("what administrators do", () => {
     const entries = value(await auth.deeds(by, {}));
     const subject = `user:${user}`;
     expect(told(entries)).toEqual([
-      ["client.added", { client, roles: ["service"], secret: first.name }],
+      ["client.added", { client, ...grants, secret: first.name }],
       ["secret.added", { client, secret: second.name }],
       ["secret.removed", { client, secret: first.name }],
       ["client.removed", { client }],

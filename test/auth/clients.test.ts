@@ -6,6 +6,7 @@ import {
   grantToClient,
   removeClient,
   removeSecret,
+  sessionOfClient,
 } from "../../services/auth/clients.ts";
 import { hashOf } from "../../services/auth/secret-text.ts";
 import { settingsOf, type Settings } from "../../services/auth/settings.ts";
@@ -128,6 +129,40 @@ describe("a client", () => {
     }
   });
 
+  it("whose tokens were ended gets others, which are let in; another tenant's administrator ends none", async () => {
+    const id = freshId();
+    const [root, theirs] = [await administrator(), await administrator("elsewhere")];
+    const { secret } = value(await auth.addClient(root, { id, ...grants }));
+    const subject = `client:${id}`;
+    const before = claimsOf(value(await auth.grantToClient({ id, secret })))["sid"];
+    expect(problemOf(await auth.revoke(theirs, { subject }))).toMatchObject({ status: 404 });
+    expect(value(await auth.revoke(root, { subject }))).toEqual({ ended: 1 });
+    const after = value(await auth.grantToClient({ id, secret }));
+    const { revoked } = await keys.published();
+    expect(revoked).toContain(before);
+    expect(revoked).not.toContain(claimsOf(after)["sid"]);
+    advance(61_000);
+    await authenticateHeader(`Bearer ${after.access_token}`, doorSettings());
+  });
+
+  it("is removed, though its tokens are ended at the same time", async () => {
+    const id = freshId();
+    const by = { tenant: "tropical", subject: "root", roles: ["administrator"] };
+    const { secret } = await addClient(settings(), by, { id, ...grants }, Date.now());
+    let isEnded = false;
+    const database = {
+      prepare: (text: string) => env.ACCOUNTS.prepare(text),
+      batch: async (some: D1PreparedStatement[]) => {
+        const subject = `client:${id}`;
+        if (!isEnded) value(await auth.revoke(await administrator(), { subject }));
+        isEnded = true;
+        return env.ACCOUNTS.batch(some);
+      },
+    } as unknown as D1Database;
+    await removeClient({ ...settings(), database }, by, id, Date.now());
+    expect(problemOf(await auth.grantToClient({ id, secret }))).toMatchObject({ status: 401 });
+  });
+
   it("of AUTH_CLIENTS is there from the beginning; its id can't be taken", async () => {
     const secret = "the bootstrap secret";
     const AUTH_CLIENTS = JSON.stringify([
@@ -139,6 +174,15 @@ describe("a client", () => {
     await expect(
       grantToClient(with_, { id: "first", secret: "wrong" }, Date.now()),
     ).rejects.toMatchObject({ problem: { status: 401 } });
+    // Each of its tokens can be ended by its tenant's administrators, and by no other's.
+    const session = claimsOf(granted)["sid"] as string;
+    const theirs = await auth.revoke(await administrator("elsewhere"), { session });
+    expect(problemOf(theirs)).toMatchObject({ status: 404 });
+    expect(value(await auth.revoke(await administrator(), { session }))).toEqual({ ended: 1 });
+    expect((await keys.published()).revoked).toContain(session);
+    await expect(sessionOfClient(with_, "tropical", "first")).rejects.toMatchObject({
+      problem: { status: 409 },
+    });
   });
 });
 

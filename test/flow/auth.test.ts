@@ -147,6 +147,13 @@ describe("a machine", () => {
       body: new URLSearchParams({ ...fields, scope: "dead-letters" }),
     });
     expect(await form.json()).toMatchObject({ expires_in: 3_600, scope: "dead-letters" });
+    const encoded = `${encodeURIComponent(id)}:${encodeURIComponent(secret)}`;
+    const basic = await fetch(new URL("/auth/token", fleet.url), {
+      method: "POST",
+      headers: { Authorization: `Basic ${Buffer.from(encoded).toString("base64")}` },
+      body: new URLSearchParams({ grant_type: "client_credentials" }),
+    });
+    expect(await basic.json()).toMatchObject({ token_type: "Bearer", expires_in: 3_600 });
     const json = await call("POST", "/auth/token", { body: fields });
     const token = text(json, "access_token");
     expect(await call("GET", "/dead-letters", { token })).toMatchObject({ status: 200 });
@@ -177,6 +184,13 @@ describe("a machine", () => {
     expect((await call("DELETE", `/auth/clients/${id}`, { token: staff })).status).toBe(204);
     const { clients } = (await call("GET", "/auth/clients", { token: staff })).body;
     expect(clients).toEqual([]);
+    const { status, body: told } = await call("GET", "/auth/login", { token: staff });
+    expect({ status, told }).toMatchObject({
+      status: 405,
+      told: { detail: expect.stringContaining("it takes POST.") },
+    });
+    expect((await call("PATCH", "/auth/nothing", { token: staff })).status).toBe(404);
+    expect((await call("GET", "/auth/login", {})).status).toBe(401);
   });
 });
 
