@@ -57,6 +57,7 @@ export const api: Record<string, Parts> = {
     as: customers,
     path: fc.constant("/api/orders"),
     headers: fc.constant([JSON_TYPE]),
+    isKeyless: fc.constant(true),
     json: fc.tuple(anyPhase, words).map(([id, word]) => ({ id, input: { deliverTo: `x${word}` } })),
   }),
   "POST /api/orders/:id/events": sentEvents.map((part) => ({ ...part, path: `/api${part.path}` })),
