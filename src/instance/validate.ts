@@ -76,6 +76,15 @@ function unknownEvent(workflow: RegisteredWorkflow, type: string, known: string[
   );
 }
 
+/** How valibot says that a field is unknown, or missing: in words of types, which not every caller has. */
+const UNKNOWN = /^Invalid key: Expected never but received "[^]*"$/;
+const MISSING = /^Invalid key: Expected "[^]*" but received undefined$/;
+
+function worded(message: string): string {
+  if (UNKNOWN.test(message)) return "is not known here; leave it out.";
+  return MISSING.test(message) ? "is missing." : message;
+}
+
 /** In the place of what a schema says of a secret field: most say what came. */
 const UNTOLD = "Invalid value. The field is secret, so what came is not shown.";
 
@@ -98,7 +107,7 @@ export function validate<Schema extends StandardSchemaV1>(
     const keys = path.map((segment) => String(typeof segment === "object" ? segment.key : segment));
     return {
       field: [root, ...keys].filter((part) => part !== "").join("."),
-      message: secrets.some((secret) => isPartOf(secret, keys)) ? UNTOLD : message,
+      message: secrets.some((secret) => isPartOf(secret, keys)) ? UNTOLD : worded(message),
     };
   });
   const detail = errors.map(({ field, message }) => `${field || "body"}: ${message}`).join("; ");

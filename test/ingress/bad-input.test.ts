@@ -66,6 +66,16 @@ describe("a bad event changes nothing", () => {
     expect(await view("orders", id)).toMatchObject({ seq: 1, state: "orderPizza" });
   });
 
+  it("says of a field that it is unknown, or missing, and not what type it is of", async () => {
+    const id = await start("orders");
+    const sent = async (body: object) =>
+      (await call("POST", `/orders/${id}/events`, { body })).body["detail"];
+    expect(await sent({ type: "CONFIRM_PIZZA", more: 1 })).toBe(
+      "more: is not known here; leave it out.",
+    );
+    expect(await sent({ type: "ADD_PIZZA", data: { id: "p" } })).toBe("data.pizza: is missing.");
+  });
+
   it("32 levels are not too deep", async () => {
     const id = await start("orders");
     const body = `{"type":"ADD_PIZZA","data":${nested(31)}}`;
