@@ -70,11 +70,14 @@ const REST = 12_000;
  */
 const MOST_GROWTH = 120_000_000;
 
+/** The routes whose `METHOD /path` contains a text. */
+export async function routesWith(text: string): Promise<Route[]> {
+  return (await allRoutes()).filter(({ method, path }) => `${method} ${path}`.includes(text));
+}
+
 /** @param options.seed the same requests for the same number */
 export async function fuzz(options: FuzzOptions): Promise<FuzzReport> {
-  const routes = (await allRoutes()).filter(({ method, path }) =>
-    `${method} ${path}`.includes(options.only),
-  );
+  const routes = await routesWith(options.only);
   const shops = Math.max(1, Math.ceil((routes.length * options.requests) / MOST_REQUESTS));
   const size = Math.ceil(routes.length / shops);
   const report: FuzzReport = { tallies: [], findings: [], memory: [], seconds: 0 };
