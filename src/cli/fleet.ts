@@ -64,7 +64,7 @@ export function settingsFromEnvironment(): Record<string, string> {
   const names = [
     ...["RABBITMQ_URL", "RABBITMQ_HTTP_URL", "WEBHOOK_LOCAL_TARGETS", "LOG_LEVEL"],
     "ALLOWED_ORIGINS",
-    ...(hasAuthService ? [] : Object.keys(process.env).filter((name) => /^TOKEN_/.test(name))),
+    ...(hasAuthService ? [] : Object.keys(process.env).filter((name) => name.startsWith("TOKEN_"))),
   ];
   const set = names.flatMap((name) => {
     const value = process.env[name];

@@ -185,5 +185,5 @@ describe("an outside provider in the place of the auth service", () => {
       child.kill("SIGTERM");
       if (child.exitCode === null) await once(child, "exit");
     }
-  });
+  }, 120_000);
 });
