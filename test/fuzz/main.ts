@@ -15,12 +15,13 @@ async function main(): Promise<void> {
   if (!Number.isSafeInteger(seed) || !Number.isSafeInteger(requests) || requests < 1) {
     throw new CommandLineMistake("--seed and --requests are whole numbers, --requests at least 1.");
   }
-  if ((await routesWith(values.only)).length === 0) {
+  const routes = await routesWith(values.only);
+  if (routes.length === 0) {
     const names = `"GET /:workflow/:id", say`;
     throw new CommandLineMistake(`No route has "${values.only}" in its name (${names}).`);
   }
   console.log(`seed ${colors.bold(seed)}, ${requests} requests a route`);
-  const report = await fuzz({ seed, requests, only: values.only, progress });
+  const report = await fuzz({ seed, requests, routes, isAll: values.only === "", progress });
   if (process.stdout.isTTY) process.stdout.write("\r\x1b[K");
   print(report, seed);
   process.exitCode = report.findings.length === 0 ? 0 : 1;
