@@ -7,11 +7,12 @@ import {
   settingsFromEnvironment,
   configPaths,
   databases,
+  hasAuthService,
   quietly,
   root,
   wakeFleet,
 } from "./fleet.ts";
-import { furnishTheShop } from "./furnish.ts";
+import { furnishAs, furnishTheShop } from "./furnish.ts";
 import { checkedWorkflows } from "./preflight.ts";
 import {
   localSecrets,
@@ -114,6 +115,13 @@ function isRunning(pid: number): boolean {
 
 async function greet(secrets: ReturnType<typeof localSecrets>): Promise<void> {
   const url = `http://localhost:${port}`;
+  if (!hasAuthService) {
+    const { DURACHART_TOKEN: token } = process.env;
+    if (token) await furnishAs(token, url);
+    return console.log(
+      `\nThe shop is open at ${url}. Tokens come from the provider that TOKEN_ISSUER, TOKEN_AUDIENCE and TOKEN_KEYS_URL of the environment name (docs/auth.md); with DURACHART_TOKEN, one for the role service, it begins with something to sell.`,
+    );
+  }
   await furnishTheShop(url, { ...secrets, variables: withAuthService(secrets) });
   const { customer, staff } = secrets.clients;
   const tokens = { customer: await tokenOf(url, customer), staff: await tokenOf(url, staff) };

@@ -22,6 +22,9 @@ export const configPaths = [
   "services/auth/wrangler.toml",
 ];
 
+/** Where it is left out (docs/auth.md) tokens are an outside provider's, as the environment has it. */
+export const hasAuthService = configPaths.includes("services/auth/wrangler.toml");
+
 /** The databases that have tables, and whose they are. */
 export const databases = [
   { database: "LIST", worker: "durachart", configPath: "wrangler.toml" },
@@ -56,11 +59,12 @@ export const quietly = {
 /** The Workers' own health addresses, by way of the gateway: a call begins what a Worker does by itself. */
 const workersThatConsume = ["/healthz", "/kitchen/healthz", "/delivery/healthz"];
 
-/** What the environment says to the Workers: about RabbitMQ, webhooks and the log. */
+/** What the environment says to the Workers: about RabbitMQ, webhooks, the log and an outside provider. */
 export function settingsFromEnvironment(): Record<string, string> {
   const names = [
     ...["RABBITMQ_URL", "RABBITMQ_HTTP_URL", "WEBHOOK_LOCAL_TARGETS", "LOG_LEVEL"],
     "ALLOWED_ORIGINS",
+    ...(hasAuthService ? [] : Object.keys(process.env).filter((name) => name.startsWith("TOKEN_"))),
   ];
   const set = names.flatMap((name) => {
     const value = process.env[name];

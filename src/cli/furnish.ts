@@ -9,7 +9,10 @@ import { mintToken, tokenOf, type Secrets } from "./secrets.ts";
  * @param url the shop's gateway
  */
 export async function furnishTheShop(url: string, secrets: Secrets): Promise<void> {
-  const staffToken = await staffTokenOf(url, secrets);
+  await furnishAs(await staffTokenOf(url, secrets), url);
+}
+
+export async function furnishAs(staffToken: string, url: string): Promise<void> {
   await stockTheShop(url, staffToken);
   await teachTheShop(url, staffToken);
 }

@@ -20,11 +20,18 @@ export class LocalJournals {
   readonly #keys: () => JournalKeys | null;
   readonly #listed: ReadonlyMap<string, ListedHead>;
   readonly #blobs: ReadonlyMap<string, string>;
+  readonly #wanted: readonly string[] | undefined;
+  /** Of all that were looked at, wanted or not. */
+  readonly workflows = new Set<string>();
 
-  /** @param state the directory that the runtime persists to */
-  constructor(state: string, keys: () => JournalKeys | null) {
+  /**
+   * @param state the directory that the runtime persists to
+   * @param wanted the workflows to look at; all by default
+   */
+  constructor(state: string, keys: () => JournalKeys | null, wanted?: readonly string[]) {
     this.#state = state;
     this.#keys = keys;
+    this.#wanted = wanted;
     this.#listed = this.#readLists();
     this.#blobs = this.#readBuckets();
   }
@@ -37,7 +44,7 @@ export class LocalJournals {
       .toSorted();
   }
 
-  /** @returns null where nothing has begun there */
+  /** @returns null where nothing has begun there, or of a workflow that isn't wanted */
   async look(file: string): Promise<Looked | null> {
     const object = basename(file, ".sqlite");
     const sql = new ReadOnlySql(file);
@@ -46,11 +53,13 @@ export class LocalJournals {
       const listed = this.#listed.get(object) ?? null;
       const tombstone = store.tombstones.read();
       if (tombstone !== null) {
+        if (!this.#isWanted(tombstone.workflow)) return null;
         const name = `${tombstone.tenant}/${tombstone.workflow} (erased, ${object.slice(0, 8)}…)`;
         return { name, found: verifyTombstone(store, tombstone, listed) };
       }
       if (!store.exists()) return null;
       const { tenant, workflow, id } = store.identity();
+      if (!this.#isWanted(workflow)) return null;
       const found = await verifyJournal(
         store,
         ({ epoch }, { first, last }) => {
@@ -64,6 +73,11 @@ export class LocalJournals {
     } finally {
       sql.close();
     }
+  }
+
+  #isWanted(workflow: string): boolean {
+    this.workflows.add(workflow);
+    return this.#wanted?.includes(workflow) ?? true;
   }
 
   #readLists(): Map<string, ListedHead> {

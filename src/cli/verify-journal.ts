@@ -1,9 +1,9 @@
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 import colors from "picocolors";
 import { workflows } from "../../machines/index.ts";
 import { journalKeys } from "../audit/keys.ts";
 import type { Verification } from "../contract/verification.ts";
+import { CommandLineMistake, parseOptions, tellMistake } from "./command-line.ts";
 import { root } from "./fleet.ts";
 import { checkState, LocalJournals, type Looked } from "./local-journals.ts";
 import { remoteJournals } from "./remote-journals.ts";
@@ -13,16 +13,15 @@ import { localSecrets } from "./secrets.ts";
  * `npm run verify-journal`: whether every instance's journal is what was written. Offline over the local
  * runtime's files, which it reads and never writes, with the key of `.durachart/secrets.json` or that of
  * the environment's JOURNAL_KEYS; over a deployment with `-- --url https://…` and, in the environment,
- * DURACHART_TOKEN, a token for the role `operator`. It ends with 1 where something is broken.
+ * DURACHART_TOKEN, a token for the role `operator`; of some workflows alone with `--workflow NAME`. It
+ * ends with 1 where something is broken or can't be asked for, with 2 where the command was mistaken.
  */
-const { values } = parseArgs({
-  options: {
-    state: { type: "string", default: join(root, ".wrangler", "state") },
-    url: { type: "string" },
-    /** Of a deployment; all of the shop's by default. */
-    workflow: { type: "string", multiple: true, default: Object.keys(workflows) },
-  },
-});
+const options = {
+  state: { type: "string", default: join(root, ".wrangler", "state") },
+  url: { type: "string" },
+  /** By default all: of a deployment the shop's, of files whichever there are. */
+  workflow: { type: "string", multiple: true },
+} as const;
 
 /** Instances after which it is told how far it has come. */
 const TELL_EVERY = 100;
@@ -35,8 +34,12 @@ interface Sum {
 }
 
 async function main(): Promise<void> {
+  const { values } = parseOptions({ options });
   const sum: Sum = { entries: 0, intact: 0, unprotected: 0, broken: 0 };
-  const journals = values.url === undefined ? local() : remote(values.url);
+  const journals =
+    values.url === undefined
+      ? local(values.state, values.workflow)
+      : remote(values.url, values.workflow);
   for await (const { name, found } of journals) {
     sum.entries += found.entries;
     sum[found.status] += 1;
@@ -49,10 +52,13 @@ async function main(): Promise<void> {
   conclude(sum);
 }
 
-async function* local(): AsyncGenerator<Looked, void, undefined> {
-  checkState(values.state);
+async function* local(
+  state: string,
+  wanted: readonly string[] | undefined,
+): AsyncGenerator<Looked, void, undefined> {
+  checkState(state);
   const { JOURNAL_KEYS = localSecrets(root).variables["JOURNAL_KEYS"] } = process.env;
-  const journals = new LocalJournals(values.state, () => journalKeys({ JOURNAL_KEYS }));
+  const journals = new LocalJournals(state, () => journalKeys({ JOURNAL_KEYS }), wanted);
   for (const file of journals.files()) {
     let looked: Looked | null;
     try {
@@ -62,12 +68,22 @@ async function* local(): AsyncGenerator<Looked, void, undefined> {
     }
     if (looked !== null) yield looked;
   }
+  const known = [...Object.keys(workflows), ...journals.workflows];
+  const unknown = wanted?.find((workflow) => !known.includes(workflow));
+  if (unknown === undefined) return;
+  const names = [...new Set(known)].join(", ");
+  throw new CommandLineMistake(
+    `There is no workflow "${unknown}" in ${state}: there are ${names}.`,
+  );
 }
 
-function remote(url: string): AsyncGenerator<Looked, void, undefined> {
+function remote(
+  url: string,
+  wanted = Object.keys(workflows),
+): AsyncGenerator<Looked, void, undefined> {
   const { DURACHART_TOKEN: token } = process.env;
   if (!token) throw new Error("Set DURACHART_TOKEN to a token for the role operator.");
-  return remoteJournals({ url, token, workflows: values.workflow });
+  return remoteJournals({ url, token, workflows: wanted });
 }
 
 function tell(name: string, { status, problems, epoch, from }: Verification): void {
@@ -104,6 +120,9 @@ function unreadable(error: unknown): Verification {
 try {
   await main();
 } catch (error) {
-  console.error(colors.red((error as Error).message));
-  process.exitCode = 1;
+  if (error instanceof CommandLineMistake) tellMistake(error);
+  else {
+    console.error(colors.red((error as Error).message));
+    process.exitCode = 1;
+  }
 }

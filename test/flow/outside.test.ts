@@ -1,3 +1,4 @@
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
@@ -20,6 +21,14 @@ const keySet = JSON.stringify({
 });
 const provider = createServer((_, response) => response.end(keySet));
 const secrets = makeSecrets();
+
+/** What the deployment is told of the provider. */
+const settings = () => ({
+  ...{ TOKEN_ISSUER: "https://provider.test/", TOKEN_AUDIENCE: "api://shop", TOKEN_KEYS: "" },
+  TOKEN_KEYS_URL: `http://127.0.0.1:${(provider.address() as AddressInfo).port}/keys`,
+  ...{ TOKEN_ALGORITHMS: "RS256", TOKEN_TYPE: "JWT" },
+  TOKEN_CLAIMS: JSON.stringify({ tenant: "tid", roles: "groups" }),
+});
 
 /** A token as a provider makes it that was there before us. */
 const tokenOf = (sub: string, groups: string[]) =>
@@ -47,10 +56,20 @@ function leaveOutTheAuthService(): void {
     const left = blocks.filter((block) => !block.includes('service = "durachart-auth"'));
     writeFileSync(join(folder, config), left.join(""));
   }
+  const isOfIt = /^ {2}"services\/auth\/|"ACCOUNTS"/;
+  const fleet = join(folder, "src/cli/fleet.ts");
+  const lines = readFileSync(fleet, "utf8").split("\n");
+  writeFileSync(fleet, lines.filter((line) => !isOfIt.test(line)).join("\n"));
 }
 
-async function call(token: string, method: string, path: string, body?: unknown) {
-  const response = await fetch(new URL(path, shop), {
+async function call(
+  token: string,
+  method: string,
+  path: string,
+  body?: unknown,
+  at: string = shop,
+) {
+  const response = await fetch(new URL(path, at), {
     method,
     headers: { Authorization: `Bearer ${token}`, "Content-Type": "application/json" },
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
@@ -58,18 +77,21 @@ async function call(token: string, method: string, path: string, body?: unknown)
   return { status: response.status, body: (await response.json()) as Record<string, never> };
 }
 
+async function freePort(): Promise<string> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return String(port);
+}
+
 beforeAll(async () => {
   Object.assign(process.env, quietly);
   const { createTestHarness } = await import("wrangler");
   leaveOutTheAuthService();
   await once(provider.listen(0, "127.0.0.1"), "listening");
-  const settings = {
-    ...{ TOKEN_ISSUER: "https://provider.test/", TOKEN_AUDIENCE: "api://shop", TOKEN_KEYS: "" },
-    TOKEN_KEYS_URL: `http://127.0.0.1:${(provider.address() as AddressInfo).port}/keys`,
-    ...{ TOKEN_ALGORITHMS: "RS256", TOKEN_TYPE: "JWT" },
-    TOKEN_CLAIMS: JSON.stringify({ tenant: "tid", roles: "groups" }),
-  };
-  const variables = { ...secrets.variables, ...settings };
+  const variables = { ...secrets.variables, ...settings() };
   const harness = createTestHarness({
     root: folder,
     workers: configs.map((configPath) => ({
@@ -126,5 +148,42 @@ describe("an outside provider in the place of the auth service", () => {
     }
     const login = { username: "carla", password: "mango tango" };
     expect((await call("", "POST", "/auth/login", login)).status).toBe(401);
+    const carla = await tokenOf("auth0|carla", ["customer"]);
+    for (const path of ["/auth/login", "/auth/register", "/auth/token"]) {
+      expect((await call(carla, "POST", path, login)).status, path).toBe(405);
+    }
+    expect((await call(carla, "POST", "/auth/keys/rotate")).status).toBe(404);
+    expect((await call(carla, "GET", "/auth/clients")).status).toBe(404);
+    expect((await call(carla, "GET", "/.well-known/jwks.json")).status).toBe(404);
+    expect((await call("", "GET", "/.well-known/jwks.json")).status).toBe(401);
   });
+
+  it("is what npm run dev says of tokens, and furnishes the shop by one of it", async () => {
+    const furnisher = await tokenOf("furnisher", ["service"]);
+    const port = await freePort();
+    const env = { ...process.env, ...settings(), PORT: port, DURACHART_TOKEN: furnisher };
+    const child = spawn(process.execPath, [join(folder, "src/cli/dev.ts")], { env });
+    let said = "";
+    const greeted = new Promise<void>((resolve, reject) => {
+      for (const stream of [child.stdout, child.stderr]) {
+        stream.on("data", (part: Buffer) => {
+          said += part.toString();
+          if (said.includes("The shop is open")) resolve();
+        });
+      }
+      child.once("exit", () => reject(new Error(said)));
+    });
+    try {
+      await greeted;
+      expect(said).toContain("Tokens come from the provider");
+      const carla = await tokenOf("auth0|carla", ["customer"]);
+      const path = "/api/catalog/products?q=mango";
+      const found = await call(carla, "GET", path, undefined, `http://localhost:${port}`);
+      expect(found.status).toBe(200);
+      expect(JSON.stringify(found.body)).toContain("mango-tango");
+    } finally {
+      child.kill("SIGTERM");
+      if (child.exitCode === null) await once(child, "exit");
+    }
+  }, 120_000);
 });

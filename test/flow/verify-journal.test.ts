@@ -79,6 +79,24 @@ describe("npm run verify-journal", () => {
     expect(wrong).toMatchObject({ code: 1, output: expect.stringContaining("404") as string });
   });
 
+  it("looks at the workflow that was named alone, over files too, and knows none that isn't there", async () => {
+    expect(await run("--state", shop.state, "--workflow", "canaries")).toEqual({
+      ...{ code: 0, output: "3 journals, 6 entries: 3 intact\n" },
+    });
+    expect(await run("--state", shop.state, "--workflow", "payments")).toEqual({
+      ...{ code: 0, output: "0 journals, 0 entries: 0 intact\n" },
+    });
+    const { code, output } = await run("--state", shop.state, "--workflow", "nothing");
+    expect(code).toBe(2);
+    expect(output).toMatch(/^There is no workflow "nothing" in .*: there are .*canaries\.\n$/);
+  });
+
+  it("says in one line what was mistyped", async () => {
+    const { code, output } = await run("--workflw", "canaries");
+    expect(code).toBe(2);
+    expect(output).toMatch(/^Unknown option '--workflw'.*\n$/);
+  });
+
   it("finds what somebody has written into a file, says where, and ends with 1", async () => {
     await shop.close();
     tamper(3, `UPDATE journal SET "by" = 'mallory' WHERE seq = 2`);
@@ -87,6 +105,7 @@ describe("npm run verify-journal", () => {
     expect(altered.output).toContain("tropical/canaries/a: broken");
     expect(altered.output).toMatch(/^ +2 {2}altered {2}Entry 2 is not what was sealed\.$/m);
     expect(altered.output).toContain("3 journals, 6 entries: 2 intact, 1 broken");
+    expect((await run("--state", shop.state, "--workflow", "payments")).code).toBe(0);
     await shop.open();
     expect((await overUrl()).output).toContain("canaries/a: broken");
     await shop.close();

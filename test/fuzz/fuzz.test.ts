@@ -5,16 +5,38 @@ import { root } from "../../src/cli/fleet.ts";
 import type { Answer, Ask } from "./ask.ts";
 import { hasReached, wrongWith } from "./oracle.ts";
 
-// A process of its own: it loads the Workers' modules for their routers, which Vitest would do its own way.
-it("a hundred malformed requests for every route find nothing", async () => {
-  const seed = process.env["DURACHART_SEED"] ?? "1";
-  const parameters = ["test/fuzz/main.ts", "--requests", "100", "--seed", seed];
-  const child = spawn(process.execPath, parameters, { cwd: root });
+async function run(parameters: string[]): Promise<{ code: number | null; said: string }> {
+  const env = { ...process.env, NO_COLOR: "1" };
+  const child = spawn(process.execPath, ["test/fuzz/main.ts", ...parameters], { cwd: root, env });
   let said = "";
   for (const stream of [child.stdout, child.stderr]) {
     stream.on("data", (part: Buffer) => (said += part.toString()));
   }
-  const [code] = (await once(child, "exit")) as [number | null];
+  const [code] = (await once(child, "close")) as [number | null];
+  return { code, said };
+}
+
+it.each([
+  [["--only", "/nope"], /^No route has "\/nope" in its name.*\n$/],
+  [["--requests", "abc"], /^--seed and --requests are whole numbers.*\n$/],
+  [["--requests", "0"], /^--seed and --requests are whole numbers.*\n$/],
+  [["--seed"], /^Option '--seed <value>' argument missing\n$/],
+  [["--seed", "-x"], /^Option '--seed' argument is ambiguous\..*\n$/],
+  [["--onyl", "/orders"], /^Unknown option '--onyl'.*\n$/],
+])(
+  "a command that is mistaken says so in one line, and ends with 2: %j",
+  async (parameters, line) => {
+    const { code, said } = await run(parameters);
+    expect(said).toMatch(line);
+    expect(code).toBe(2);
+  },
+);
+
+// A process of its own: it loads the Workers' modules for their routers, which Vitest would do its own way.
+it("a hundred malformed requests for every route find nothing", async () => {
+  const seed = process.env["DURACHART_SEED"] ?? "1";
+  const parameters = ["--requests", "100", "--seed", seed];
+  const { code, said } = await run(parameters);
   expect(code, said).toBe(0);
   expect(said).toContain("nothing found");
   // All routers were found: the orchestrator's, the auth service's, both stations' and the log's.

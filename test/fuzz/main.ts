@@ -1,10 +1,10 @@
-import { parseArgs } from "node:util";
 import colors from "picocolors";
-import { fuzz, type FuzzReport, type Tally } from "./run.ts";
+import { CommandLineMistake, parseOptions, tellMistake } from "../../src/cli/command-line.ts";
+import { fuzz, routesWith, type FuzzReport, type Tally } from "./run.ts";
 
 /** `npm run fuzz`: malformed requests for every route of the shop; see docs/reliability.md. */
 async function main(): Promise<void> {
-  const { values } = parseArgs({
+  const { values } = parseOptions({
     options: {
       requests: { type: "string", default: "10000" },
       seed: { type: "string", default: String(Date.now() % 1_000_000) },
@@ -13,10 +13,15 @@ async function main(): Promise<void> {
   });
   const [seed, requests] = [Number(values.seed), Number(values.requests)];
   if (!Number.isSafeInteger(seed) || !Number.isSafeInteger(requests) || requests < 1) {
-    throw new Error("--seed and --requests are whole numbers, --requests at least 1.");
+    throw new CommandLineMistake("--seed and --requests are whole numbers, --requests at least 1.");
+  }
+  const routes = await routesWith(values.only);
+  if (routes.length === 0) {
+    const names = `"GET /:workflow/:id", say`;
+    throw new CommandLineMistake(`No route has "${values.only}" in its name (${names}).`);
   }
   console.log(`seed ${colors.bold(seed)}, ${requests} requests a route`);
-  const report = await fuzz({ seed, requests, only: values.only, progress });
+  const report = await fuzz({ seed, requests, routes, isAll: values.only === "", progress });
   if (process.stdout.isTTY) process.stdout.write("\r\x1b[K");
   print(report, seed);
   process.exitCode = report.findings.length === 0 ? 0 : 1;
@@ -83,4 +88,4 @@ function sum<Item>(items: readonly Item[], count: (item: Item) => number): numbe
   return items.reduce((total, item) => total + count(item), 0);
 }
 
-await main();
+await main().catch(tellMistake);
