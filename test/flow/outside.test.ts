@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -8,8 +8,9 @@ import { join } from "node:path";
 import { exportJWK, generateKeyPair, SignJWT } from "jose";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { stockTheShop } from "../../src/cli/assortment.ts";
-import { configPaths, databases, quietly, root } from "../../src/cli/fleet.ts";
+import { configPaths, databases, quietly } from "../../src/cli/fleet.ts";
 import { makeSecrets, mintToken, variablesOf } from "../../src/cli/secrets.ts";
+import { copyTheShop } from "../support/shop-copy.ts";
 
 const own = "services/auth/wrangler.toml";
 const configs = configPaths.filter((path) => path !== own);
@@ -46,11 +47,7 @@ let shop = "";
 
 /** As docs/auth.md says it: the service is not there, and nobody is bound to it. */
 function leaveOutTheAuthService(): void {
-  const parts = ["src", "machines", "services", "migrations", "wrangler.toml", "package.json"];
-  for (const part of parts) {
-    cpSync(join(root, part), join(folder, part), { recursive: true });
-  }
-  symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
+  copyTheShop(folder);
   for (const config of configs) {
     const blocks = readFileSync(join(folder, config), "utf8").split(/^(?=\[)/m);
     const left = blocks.filter((block) => !block.includes('service = "durachart-auth"'));

@@ -1,20 +1,12 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import {
-  cpSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, relative } from "node:path";
 import { freePort } from "../../../bench/workerd.ts";
 import { configPaths, databases, quietly, root, wakeFleet } from "../../../src/cli/fleet.ts";
 import { writeDevVars } from "../../../src/cli/secrets.ts";
+import { copyTheShop } from "../../support/shop-copy.ts";
 import { replaceOnce } from "../sabotage.ts";
 
 /** The databases as they begin, by file: made once, since that takes as long as the whole shop's start. */
@@ -37,9 +29,6 @@ export interface ShopOptions {
 }
 
 const wrangler = join(root, "node_modules/wrangler/wrangler-dist/cli.js");
-
-/** What the shop is made of; its packages are linked. */
-const parts = ["src", "machines", "services", "migrations", "wrangler.toml", "package.json"];
 
 /**
  * The whole shop, all its Workers with the local runtime's own queues and databases, from a copy of its
@@ -70,8 +59,7 @@ export class Shop {
   }: ShopOptions): Promise<Shop> {
     const shop = new Shop(processes);
     const folder = shop.#folder;
-    for (const part of parts) cpSync(join(root, part), join(folder, part), { recursive: true });
-    symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
+    copyTheShop(folder);
     for (const { file, find, put } of alterations) {
       const path = join(folder, file);
       writeFileSync(path, replaceOnce(readFileSync(path, "utf8"), find, put));
