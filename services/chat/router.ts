@@ -117,30 +117,15 @@ async function stream(request: Request, id: string, env: ChatEnv): Promise<Respo
     throw refusal("bad-parameter", `The only subprotocol is ${SUBPROTOCOL}; offer it, or none.`);
   }
   const listening = { person: personOf(caller), after, ...entry };
-  const response = await listen(new RoomCalls(env.ROOMS, caller, id), listening, env);
+  const room = new RoomCalls(env.ROOMS, caller, id);
+  // The room gives the place back when the socket ends.
+  const response = await allowancesIn(env).openWith(room.home.tenant, entry.until, (place) =>
+    room.listen({ ...listening, place }),
+  );
+  if (response.webSocket === null) throw new ProblemError((await response.json()) as Problem);
   if (offered !== null) return response;
   // A client that offered no subprotocol must not be answered one (RFC 6455, 4.1).
   return new Response(null, { status: 101, webSocket: response.webSocket });
-}
-
-/** With a place among the tenant's sockets, which the room gives back. */
-async function listen(
-  room: RoomCalls,
-  listening: Omit<Listening, "home" | "place">,
-  env: ChatEnv,
-): Promise<Response> {
-  const { tenant } = room.home;
-  const place = crypto.randomUUID();
-  const allowances = allowancesIn(env);
-  await allowances.open(tenant, place, listening.until);
-  let response: Response | undefined;
-  try {
-    response = await room.listen({ ...listening, place });
-  } finally {
-    if (!response?.webSocket) await allowances.close(tenant, place);
-  }
-  if (response.webSocket === null) throw new ProblemError((await response.json()) as Problem);
-  return response;
 }
 
 async function entryOf(

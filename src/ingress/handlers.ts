@@ -109,18 +109,12 @@ export async function stream(visit: Watcher): Promise<Response> {
     caller,
     after,
     until,
-    socket: crypto.randomUUID(),
     ...(epoch === undefined ? {} : { epoch }),
     ...(visit.ticket === undefined ? {} : { ticket: visit.ticket }),
   };
-  const { tenant } = caller;
-  await allowances.open(tenant, ask.socket, until);
-  let response: Response | undefined;
-  try {
-    response = await instances.stream(ask);
-  } finally {
-    if (!response?.webSocket) await allowances.close(tenant, ask.socket);
-  }
+  const response = await allowances.openWith(caller.tenant, until, (socket) =>
+    instances.stream({ ...ask, socket }),
+  );
   if (response.webSocket === null) {
     // What it says of itself can't be added to.
     return new Response(response.body, response);

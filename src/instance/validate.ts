@@ -63,8 +63,9 @@ export function validateEvent(
   if (definition === undefined) {
     throw unknownEvent(workflow, type, Object.keys(workflow.events));
   }
-  const secrets = secretPaths(workflow, type).map((path) => path.split("."));
-  const valid = asJson(validate(definition.schema, data, "data", secrets));
+  const valid = asJson(
+    validate(definition.schema, data, "data", () => secretPaths(workflow, type)),
+  );
   return valid === undefined ? { type } : { type, data: valid };
 }
 
@@ -89,20 +90,21 @@ function worded(message: string): string {
 const UNTOLD = "Invalid value. The field is secret, so what came is not shown.";
 
 /**
- * @param secrets the paths of secret fields
+ * @param secretsOf the paths of secret fields, asked for where the value is refused
  * @throws ProblemError invalid-body naming the field
  */
 export function validate<Schema extends StandardSchemaV1>(
   schema: Schema,
   value: unknown,
   root: string,
-  secrets: readonly (readonly string[])[] = [],
+  secretsOf: () => readonly string[] = () => [],
 ): StandardSchemaV1.InferOutput<Schema> {
   const result = schema["~standard"].validate(value);
   if (result instanceof Promise) {
     throw new TypeError(`The schema of ${root} is asynchronous; a step can't wait for it.`);
   }
   if (result.issues === undefined) return result.value;
+  const secrets = secretsOf().map((path) => path.split("."));
   const errors = result.issues.map(({ path = [], message }) => {
     const keys = path.map((segment) => String(typeof segment === "object" ? segment.key : segment));
     return {

@@ -136,6 +136,29 @@ export class Allowances {
     );
   }
 
+  /**
+   * One more socket, under a name of its own, by which its place is given back: here where none comes of it,
+   * else by whoever has it.
+   *
+   * @param until when it ends at the latest, in milliseconds since the epoch
+   * @throws ProblemError too-many-sockets; what `make` throws
+   */
+  async openWith(
+    tenant: string,
+    until: number,
+    make: (socket: string) => Promise<Response>,
+  ): Promise<Response> {
+    const socket = crypto.randomUUID();
+    await this.open(tenant, socket, until);
+    let response: Response | undefined;
+    try {
+      response = await make(socket);
+    } finally {
+      if (!response?.webSocket) await this.close(tenant, socket);
+    }
+    return response;
+  }
+
   /** Its place is free again. Where that is not heard, it is when its token ends. */
   async close(tenant: string, socket: string): Promise<void> {
     try {
